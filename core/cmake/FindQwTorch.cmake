@@ -1,0 +1,44 @@
+# Finds libtorch and makes the target QwTorch::QwTorch.
+#
+# QW_TORCH_DIR empty: the system's libtorch (Debian's libtorch-dev). Otherwise an unzipped libtorch
+# or the `torch` folder of a pip install, whose own TorchConfig.cmake is not used: it asks for a
+# CUDA toolkit and mixes in the system's libtorch. The libraries are linked directly instead.
+include(FindPackageHandleStandardArgs)
+
+if(QW_TORCH_DIR)
+    set(_qw_torch_hints NO_DEFAULT_PATH PATHS "${QW_TORCH_DIR}")
+else()
+    set(_qw_torch_hints "")
+endif()
+find_path(QwTorch_INCLUDE_DIR ATen/core/Tensor.h ${_qw_torch_hints} PATH_SUFFIXES include)
+find_path(QwTorch_API_INCLUDE_DIR torch/types.h ${_qw_torch_hints}
+          PATHS ${QwTorch_INCLUDE_DIR}
+          PATH_SUFFIXES include/torch/csrc/api/include torch/csrc/api/include)
+foreach(lib torch torch_cpu c10)
+    find_library(QwTorch_${lib}_LIBRARY ${lib} ${_qw_torch_hints} PATH_SUFFIXES lib)
+endforeach()
+foreach(lib torch_cuda c10_cuda)   # optional: a libtorch with CUDA
+    find_library(QwTorch_${lib}_LIBRARY ${lib} ${_qw_torch_hints} PATH_SUFFIXES lib)
+endforeach()
+find_package_handle_standard_args(QwTorch REQUIRED_VARS
+    QwTorch_INCLUDE_DIR QwTorch_API_INCLUDE_DIR
+    QwTorch_torch_LIBRARY QwTorch_torch_cpu_LIBRARY QwTorch_c10_LIBRARY)
+
+if(QwTorch_FOUND AND NOT TARGET QwTorch::QwTorch)
+    find_package(OpenMP REQUIRED)
+    add_library(QwTorch::QwTorch INTERFACE IMPORTED)
+    target_include_directories(QwTorch::QwTorch SYSTEM INTERFACE
+        ${QwTorch_INCLUDE_DIR} ${QwTorch_API_INCLUDE_DIR})
+    set(_qw_torch_libs ${QwTorch_torch_LIBRARY} ${QwTorch_torch_cpu_LIBRARY} ${QwTorch_c10_LIBRARY})
+    if(QwTorch_torch_cuda_LIBRARY)
+        list(APPEND _qw_torch_libs ${QwTorch_torch_cuda_LIBRARY} ${QwTorch_c10_cuda_LIBRARY})
+    endif()
+    # --no-as-needed keeps torch_cuda, which registers itself and is called by nobody.
+    target_link_libraries(QwTorch::QwTorch INTERFACE
+        -Wl,--push-state,--no-as-needed,--allow-shlib-undefined ${_qw_torch_libs} -Wl,--pop-state
+        OpenMP::OpenMP_CXX)
+    if(QW_TORCH_DIR)
+        target_link_options(QwTorch::QwTorch INTERFACE "-Wl,-rpath,${QW_TORCH_DIR}/lib")
+    endif()
+endif()
+mark_as_advanced(QwTorch_INCLUDE_DIR QwTorch_API_INCLUDE_DIR)

@@ -1,0 +1,174 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/param_spec.h"
+#include "base/run_context.h"
+#include "report/run_result.h"
+#include "report/run_spec.h"
+
+/// The front door of the engine. Names no tensor: the command line and the window include only
+/// this, base, report and store.
+namespace qw
+{
+
+class RunStore;
+
+// --- the machine ---------------------------------------------------------------------------------
+
+struct EngineInfo {
+    std::string version;     ///< of this program
+    std::string torch;       ///< of libtorch
+    std::string blas;        ///< "OpenBLAS", "MKL", "reference", as measured and reported
+    bool slowBlas = false;   ///< a small product runs at the speed of the reference library
+    std::string cpu;
+    std::int64_t physicalCores = 0;
+    bool nativeBf16 = false;
+    bool cuda = false;
+    std::int64_t cudaDevices = 0;
+};
+
+/// Call once, before anything else: thread count (0: all physical cores) for every library used.
+void startEngine(std::int64_t threads);
+EngineInfo engineInfo();
+/// @throws Error::BadInput for a device that is not there, saying why
+void requireDevice(const std::string& device);
+
+// --- names ---------------------------------------------------------------------------------------
+
+/// "demo" and folders. @throws Error::NotFound
+std::filesystem::path resolveModel(const std::string& model);
+/// "demo:calibration", "demo:evaluation" and files. @throws Error::NotFound
+std::filesystem::path resolveText(const std::string& text);
+
+struct MethodDescription {
+    std::string id, title, source, summary;
+    std::vector<ParamSpec> params;
+    bool needsCalibration = false;
+    bool lowRank = false;
+};
+std::vector<MethodDescription> describeMethods();
+
+// --- looking at a model ----------------------------------------------------------------------------
+
+struct LayerOverview {
+    std::string name;
+    std::int64_t rows = 0, cols = 0, parameters = 0;
+    std::string dtype;
+    double minimum = 0, maximum = 0, standardDeviation = 0;
+    double outlierRatio = 0; ///< max |w| over the standard deviation
+    bool operator==(const LayerOverview&) const = default;
+};
+
+struct ModelOverview {
+    std::string folder, architecture;
+    std::int64_t parameters = 0, bytes = 0;
+    std::int64_t vocabSize = 0, hidden = 0, intermediate = 0, blocks = 0;
+    std::int64_t heads = 0, kvHeads = 0, headDim = 0, maxPositions = 0;
+    bool tiedEmbeddings = false;
+    std::vector<std::string> remarks; ///< anything unusual, in plain words
+    std::vector<LayerOverview> layers;
+    bool operator==(const ModelOverview&) const = default;
+};
+/// @param withWeights  read all weights for the ranges (otherwise those fields are NaN)
+ModelOverview inspectModel(const std::string& model, bool withWeights, const RunContext& run);
+
+struct LayerSpectra {
+    std::string layer;
+    struct Curve {
+        std::string kind; ///< "W" | "E" | "SE" | "RE"
+        std::vector<double> values, normalized;
+        double frobenius = 0;
+    };
+    std::vector<Curve> curves;
+    double stableRank = 0, marchenkoPasturEdge = 0;
+    std::int64_t aboveEdge = 0;
+};
+/// Exact spectra of one layer for a weight format; S·E and R^½·E need spec.calibration.text.
+/// @param cache  full spectra are looked up and kept there, if given
+LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layer, RunStore* cache,
+                          const RunContext& run);
+
+// --- texts -----------------------------------------------------------------------------------------
+
+/// Ids of one document. @throws Error
+std::vector<std::int32_t> tokenizeText(const std::string& model, const std::string& text,
+                                       bool special);
+
+struct GenerateOptions {
+    std::string prompt;
+    std::int64_t maxTokens = 64;
+    double temperature = 0; ///< 0: greedy
+    std::int64_t topK = 0;  ///< 0: all
+    double topP = 1;
+    std::int64_t seed = 0;
+    bool stopAtEos = true;
+};
+/// @param run  id of a stored run to generate with, or empty: full precision
+/// @param onText  called with each piece as it comes
+std::string generateText(const std::string& model, const RunResult* run,
+                         const GenerateOptions& options, const std::string& device,
+                         const std::function<void(const std::string&)>& onText,
+                         const RunContext& context);
+
+// --- measuring -------------------------------------------------------------------------------------
+
+struct EvaluationResult {
+    TextScore score;
+    Comparison comparison; ///< filled if a run was evaluated
+    double tokensPerSecond = 0;
+    std::int64_t peakRssBytes = 0;
+};
+/// @param quantized  a stored run whose artifact was kept, or nullptr: the full-precision model
+EvaluationResult evaluateModel(const std::string& model, const RunResult* quantized,
+                               const EvaluationSpec& spec, const std::string& device,
+                               const RunContext& run);
+
+struct ChoiceScore {
+    std::int64_t questions = 0;
+    double accuracy = 0, accuracyNormalized = 0; ///< by sum, and by sum over length
+    double stderrAccuracy = 0, stderrNormalized = 0;
+    double seconds = 0;
+};
+/// Multiple choice by log-likelihood; the file format is in docs/choices.md.
+ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized,
+                            const std::filesystem::path& file, const std::string& device,
+                            const RunContext& run);
+
+// --- running -----------------------------------------------------------------------------------------
+
+Estimate estimateRun(const RunSpec& spec);
+
+struct RunOptions {
+    std::filesystem::path workFolder; ///< artifacts and checkpoints, a subfolder per run id
+    std::string resumeId;             ///< continue this one
+    std::string sweep;                ///< id to record with the run
+    std::function<void(const RunResult&)> started;      ///< once the id is known
+    std::function<void(const LayerResult&)> layerDone;
+};
+
+/// Quantizes, measures and stores. Checkpoints after each block in the run's folder; a run that was
+/// killed continues to the same bits with resumeId.
+/// @throws Error, Cancelled; the store then says failed or cancelled
+RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions& options,
+                          const RunContext& run);
+
+/// Runs that differ only in rank share calibration and factorization, done once at the largest.
+/// @return one result per spec, in order
+std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& store,
+                                const RunOptions& options, const RunContext& run);
+
+struct VerifyReport {
+    bool same = false;
+    std::string storedHash, newHash;
+    std::vector<std::string> differences;
+};
+/// Repeats a stored run in a scratch folder and compares the tensors.
+VerifyReport verifyRun(const RunResult& stored, const RunContext& run);
+
+} // namespace qw

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+namespace qw
+{
+
+/// What a method wants to know of a layer's inputs; only what is asked for is accumulated.
+struct StatisticsNeeds {
+    bool meanAbs = false;      ///< L2QER's s
+    bool meanSquare = false;   ///< QERA-approx
+    bool autocorrelation = false; ///< QERA-exact: R, float64, also gives the output error
+    bool operator==(const StatisticsNeeds&) const = default;
+};
+
+/// Running statistics of the input of one group of linears. float64 accumulation.
+class InputStatistics
+{
+public:
+    InputStatistics(std::int64_t in, StatisticsNeeds needs, const std::string& device = "cpu");
+    /// @param x [tokens, in] float32: one batch of windows (the unit of L2QER's max over batches)
+    void add(const at::Tensor& x);
+
+    std::int64_t tokens() const { return m_tokens; }
+    /// max or mean over batches of mean |x|, or of the root mean square. [in] float64
+    at::Tensor scaleMeanAbs(bool maxOverBatches) const;
+    at::Tensor scaleRms(bool maxOverBatches) const;
+    at::Tensor meanSquare() const;      ///< E[x_i^2], [in] float64
+    at::Tensor autocorrelation() const; ///< R = E[x^T x], [in, in] float64
+
+private:
+    StatisticsNeeds m_needs;
+    std::int64_t m_tokens = 0;
+    std::int64_t m_batches = 0;
+    at::Tensor m_maxMeanAbs, m_sumMeanAbs, m_maxRms, m_sumRms, m_sumSquares, m_autocorrelation;
+};
+
+} // namespace qw

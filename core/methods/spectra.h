@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace qw
+{
+
+/// One curve of the spectra plot.
+struct Spectrum {
+    std::string kind; ///< "W" | "E" | "SE" | "RE"
+    std::vector<double> values; ///< descending
+    /// Values scaled to a common Frobenius norm, as LQER's figure 1 compares them.
+    std::vector<double> normalized() const;
+    /// Share of the energy (sum of squares) in the first k values, 0..1.
+    double energyAt(std::int64_t k) const;
+};
+
+/// ||W||_F^2 / ||W||_2^2, from the singular values.
+double stableRank(const Spectrum& weight);
+/// Largest singular value of a random matrix of the same shape and entry variance
+/// (Marchenko-Pastur edge), and how many values of W lie above it.
+struct MarchenkoPastur {
+    double edge = 0;
+    std::int64_t above = 0;
+};
+MarchenkoPastur marchenkoPastur(const Spectrum& weight, std::int64_t rows, std::int64_t cols);
+
+} // namespace qw

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "base/json_io.h"
+#include "quant/activation_quantizer.h"
+#include "quant/grid.h"
+#include "quant/mxint.h"
+
+namespace qw
+{
+
+/// How the codes of a weight are to be read.
+struct WeightFormat {
+    enum class Kind { Int, Mx };
+    Kind kind = Kind::Int;
+    std::int64_t bits = 4;
+    std::int64_t groupSize = 0; ///< Int: as in GridOptions; Mx: the block
+    bool sym = false;
+    at::ScalarType scaleDtype = at::kFloat;
+    std::int64_t exponentBits = 8; ///< Mx
+    MxRule mxRule = MxRule::Lqer;  ///< Mx
+    bool operator==(const WeightFormat&) const = default;
+};
+
+/// A low-rank factor as deployed: plain floats, or MXINT codes.
+struct Factor {
+    at::Tensor value; ///< float32, already fake-quantized if `quantized`
+    bool quantized = false;
+    MxOptions mx; ///< how, blocks along the last axis
+    bool defined() const { return value.defined(); }
+};
+
+/// The one value every method ends in and every consumer reads: a linear layer as deployed.
+///   y = q(x) W^^T + q(q(q(x) A) B) + bias,   q the activation quantizer
+struct QuantizedLinear {
+    std::string name;
+    std::int64_t out = 0;
+    std::int64_t in = 0;
+    WeightFormat format;
+    at::Tensor codes;      ///< [out, in] int8 (Mx, sym) or uint8 (asym)
+    at::Tensor scale;      ///< Int: [out, groups] float32
+    at::Tensor zero;       ///< Int, asym: [out, groups] uint8; else undefined
+    at::Tensor exponents;  ///< Mx: [out, blocks] int16
+    at::Tensor groupIndex; ///< [in] int32 if columns are not grouped in order (act-order)
+    Factor a;              ///< [in, k] or undefined
+    Factor b;              ///< [k, out] or undefined
+    ActivationQuantizer activation;
+
+    std::int64_t rank() const { return a.defined() ? a.value.size(1) : 0; }
+    /// The same with only the first k columns of A and rows of B.
+    QuantizedLinear withRank(std::int64_t k) const;
+    /// W^ of the codes alone. [out, in] float32
+    at::Tensor dequantizedCodes() const;
+    /// W^ with A·B. [out, in] float32
+    at::Tensor dequantized() const;
+};
+
+/// Quantizes a weight by rounding to nearest. @param w [out, in] float32
+/// @throws Error::NonFinite naming layer and first index, BadShape
+QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
+                               const WeightFormat& format, const GridOptions& grid);
+
+/// Bits really stored: codes, scales (at scaleDtype), zero points, exponents, group index, factors.
+std::int64_t storedBits(const QuantizedLinear& linear);
+
+/// Applies the layer. @param x [tokens, in]; @param weight  dequantizedCodes(), prepared by the
+/// caller in the compute dtype; @return [tokens, out]
+at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weight,
+                          const at::Tensor& x, const at::Tensor& bias);
+
+/// Tensors (packed codes and the rest) and description, for the artifact. Bit-exact both ways.
+std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear);
+Json describeFormat(const QuantizedLinear& linear);
+/// @throws Error::BadFile naming layer and tensor
+QuantizedLinear quantizedLinearFrom(const std::string& name, const Json& description,
+                                    const std::map<std::string, at::Tensor>& tensors);
+
+} // namespace qw

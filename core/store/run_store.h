@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/run_result.h"
+
+namespace qw
+{
+
+struct RunSummary {
+    RunResult result; ///< without layers
+    std::vector<std::string> tags;
+    std::string notes;
+    bool starred = false;
+};
+
+struct RunFilter {
+    std::string method;  ///< empty: any
+    std::string model;   ///< empty: any
+    std::string status;
+    std::string tag;
+    std::string sweep;
+    std::int64_t limit = 0; ///< 0: all
+};
+
+struct MergeReport {
+    std::int64_t added = 0;
+    std::int64_t alreadyThere = 0;
+};
+
+/// All runs ever made, in one SQLite file (WAL, several processes at once). An object belongs to
+/// the thread that made it. Survives kill -9 at any moment: every change is one transaction.
+class RunStore
+{
+public:
+    /// Opens or creates; upgrades an older file after copying it beside; refuses a newer one.
+    /// @throws Error::Store, Io naming the file
+    explicit RunStore(const std::filesystem::path& file);
+    ~RunStore();
+    RunStore(const RunStore&) = delete;
+    RunStore& operator=(const RunStore&) = delete;
+
+    static std::filesystem::path defaultFile(); ///< by XDG
+    const std::filesystem::path& file() const;
+
+    /// A new run in state "running"; the id is short, unique across stores and sortable by time.
+    std::string newRunId() const;
+    void save(const RunResult& result); ///< inserts or replaces, layers included
+    std::optional<RunResult> find(const std::string& idOrPrefix) const; ///< @throws if ambiguous
+    RunResult get(const std::string& idOrPrefix) const; ///< @throws Error::NotFound
+    std::vector<RunSummary> list(const RunFilter& filter = {}) const;   ///< newest first
+
+    void tag(const std::string& id, const std::string& tag);
+    void untag(const std::string& id, const std::string& tag);
+    void setNotes(const std::string& id, const std::string& notes);
+    void setStarred(const std::string& id, bool starred);
+    /// Hides the run; purge() removes hidden ones for good.
+    void remove(const std::string& id);
+    void restore(const std::string& id);
+    std::vector<RunResult> removed() const;
+    void purge(); ///< drops hidden runs and compacts the file
+
+    /// Full singular-value spectra, cached by layer and kind ("W", "E", "SE", "RE").
+    void saveSpectrum(const std::string& cacheKey, const std::vector<double>& values);
+    std::optional<std::vector<double>> findSpectrum(const std::string& cacheKey) const;
+
+    /// Copies what is missing here from another store. @throws Error::Store, NotFound
+    MergeReport mergeFrom(const std::filesystem::path& other);
+
+private:
+    struct Private;
+    std::unique_ptr<Private> d;
+};
+
+} // namespace qw
