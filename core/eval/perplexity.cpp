@@ -1,0 +1,199 @@
+#include "eval/perplexity.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/log_softmax.h>
+
+#include "base/error.h"
+
+namespace qw
+{
+
+namespace
+{
+/// Hidden states kept at once, for all models together. More windows are done in groups, each with
+/// a pass over the blocks of its own.
+constexpr std::int64_t kHiddenBudgetBytes = std::int64_t{1} << 30;
+constexpr std::int64_t kLogitsBudgetFloats = std::int64_t{8} << 20;
+constexpr std::int64_t kTokensPerForward = 2048;
+
+/// Runs one block over the windows of a group, in place.
+void advance(const Decoder& decoder, const BlockWeights& block, const BlockHooks& hooks,
+             at::Tensor& hidden, const RunContext& run)
+{
+    const std::int64_t batch = std::max<std::int64_t>(1, kTokensPerForward / hidden.size(1));
+    for (std::int64_t at = 0; at < hidden.size(0); at += batch) {
+        run.checkpoint();
+        at::Tensor part = hidden.narrow(0, at, std::min(batch, hidden.size(0) - at));
+        part.copy_(decoder.forwardBlock(block, part, hooks));
+    }
+}
+
+TextScore summarize(const PredictionScores& scores, const TextWindows& windows)
+{
+    TextScore score;
+    const MeanError nll = meanError(scores.nll);
+    score.seqlen = windows.seqlen();
+    score.windows = windows.count();
+    score.tokens = static_cast<std::int64_t>(scores.nll.size());
+    score.nll = nll.mean;
+    score.nllStderr = nll.standardError;
+    score.perplexity = std::exp(nll.mean);
+    return score;
+}
+
+Comparison compare(const PredictionScores& quantized, const PredictionScores& reference)
+{
+    Comparison result;
+    const MeanError fp = meanError(reference.nll);
+    std::vector<double> differences(quantized.nll.size());
+    std::transform(quantized.nll.begin(), quantized.nll.end(), reference.nll.begin(),
+                   differences.begin(), std::minus<>());
+    const MeanError delta = meanError(differences);
+    result.fpNll = fp.mean;
+    result.fpPerplexity = std::exp(fp.mean);
+    result.deltaNll = delta.mean;
+    result.deltaNllStderr = delta.standardError;
+    result.klMean = meanError(quantized.kl).mean;
+    result.klMedian = quantile(quantized.kl, 0.5);
+    result.klP90 = quantile(quantized.kl, 0.9);
+    result.klP99 = quantile(quantized.kl, 0.99);
+    result.top1Agreement =
+        static_cast<double>(quantized.top1Same) / static_cast<double>(quantized.nll.size());
+    return result;
+}
+} // namespace
+
+MeanError meanError(const std::vector<double>& values)
+{
+    if (values.empty()) {
+        return {};
+    }
+    const auto n = static_cast<double>(values.size());
+    double sum = 0;
+    for (const double value : values) {
+        sum += value;
+    }
+    const double mean = sum / n;
+    double squares = 0;
+    for (const double value : values) {
+        squares += (value - mean) * (value - mean);
+    }
+    return {mean, values.size() > 1 ? std::sqrt(squares / (n - 1) / n) : kMissing};
+}
+
+double quantile(std::vector<double> values, double q)
+{
+    if (values.empty()) {
+        return kMissing;
+    }
+    const double place = q * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const auto at = values.begin() + static_cast<std::ptrdiff_t>(below);
+    std::nth_element(values.begin(), at, values.end());
+    const double low = *at;
+    if (below + 1 >= values.size()) {
+        return low;
+    }
+    const double high = *std::min_element(at + 1, values.end());
+    return low + (place - static_cast<double>(below)) * (high - low);
+}
+
+void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
+                    const at::Tensor& targets, PredictionScores& into)
+{
+    const auto append = [](std::vector<double>& to, const at::Tensor& values) {
+        const at::Tensor host = values.to(at::kCPU, at::kDouble).contiguous();
+        const auto* data = host.data_ptr<double>();
+        to.insert(to.end(), data, data + host.numel());
+    };
+    const at::Tensor logProbability = at::log_softmax(logits, -1, at::kFloat);
+    append(into.nll, -logProbability.gather(1, targets.unsqueeze(1)).squeeze(1));
+    if (reference.defined()) {
+        const at::Tensor referenceLog = at::log_softmax(reference, -1, at::kFloat);
+        append(into.kl, (referenceLog.exp() * (referenceLog - logProbability)).sum(-1, false,
+                                                                                    at::kDouble));
+        into.top1Same +=
+            logits.argmax(-1).eq(reference.argmax(-1)).sum().item<std::int64_t>();
+    }
+}
+
+Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
+                    const std::vector<BlockVariant>& variants, const RunContext& run)
+{
+    const at::NoGradGuard noGrad;
+    const auto start = std::chrono::steady_clock::now();
+    const auto models = static_cast<std::int64_t>(variants.size()) + 1;
+    const std::int64_t seqlen = windows.seqlen();
+    const std::int64_t bytesPerWindow = models * seqlen * decoder.config().hidden * 4;
+    const std::int64_t group = std::clamp<std::int64_t>(kHiddenBudgetBytes / bytesPerWindow, 1,
+                                                        windows.count());
+    const std::int64_t groups = (windows.count() + group - 1) / group;
+    run.beginPhase("evaluate", groups * (decoder.blockCount() + 1));
+
+    std::vector<PredictionScores> scores(static_cast<std::size_t>(models));
+    std::int64_t done = 0;
+    for (std::int64_t first = 0; first < windows.count(); first += group) {
+        const std::int64_t count = std::min(group, windows.count() - first);
+        const at::Tensor ids = windows.ids.narrow(0, first, count).to(decoder.options().device);
+        std::vector<at::Tensor> hidden(1, decoder.embed(ids));
+        for (std::size_t i = 0; i < variants.size(); ++i) {
+            hidden.push_back(hidden.front().clone());
+        }
+        for (std::int64_t index = 0; index < decoder.blockCount(); ++index) {
+            run.checkpoint(done++, message("block ", index + 1, "/", decoder.blockCount()));
+            const BlockWeights block = decoder.loadBlock(index);
+            advance(decoder, block, {}, hidden.front(), run);
+            for (std::size_t i = 0; i < variants.size(); ++i) {
+                advance(decoder, block, variants[i](block), hidden[i + 1], run);
+            }
+            decoder.checkpoint().releaseBlock(index);
+        }
+        run.checkpoint(done++, "logits");
+
+        const std::int64_t scored = windows.scoredPerWindow();
+        const std::int64_t rows =
+            std::max<std::int64_t>(1, kLogitsBudgetFloats / decoder.config().vocabSize);
+        for (std::int64_t w = 0; w < count; ++w) {
+            for (std::int64_t at = 0; at < scored; at += rows) {
+                run.checkpoint();
+                const std::int64_t n = std::min(rows, scored - at);
+                const std::int64_t from = windows.firstScored + at;
+                const at::Tensor targets = ids[w].narrow(0, from + 1, n);
+                at::Tensor reference;
+                for (std::size_t m = 0; m < hidden.size(); ++m) {
+                    const at::Tensor states = decoder.finish(hidden[m][w].narrow(0, from, n));
+                    const at::Tensor logits = decoder.logits(states);
+                    addPredictions(logits, reference, targets, scores[m]);
+                    if (m == 0) {
+                        reference = logits;
+                    }
+                }
+            }
+        }
+    }
+    run.checkpoint(groups * (decoder.blockCount() + 1));
+
+    Scores result;
+    result.fullPrecision = summarize(scores.front(), windows);
+    QW_REQUIRE(std::isfinite(result.fullPrecision.nll), ErrorCode::NonFinite,
+               "the full-precision model's score is not a number: its weights or activations "
+               "overflow; try compute f32");
+    for (std::size_t m = 1; m < scores.size(); ++m) {
+        result.variants.push_back(summarize(scores[m], windows));
+        result.comparisons.push_back(compare(scores[m], scores.front()));
+    }
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result.fullPrecision.seconds = seconds;
+    for (TextScore& score : result.variants) {
+        score.seconds = seconds;
+    }
+    return result;
+}
+
+} // namespace qw

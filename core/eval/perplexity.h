@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "base/run_context.h"
+#include "eval/text_windows.h"
+#include "model/decoder.h"
+#include "report/run_result.h"
+
+namespace qw
+{
+
+/// A model made of the same blocks with other linears: gives the hooks of one block. Called once
+/// per block and pass; what the hooks hold is dropped before the next block.
+using BlockVariant = std::function<BlockHooks(const BlockWeights& block)>;
+
+struct Scores {
+    TextScore fullPrecision;           ///< without hashes and protocol name: the caller knows them
+    std::vector<TextScore> variants;
+    std::vector<Comparison> comparisons; ///< one a variant
+};
+
+/// Scores the full-precision model and any number of variants on the same windows, streamed block
+/// by block for all of them together; logits live in chunks of a few rows only. Sums in float64.
+/// Standard errors are over scored predictions; differences are paired by prediction.
+/// @throws Error::NonFinite if a score is not a number, Cancelled
+Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
+                    const std::vector<BlockVariant>& variants, const RunContext& run);
+
+/// Sums over the predictions of rows of logits. Split out so that it can be tested by itself.
+struct PredictionScores {
+    std::vector<double> nll;  ///< per prediction, nats
+    std::vector<double> kl;   ///< KL(reference || this), empty without reference
+    std::int64_t top1Same = 0;
+};
+/// @param logits, reference [n, vocab] float32 (reference may be undefined); @param targets [n] int64
+void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
+                    const at::Tensor& targets, PredictionScores& into);
+
+/// Mean and standard error of the mean.
+struct MeanError {
+    double mean = kMissing;
+    double standardError = kMissing;
+};
+MeanError meanError(const std::vector<double>& values);
+/// Linear interpolation between order statistics; q in 0..1.
+double quantile(std::vector<double> values, double q);
+
+} // namespace qw

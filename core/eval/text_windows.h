@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/model_config.h"
+#include "model/tokenizer.h"
+#include "report/run_spec.h"
+
+namespace qw
+{
+
+enum class Protocol {
+    Gptq,    ///< whole text tokenized once, non-overlapping windows, all predictions scored
+    LlamaCpp ///< BOS at the start of each window, second half scored
+};
+/// @throws Error::BadInput
+Protocol protocolFromName(const std::string& name);
+
+/// Token windows of one text and which of their predictions count.
+struct TextWindows {
+    at::Tensor ids;                  ///< [windows, seqlen] int64
+    std::int64_t firstScored = 0;    ///< predictions of positions firstScored .. seqlen-2 count
+    std::int64_t availableTokens = 0; ///< of the whole text
+    std::string textHash;
+    std::string text; ///< kept to detect overlap with other texts
+    std::vector<std::string> substitutions;
+
+    std::int64_t count() const { return ids.size(0); }
+    std::int64_t seqlen() const { return ids.size(1); }
+    std::int64_t scoredPerWindow() const { return seqlen() - 1 - firstScored; }
+};
+
+/// Cuts a text for measuring. @throws Error::BadInput if the text is shorter than one window
+TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& textFile,
+                              const ModelConfig& config, const Tokenizer& tokenizer);
+
+/// Draws windows for calibration: at random offsets from @p seed, or the first ones in order.
+/// @throws Error::BadInput if the text is shorter than one window
+TextWindows calibrationWindows(const CalibrationSpec& spec, const std::string& textFile,
+                               const ModelConfig& config, const Tokenizer& tokenizer,
+                               std::uint64_t seed);
+
+/// Share of @p a's runs of eight words that stand in @p b too, 0..1.
+double textOverlap(const std::string& a, const std::string& b);
+
+} // namespace qw
