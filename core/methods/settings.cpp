@@ -1,0 +1,52 @@
+#include "methods/settings.h"
+
+namespace qw
+{
+
+WeightFormat weightFormat(const WeightSpec& spec)
+{
+    WeightFormat format;
+    format.kind = spec.format == "mxint" ? WeightFormat::Kind::Mx : WeightFormat::Kind::Int;
+    format.bits = spec.bits;
+    format.groupSize = spec.groupSize;
+    format.sym = spec.sym;
+    format.scaleDtype = spec.scaleDtype == "f16"    ? at::kHalf
+                        : spec.scaleDtype == "bf16" ? at::kBFloat16
+                                                    : at::kFloat;
+    format.exponentBits = spec.exponentBits;
+    format.mxRule = spec.mxRule == "qera" ? MxRule::Qera : MxRule::Lqer;
+    return format;
+}
+
+GridOptions gridOptions(const WeightSpec& spec)
+{
+    GridOptions options;
+    options.bits = spec.bits;
+    options.groupSize = spec.groupSize;
+    options.sym = spec.sym;
+    options.scaleDtype = weightFormat(spec).scaleDtype;
+    options.range = spec.range == "lrq"  ? RangeSearch::Lrq
+                    : spec.range == "lp" ? RangeSearch::LpNorm
+                                         : RangeSearch::MinMax;
+    options.rangeNorm = spec.rangeNorm;
+    options.rangeSteps = spec.rangeSteps;
+    return options;
+}
+
+ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const WeightSpec& weight)
+{
+    ActivationQuantizer quantizer;
+    quantizer.bits = spec.bits;
+    if (spec.format == "int") {
+        quantizer.kind = spec.zeroPoint == "float"
+                             ? ActivationQuantizer::Kind::TokenAsymmetricFloat
+                             : ActivationQuantizer::Kind::TokenAsymmetric;
+    } else if (spec.format == "mxint") {
+        quantizer.kind = ActivationQuantizer::Kind::Mx;
+        quantizer.mx = {spec.bits, spec.blockSize, weight.exponentBits,
+                        weight.mxRule == "qera" ? MxRule::Qera : MxRule::Lqer};
+    }
+    return quantizer;
+}
+
+} // namespace qw

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "quant/quantized_linear.h"
+#include "report/run_spec.h"
+
+namespace qw
+{
+
+/// The settings of a layer (strings and numbers of a recipe) as the quantizers want them.
+WeightFormat weightFormat(const WeightSpec& spec);
+GridOptions gridOptions(const WeightSpec& spec);
+/// MXINT activations follow the weights' rule and exponent width.
+ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const WeightSpec& weight);
+
+} // namespace qw

@@ -1,0 +1,130 @@
+#include "run/run_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace qw
+{
+
+namespace
+{
+/// The divisor of @p columns nearest to @p wanted, the smaller one of two equally near.
+std::int64_t nearestDivisor(std::int64_t columns, std::int64_t wanted)
+{
+    std::int64_t best = 1;
+    for (std::int64_t candidate = 1; candidate <= columns; ++candidate) {
+        if (columns % candidate == 0 &&
+            std::abs(candidate - wanted) < std::abs(best - wanted)) {
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+void settleGroupSize(const RunSpec& spec, LayerPlan& layer, std::vector<std::string>& said)
+{
+    const std::int64_t group = layer.settings.weight.groupSize;
+    const std::int64_t columns = layer.info.in;
+    if (layer.settings.weight.format != "int" || group <= 0 || columns % group == 0) {
+        return;
+    }
+    QW_REQUIRE(spec.adjust, ErrorCode::BadInput, layer.info.name, ": group_size ", group,
+               " does not divide its ", columns, " columns; these do: ", divisorsOf(columns),
+               " (or pass --adjust)");
+    layer.settings.weight.groupSize = nearestDivisor(columns, group);
+    said.push_back(message(layer.info.name, ": group_size ", layer.settings.weight.groupSize,
+                           " instead of ", group, ", which does not divide its ", columns,
+                           " columns"));
+}
+
+void settleRank(LayerPlan& layer, std::vector<std::string>& said)
+{
+    const std::int64_t full = std::min(layer.info.in, layer.info.out);
+    if (layer.settings.rank > full) {
+        said.push_back(message(layer.info.name, ": rank ", full, " instead of ",
+                               layer.settings.rank, ", the most its shape allows"));
+        layer.settings.rank = full;
+    }
+}
+} // namespace
+
+std::string divisorsOf(std::int64_t columns)
+{
+    std::ostringstream out;
+    const char* separator = "";
+    for (std::int64_t candidate = 1; candidate <= columns; ++candidate) {
+        if (columns % candidate == 0) {
+            out << separator << candidate;
+            separator = ", ";
+        }
+    }
+    return out.str();
+}
+
+double RunPlan::bitsPerWeight() const
+{
+    return weights > 0 ? static_cast<double>(bytes) * 8 / static_cast<double>(weights) : kMissing;
+}
+
+std::vector<LayerPlan> RunPlan::ofBlock(std::int64_t block) const
+{
+    std::vector<LayerPlan> result;
+    std::copy_if(layers.begin(), layers.end(), std::back_inserter(result),
+                 [&](const LayerPlan& layer) { return layer.info.block == block; });
+    return result;
+}
+
+RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
+{
+    RunPlan plan;
+    std::int64_t skipped = 0;
+    for (const LinearInfo& linear : checkpoint.linears()) {
+        LayerPlan layer{linear, settingsFor(spec, linear.name)};
+        if (layer.settings.skip) {
+            ++skipped;
+            continue;
+        }
+        settleGroupSize(spec, layer, plan.substitutions);
+        settleRank(layer, plan.substitutions);
+        const std::int64_t weights = linear.in * linear.out;
+        plan.weights += weights;
+        plan.bytesOriginal += weights * (linear.dtype == "F32" ? 4 : 2);
+        plan.bytes += (plannedBits(layer, spec.lowRank) + 7) / 8;
+        plan.maxRank = std::max(plan.maxRank, layer.settings.rank);
+        plan.layers.push_back(std::move(layer));
+    }
+    QW_REQUIRE(!plan.layers.empty(), ErrorCode::BadInput,
+               "nothing is left to quantize: the overrides skip all ", skipped, " linear layers");
+    return plan;
+}
+
+std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank)
+{
+    const WeightSpec& weight = layer.settings.weight;
+    const std::int64_t in = layer.info.in;
+    const std::int64_t out = layer.info.out;
+    const auto blocks = [](std::int64_t n, std::int64_t size) { return (n + size - 1) / size; };
+    std::int64_t bits = in * out * weight.bits;
+    if (weight.format == "mxint") {
+        bits += out * blocks(in, weight.groupSize) * weight.exponentBits;
+    } else {
+        const std::int64_t scales = weight.groupSize == kPerTensor    ? 1
+                                    : weight.groupSize == kPerChannel ? out
+                                                                      : out * (in / weight.groupSize);
+        bits += scales * ((weight.scaleDtype == "f32" ? 32 : 16) + (weight.sym ? 0 : weight.bits));
+    }
+    const std::int64_t rank = layer.settings.rank;
+    if (lowRank.factorBits > 0) {
+        bits += rank * (in + out) * lowRank.factorBits;
+        bits += (in * blocks(rank, lowRank.factorBlock) + rank * blocks(out, lowRank.factorBlock)) *
+                weight.exponentBits;
+    } else {
+        bits += rank * (in + out) * 32;
+    }
+    return bits;
+}
+
+} // namespace qw
