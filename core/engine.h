@@ -14,18 +14,17 @@
 
 /// The front door of the engine. Names no tensor: the command line and the window include only
 /// this, base, report and store.
-namespace qw
-{
+namespace qw {
 
 class RunStore;
 
 // --- the machine ---------------------------------------------------------------------------------
 
 struct EngineInfo {
-    std::string version;     ///< of this program
-    std::string torch;       ///< of libtorch
-    std::string blas;        ///< "OpenBLAS", "MKL", "reference", as measured and reported
-    bool slowBlas = false;   ///< a small product runs at the speed of the reference library
+    std::string version;   ///< of this program
+    std::string torch;     ///< of libtorch
+    std::string blas;      ///< "OpenBLAS", "MKL", "reference", as measured and reported
+    bool slowBlas = false; ///< a small product runs at the speed of the reference library
     std::string cpu;
     std::int64_t physicalCores = 0;
     bool nativeBf16 = false;
@@ -54,7 +53,8 @@ struct MethodDescription {
 };
 std::vector<MethodDescription> describeMethods();
 
-// --- looking at a model ----------------------------------------------------------------------------
+// --- looking at a model
+// ----------------------------------------------------------------------------
 
 struct LayerOverview {
     std::string name;
@@ -94,7 +94,8 @@ struct LayerSpectra {
 LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layer, RunStore* cache,
                           const RunContext& run);
 
-// --- texts -----------------------------------------------------------------------------------------
+// --- texts
+// -----------------------------------------------------------------------------------------
 
 /// Ids of one document. @throws Error
 std::vector<std::int32_t> tokenizeText(const std::string& model, const std::string& text,
@@ -116,7 +117,8 @@ std::string generateText(const std::string& model, const RunResult* run,
                          const std::function<void(const std::string&)>& onText,
                          const RunContext& context);
 
-// --- measuring -------------------------------------------------------------------------------------
+// --- measuring
+// -------------------------------------------------------------------------------------
 
 struct EvaluationResult {
     TextScore score;
@@ -140,7 +142,8 @@ ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized
                             const std::filesystem::path& file, const std::string& device,
                             const RunContext& run);
 
-// --- running -----------------------------------------------------------------------------------------
+// --- running
+// -----------------------------------------------------------------------------------------
 
 Estimate estimateRun(const RunSpec& spec);
 
@@ -148,7 +151,7 @@ struct RunOptions {
     std::filesystem::path workFolder; ///< artifacts and checkpoints, a subfolder per run id
     std::string resumeId;             ///< continue this one
     std::string sweep;                ///< id to record with the run
-    std::function<void(const RunResult&)> started;      ///< once the id is known
+    std::function<void(const RunResult&)> started; ///< once the id is known
     std::function<void(const LayerResult&)> layerDone;
 };
 

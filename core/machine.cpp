@@ -15,11 +15,9 @@
 #include "base/error.h"
 #include "engine.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// (package, core) pairs of the system's processors: hyper-threads counted once.
 std::int64_t countPhysicalCores()
 {
@@ -62,8 +60,8 @@ double productSeconds()
     for (int i = 0; i < 3; ++i) {
         const auto start = std::chrono::steady_clock::now();
         at::matmul(a, a);
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                                            start).count());
+        best = std::min(
+            best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     return best;
 }
@@ -83,8 +81,8 @@ EngineInfo engineInfo()
         info.torch = TORCH_VERSION;
         info.cpu = cpuInfoLine("model name");
         info.physicalCores = countPhysicalCores();
-        info.nativeBf16 = (" " + cpuInfoLine("flags") + " ").find(" avx512_bf16 ") !=
-                          std::string::npos;
+        info.nativeBf16 =
+            (" " + cpuInfoLine("flags") + " ").find(" avx512_bf16 ") != std::string::npos;
         info.cuda = at::hasCUDA();
         info.cudaDevices =
             info.cuda ? static_cast<std::int64_t>(at::detail::getCUDAHooks().getNumGPUs()) : 0;
@@ -104,8 +102,8 @@ void requireDevice(const std::string& device)
                "\": use cpu, cuda or cuda:N");
     const EngineInfo info = engineInfo();
     QW_REQUIRE(info.cuda, ErrorCode::BadInput, "device \"", device,
-               "\" is not there: this program was built with a libtorch without CUDA (",
-               info.torch, "); see the README, section GPU");
+               "\" is not there: this program was built with a libtorch without CUDA (", info.torch,
+               "); see the README, section GPU");
     QW_REQUIRE(info.cudaDevices > 0, ErrorCode::BadInput, "device \"", device,
                "\" is not there: no CUDA driver or no GPU was found");
     if (device.size() > 4) {

@@ -4,8 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace qw
-{
+namespace qw {
 
 /// What kind of thing went wrong; decides the exit status and what a caller can do about it.
 enum class ErrorCode {
@@ -28,7 +27,8 @@ class Error : public std::runtime_error
 {
 public:
     Error(ErrorCode code, const std::string& sentence) : std::runtime_error(sentence), m_code(code)
-    {}
+    {
+    }
     ErrorCode code() const { return m_code; }
 
 private:
@@ -51,8 +51,7 @@ std::string message(const Parts&... parts)
     return out.str();
 }
 
-namespace detail
-{
+namespace detail {
 [[noreturn]] inline void assertFailed(const char* expression, const char* file, int line)
 {
     throw Error(ErrorCode::Internal,

@@ -13,17 +13,16 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 std::string reason()
 {
     return std::strerror(errno);
 }
 
-/// Opens a regular file for reading and tells its size. Non-blocking, so that a pipe cannot hang us.
+/// Opens a regular file for reading and tells its size. Non-blocking, so that a pipe cannot hang
+/// us.
 int openRegular(const std::filesystem::path& file, std::int64_t& size)
 {
     const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -31,7 +30,8 @@ int openRegular(const std::filesystem::path& file, std::int64_t& size)
         throw Error(errno == ENOENT || errno == ENOTDIR ? ErrorCode::NotFound : ErrorCode::Io,
                     message(file.string(), ": cannot be opened: ", reason()));
     }
-    struct stat status {};
+    struct stat status {
+    };
     if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
         ::close(descriptor);
         throw Error(ErrorCode::BadFile, message(file.string(), ": is not a regular file"));
@@ -46,8 +46,8 @@ AtomicFile::AtomicFile(std::filesystem::path target) : m_target(std::move(target
     m_temporary = m_target;
     m_temporary += message(".", ::getpid(), ".part");
     m_descriptor = ::open(m_temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    QW_REQUIRE(m_descriptor >= 0, ErrorCode::Io, m_target.string(), ": cannot be written: ",
-               reason());
+    QW_REQUIRE(m_descriptor >= 0, ErrorCode::Io, m_target.string(),
+               ": cannot be written: ", reason());
 }
 
 AtomicFile::~AtomicFile()
@@ -173,7 +173,8 @@ std::int64_t freeBytes(const std::filesystem::path& folder)
     while (!std::filesystem::exists(existing) && existing.has_relative_path()) {
         existing = existing.parent_path();
     }
-    struct statvfs status {};
+    struct statvfs status {
+    };
     QW_REQUIRE(::statvfs(existing.c_str(), &status) == 0, ErrorCode::Io, folder.string(),
                ": free space cannot be read: ", reason());
     return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);

@@ -8,8 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace qw
-{
+namespace qw {
 
 /// Writes a file so that readers see the old one or the whole new one: temporary name, fsync,
 /// rename. Without commit() the temporary file is removed.

@@ -8,8 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 
-namespace qw
-{
+namespace qw {
 
 struct Hasher::State {
     XXH3_state_t* xxh = XXH3_createState();

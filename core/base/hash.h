@@ -7,8 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace qw
-{
+namespace qw {
 
 /// A running 128-bit XXH3 hash. Tells contents apart and finds damage; it is no signature.
 class Hasher

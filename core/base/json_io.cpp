@@ -7,8 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 
-namespace qw
-{
+namespace qw {
 
 Json parseJson(std::string_view text, const std::string& what, int maxDepth)
 {
@@ -89,9 +88,10 @@ void ObjectReader::finish() const
             continue;
         }
         const std::string nearest = nearestName(key, {m_known.begin(), m_known.end()});
-        throw Error(ErrorCode::BadInput,
-                    message(m_where, ": unknown key \"", key, "\"",
-                            nearest.empty() ? std::string() : "; did you mean \"" + nearest + "\"?"));
+        throw Error(
+            ErrorCode::BadInput,
+            message(m_where, ": unknown key \"", key, "\"",
+                    nearest.empty() ? std::string() : "; did you mean \"" + nearest + "\"?"));
     }
 }
 

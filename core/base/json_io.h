@@ -8,8 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace qw
-{
+namespace qw {
 
 using Json = nlohmann::ordered_json;
 

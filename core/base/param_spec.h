@@ -4,8 +4,7 @@
 #include <variant>
 #include <vector>
 
-namespace qw
-{
+namespace qw {
 
 /// One setting of a method: builds the form, the command line help and the check of a recipe.
 struct ParamSpec {

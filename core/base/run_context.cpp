@@ -4,8 +4,7 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
 struct RunContext::Phase {
     using Clock = std::chrono::steady_clock;
@@ -18,7 +17,8 @@ struct RunContext::Phase {
 RunContext::RunContext(std::stop_token stop, Report report, Log log)
     : m_stop(std::move(stop)), m_report(std::move(report)), m_log(std::move(log)),
       m_phase(std::make_shared<Phase>())
-{}
+{
+}
 
 void RunContext::beginPhase(const std::string& phase, std::int64_t total) const
 {

@@ -6,17 +6,16 @@
 #include <stop_token>
 #include <string>
 
-namespace qw
-{
+namespace qw {
 
 /// Where a run is: shown as a progress bar, posted to the window, never stored.
 struct Progress {
-    std::string phase;           ///< "calibrate", "quantize", "evaluate", ...
-    std::string detail;          ///< for instance the layer or block worked on
-    std::int64_t done = 0;       ///< within the phase
-    std::int64_t total = 0;      ///< 0: unknown
-    double seconds = 0;          ///< since the phase began
-    double secondsLeft = -1;     ///< estimate for the phase, -1: unknown
+    std::string phase;            ///< "calibrate", "quantize", "evaluate", ...
+    std::string detail;           ///< for instance the layer or block worked on
+    std::int64_t done = 0;        ///< within the phase
+    std::int64_t total = 0;       ///< 0: unknown
+    double seconds = 0;           ///< since the phase began
+    double secondsLeft = -1;      ///< estimate for the phase, -1: unknown
     bool uninterruptible = false; ///< a step that finishes before a cancel is obeyed
     bool operator==(const Progress&) const = default;
 };

@@ -10,11 +10,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// Hidden states kept at once, for all models together. More windows are done in groups, each with
 /// a pass over the blocks of its own.
 constexpr std::int64_t kHiddenBudgetBytes = std::int64_t{1} << 30;
@@ -115,10 +113,9 @@ void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
     append(into.nll, -logProbability.gather(1, targets.unsqueeze(1)).squeeze(1));
     if (reference.defined()) {
         const at::Tensor referenceLog = at::log_softmax(reference, -1, at::kFloat);
-        append(into.kl, (referenceLog.exp() * (referenceLog - logProbability)).sum(-1, false,
-                                                                                    at::kDouble));
-        into.top1Same +=
-            logits.argmax(-1).eq(reference.argmax(-1)).sum().item<std::int64_t>();
+        append(into.kl,
+               (referenceLog.exp() * (referenceLog - logProbability)).sum(-1, false, at::kDouble));
+        into.top1Same += logits.argmax(-1).eq(reference.argmax(-1)).sum().item<std::int64_t>();
     }
 }
 
@@ -130,8 +127,8 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
     const auto models = static_cast<std::int64_t>(variants.size()) + 1;
     const std::int64_t seqlen = windows.seqlen();
     const std::int64_t bytesPerWindow = models * seqlen * decoder.config().hidden * 4;
-    const std::int64_t group = std::clamp<std::int64_t>(kHiddenBudgetBytes / bytesPerWindow, 1,
-                                                        windows.count());
+    const std::int64_t group =
+        std::clamp<std::int64_t>(kHiddenBudgetBytes / bytesPerWindow, 1, windows.count());
     const std::int64_t groups = (windows.count() + group - 1) / group;
     run.beginPhase("evaluate", groups * (decoder.blockCount() + 1));
 

@@ -11,15 +11,14 @@
 #include "model/decoder.h"
 #include "report/run_result.h"
 
-namespace qw
-{
+namespace qw {
 
 /// A model made of the same blocks with other linears: gives the hooks of one block. Called once
 /// per block and pass; what the hooks hold is dropped before the next block.
 using BlockVariant = std::function<BlockHooks(const BlockWeights& block)>;
 
 struct Scores {
-    TextScore fullPrecision;           ///< without hashes and protocol name: the caller knows them
+    TextScore fullPrecision; ///< without hashes and protocol name: the caller knows them
     std::vector<TextScore> variants;
     std::vector<Comparison> comparisons; ///< one a variant
 };
@@ -33,11 +32,12 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
 
 /// Sums over the predictions of rows of logits. Split out so that it can be tested by itself.
 struct PredictionScores {
-    std::vector<double> nll;  ///< per prediction, nats
-    std::vector<double> kl;   ///< KL(reference || this), empty without reference
+    std::vector<double> nll; ///< per prediction, nats
+    std::vector<double> kl;  ///< KL(reference || this), empty without reference
     std::int64_t top1Same = 0;
 };
-/// @param logits, reference [n, vocab] float32 (reference may be undefined); @param targets [n] int64
+/// @param logits, reference [n, vocab] float32 (reference may be undefined); @param targets [n]
+/// int64
 void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
                     const at::Tensor& targets, PredictionScores& into);
 

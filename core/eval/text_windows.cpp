@@ -12,11 +12,9 @@
 #include "base/files.h"
 #include "base/hash.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr std::int64_t kDefaultSeqlen = 2048;
 constexpr std::int64_t kLlamaCppSeqlen = 512;
 
@@ -75,8 +73,8 @@ TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& tex
     TextWindows out;
     const Protocol protocol = protocolFromName(spec.protocol);
     const bool llamaCpp = protocol == Protocol::LlamaCpp;
-    const std::int64_t seqlen = seqlenOrDefault(
-        spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
+    const std::int64_t seqlen =
+        seqlenOrDefault(spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
     const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out);
     requireOneWindow(textFile, ids.size(), seqlen);
 
@@ -114,9 +112,9 @@ TextWindows calibrationWindows(const CalibrationSpec& spec, const std::string& t
     if (spec.windows == "sequential") {
         const std::int64_t available = static_cast<std::int64_t>(ids.size()) / seqlen;
         if (count > available) {
-            out.substitutions.push_back(message("calibration: ", count,
-                                                " windows in sequence were asked for, the text holds ",
-                                                available));
+            out.substitutions.push_back(
+                message("calibration: ", count,
+                        " windows in sequence were asked for, the text holds ", available));
             count = available;
         }
     }

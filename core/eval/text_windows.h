@@ -10,8 +10,7 @@
 #include "model/tokenizer.h"
 #include "report/run_spec.h"
 
-namespace qw
-{
+namespace qw {
 
 enum class Protocol {
     Gptq,    ///< whole text tokenized once, non-overlapping windows, all predictions scored
@@ -22,8 +21,8 @@ Protocol protocolFromName(const std::string& name);
 
 /// Token windows of one text and which of their predictions count.
 struct TextWindows {
-    at::Tensor ids;                  ///< [windows, seqlen] int64
-    std::int64_t firstScored = 0;    ///< predictions of positions firstScored .. seqlen-2 count
+    at::Tensor ids;                   ///< [windows, seqlen] int64
+    std::int64_t firstScored = 0;     ///< predictions of positions firstScored .. seqlen-2 count
     std::int64_t availableTokens = 0; ///< of the whole text
     std::string textHash;
     std::string text; ///< kept to detect overlap with other texts

@@ -8,8 +8,7 @@
 
 #include "base/run_context.h"
 
-namespace qw
-{
+namespace qw {
 
 /// A matrix known only by its products, so that S·E or E·R·E^T is never formed.
 struct LinearMap {

@@ -5,13 +5,12 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace qw
-{
+namespace qw {
 
 /// What a method wants to know of a layer's inputs; only what is asked for is accumulated.
 struct StatisticsNeeds {
-    bool meanAbs = false;      ///< L2QER's s
-    bool meanSquare = false;   ///< QERA-approx
+    bool meanAbs = false;         ///< L2QER's s
+    bool meanSquare = false;      ///< QERA-approx
     bool autocorrelation = false; ///< QERA-exact: R, float64, also gives the output error
     bool operator==(const StatisticsNeeds&) const = default;
 };

@@ -8,8 +8,7 @@
 #include "base/run_context.h"
 #include "methods/factorize.h"
 
-namespace qw
-{
+namespace qw {
 
 /// A·B close to E^T: a [in, k], b [k, out], float32.
 struct LowRankPair {
@@ -20,7 +19,8 @@ struct LowRankPair {
 };
 
 /// LQER: the best rank-k approximation of E^T. @param error [out, in] float32, W minus its codes
-LowRankPair lqerPair(const at::Tensor& error, const FactorizeOptions& options, const RunContext& run);
+LowRankPair lqerPair(const at::Tensor& error, const FactorizeOptions& options,
+                     const RunContext& run);
 
 /// L²QER and QERA-approx: the same for diag(scale) E^T. @param scale [in] float64 >= 0; rows of
 /// channels that never fire are zero. Source: LQER (arXiv:2402.02446), QERA (arXiv:2410.06040).

@@ -13,13 +13,12 @@
 #include "quant/quantized_linear.h"
 #include "report/run_result.h"
 
-namespace qw
-{
+namespace qw {
 
 struct MethodInfo {
     std::string id;
     std::string title;
-    std::string source; ///< paper
+    std::string source;  ///< paper
     std::string summary; ///< one sentence
     std::vector<ParamSpec> params;
     bool needsCalibration = false;
@@ -29,8 +28,8 @@ struct MethodInfo {
 /// One linear layer handed to a layer-wise method.
 struct LayerTask {
     std::string name;
-    at::Tensor weight;                            ///< [out, in] float32
-    const InputStatistics* statistics = nullptr;  ///< of its input, if the method needs calibration
+    at::Tensor weight;                           ///< [out, in] float32
+    const InputStatistics* statistics = nullptr; ///< of its input, if the method needs calibration
     LayerSettings settings;
     const RunSpec* spec = nullptr;
     std::uint64_t seed = 0; ///< of this layer, derived from the run's seed and the name

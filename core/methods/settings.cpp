@@ -1,7 +1,6 @@
 #include "methods/settings.h"
 
-namespace qw
-{
+namespace qw {
 
 WeightFormat weightFormat(const WeightSpec& spec)
 {
@@ -38,9 +37,8 @@ ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const Weight
     ActivationQuantizer quantizer;
     quantizer.bits = spec.bits;
     if (spec.format == "int") {
-        quantizer.kind = spec.zeroPoint == "float"
-                             ? ActivationQuantizer::Kind::TokenAsymmetricFloat
-                             : ActivationQuantizer::Kind::TokenAsymmetric;
+        quantizer.kind = spec.zeroPoint == "float" ? ActivationQuantizer::Kind::TokenAsymmetricFloat
+                                                   : ActivationQuantizer::Kind::TokenAsymmetric;
     } else if (spec.format == "mxint") {
         quantizer.kind = ActivationQuantizer::Kind::Mx;
         quantizer.mx = {spec.bits, spec.blockSize, weight.exponentBits,

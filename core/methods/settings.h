@@ -3,8 +3,7 @@
 #include "quant/quantized_linear.h"
 #include "report/run_spec.h"
 
-namespace qw
-{
+namespace qw {
 
 /// The settings of a layer (strings and numbers of a recipe) as the quantizers want them.
 WeightFormat weightFormat(const WeightSpec& spec);

@@ -5,12 +5,11 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace qw
-{
+namespace qw {
 
 /// One curve of the spectra plot.
 struct Spectrum {
-    std::string kind; ///< "W" | "E" | "SE" | "RE"
+    std::string kind;           ///< "W" | "E" | "SE" | "RE"
     std::vector<double> values; ///< descending
     /// Values scaled to a common Frobenius norm, as LQER's figure 1 compares them.
     std::vector<double> normalized() const;

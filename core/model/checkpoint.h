@@ -8,26 +8,24 @@
 
 #include "model/model_config.h"
 
-namespace at
-{
+namespace at {
 class Tensor;
 }
 
-namespace qw
-{
+namespace qw {
 
 struct TensorEntry;
 
 /// A linear layer that methods may quantize.
 struct LinearInfo {
-    std::string name;        ///< Hugging Face module path, for instance "model.layers.0.mlp.up_proj"
+    std::string name; ///< Hugging Face module path, for instance "model.layers.0.mlp.up_proj"
     LinearRole role = LinearRole::Query;
     std::int64_t block = 0;
     std::int64_t out = 0;
     std::int64_t in = 0;
     std::int64_t inputGroup = 0; ///< linears of a block with equal group read the same input
     bool hasBias = false;
-    std::string dtype;       ///< as stored
+    std::string dtype; ///< as stored
 };
 
 /// A model folder on disk: config, tensors borrowed from the maps, nothing loaded up front.
@@ -60,7 +58,7 @@ public:
     /// [out, in] in the stored dtype, transposed view for Conv1D. Borrowed.
     at::Tensor linearWeight(const LinearInfo& linear) const;
     at::Tensor linearBias(const LinearInfo& linear) const; ///< undefined if none
-    void releaseBlock(std::int64_t block) const; ///< pages back to the system
+    void releaseBlock(std::int64_t block) const;           ///< pages back to the system
     void release(const std::string& tensor) const;
 
     /// XXH3-128 over config.json and all tensor bytes, cached per file (size, mtime).

@@ -11,8 +11,7 @@
 #include "model/checkpoint.h"
 #include "model/kv_cache.h"
 
-namespace qw
-{
+namespace qw {
 
 /// One linear of a block, in memory. The weight is always [out, in].
 struct LinearWeights {
@@ -43,11 +42,11 @@ struct BlockWeights {
 
 /// Places inside a block where activations can be observed or replaced.
 enum class BlockPoint {
-    Query,       ///< [B, heads, T, head_dim] after RoPE, before QK^T
-    KeyPreRope,  ///< [B, T, kv_heads * head_dim], output of k_proj
-    Value,       ///< [B, T, kv_heads * head_dim], output of v_proj
-    Key,         ///< [B, kv_heads, T, head_dim] after RoPE
-    ValueHeads,  ///< [B, kv_heads, T, head_dim], operand of PV
+    Query,         ///< [B, heads, T, head_dim] after RoPE, before QK^T
+    KeyPreRope,    ///< [B, T, kv_heads * head_dim], output of k_proj
+    Value,         ///< [B, T, kv_heads * head_dim], output of v_proj
+    Key,           ///< [B, kv_heads, T, head_dim] after RoPE
+    ValueHeads,    ///< [B, kv_heads, T, head_dim], operand of PV
     Probabilities, ///< [B, heads, T, T]; asking for it disables the blocked attention kernel
 };
 

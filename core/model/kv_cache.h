@@ -5,8 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace qw
-{
+namespace qw {
 
 /// Keys and values of the tokens already seen, for generation. One entry a block.
 struct KvCache {

@@ -8,8 +8,7 @@
 #include "base/json_io.h"
 #include "model/arch_spec.h"
 
-namespace qw
-{
+namespace qw {
 
 struct RopeSettings {
     std::string type = "default"; ///< "default" | "linear" | "dynamic" | "llama3"
@@ -43,13 +42,13 @@ struct ModelConfig {
     bool parallelResidual = false;           ///< GPT-NeoX
     bool preNorm = true;                     ///< OPT-350m: false
     bool finalNorm = true;
-    std::int64_t embeddingDim = 0;           ///< OPT's word_embed_proj_dim; = hidden elsewhere
-    bool scaleAttention = true;              ///< GPT-2: scale_attn_weights
-    bool scaleByInverseLayer = false;        ///< GPT-2: scale_attn_by_inverse_layer_idx
-    Mlp mlp = Mlp::GatedSilu;                ///< after hidden_act / activation_function
+    std::int64_t embeddingDim = 0;    ///< OPT's word_embed_proj_dim; = hidden elsewhere
+    bool scaleAttention = true;       ///< GPT-2: scale_attn_weights
+    bool scaleByInverseLayer = false; ///< GPT-2: scale_attn_by_inverse_layer_idx
+    Mlp mlp = Mlp::GatedSilu;         ///< after hidden_act / activation_function
     std::vector<std::int64_t> eosTokens;
     std::int64_t bosToken = -1;
-    std::vector<std::string> remarks;        ///< anything unusual, in plain words
+    std::vector<std::string> remarks; ///< anything unusual, in plain words
 };
 
 /// @throws Error::BadFile, Unsupported naming the key and what is supported

@@ -8,13 +8,11 @@
 #include <string>
 #include <vector>
 
-namespace at
-{
+namespace at {
 class Tensor;
 }
 
-namespace qw
-{
+namespace qw {
 
 /// One entry of a safetensors header.
 struct TensorEntry {

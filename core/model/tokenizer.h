@@ -8,8 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace qw
-{
+namespace qw {
 
 /// Byte-level and SentencePiece-style BPE from tokenizer.json, id for id as the reference library.
 /// Immutable after loading; safe to use from several threads.

@@ -7,8 +7,7 @@
 
 #include "quant/mxint.h"
 
-namespace qw
-{
+namespace qw {
 
 /// Fake quantization of what flows between layers; a plain value, stored with the artifact.
 struct ActivationQuantizer {
@@ -22,9 +21,9 @@ struct ActivationQuantizer {
     };
     Kind kind = Kind::None;
     std::int64_t bits = 8;
-    MxOptions mx;      ///< Kind::Mx
-    double scale = 1;  ///< Kind::TensorStatic
-    double zero = 0;   ///< Kind::TensorStatic
+    MxOptions mx;     ///< Kind::Mx
+    double scale = 1; ///< Kind::TensorStatic
+    double zero = 0;  ///< Kind::TensorStatic
 
     bool active() const { return kind != Kind::None; }
 };

@@ -5,8 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace qw
-{
+namespace qw {
 
 enum class RangeSearch {
     MinMax,

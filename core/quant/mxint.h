@@ -4,8 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace qw
-{
+namespace qw {
 
 enum class MxRule {
     Lqer, ///< LQER code `block_fp`: exponent = ceil(log2 max)
@@ -15,7 +14,7 @@ enum class MxRule {
 /// Block floating point: one shared power-of-two exponent a block, sign-magnitude mantissas.
 /// Blocks are `blockSize` consecutive values of the last axis; the last block may be short.
 struct MxOptions {
-    std::int64_t bits = 4;      ///< sign included, 2..8
+    std::int64_t bits = 4; ///< sign included, 2..8
     std::int64_t blockSize = 16;
     std::int64_t exponentBits = 8; ///< 4 | 8
     MxRule rule = MxRule::Lqer;

@@ -4,8 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace qw
-{
+namespace qw {
 
 /// Packs the low `bits` of each code into a little-endian bit stream, row by row.
 /// @param codes [rows, cols] int16, each in -2^(bits-1)..2^bits-1 (two's complement is kept)

@@ -11,8 +11,7 @@
 #include "quant/grid.h"
 #include "quant/mxint.h"
 
-namespace qw
-{
+namespace qw {
 
 /// How the codes of a weight are to be read.
 struct WeightFormat {

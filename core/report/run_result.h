@@ -7,41 +7,41 @@
 #include "base/json_io.h"
 #include "report/run_spec.h"
 
-namespace qw
-{
+namespace qw {
 
 /// A missing number is NaN; JSON writes it as null.
 constexpr double kMissing = __builtin_nan("");
 
 /// What quantization did to one linear layer.
 struct LayerResult {
-    std::string name;               ///< Hugging Face module path
-    std::int64_t rows = 0;          ///< out features
-    std::int64_t cols = 0;          ///< in features
+    std::string name;      ///< Hugging Face module path
+    std::int64_t rows = 0; ///< out features
+    std::int64_t cols = 0; ///< in features
     std::int64_t rank = 0;
-    double weightError = kMissing;  ///< ||W - W^|| / ||W||, W^ with A·B
-    double outputError = kMissing;  ///< ||X (W - W^)^T|| / ||X W^T|| on full-precision inputs
-    double sqnrDb = kMissing;       ///< -20 log10(outputError)
+    double weightError = kMissing; ///< ||W - W^|| / ||W||, W^ with A·B
+    double outputError = kMissing; ///< ||X (W - W^)^T|| / ||X W^T|| on full-precision inputs
+    double sqnrDb = kMissing;      ///< -20 log10(outputError)
     double bitsPerWeight = kMissing;
     std::int64_t bytes = 0;
     double seconds = kMissing;
-    std::vector<double> singularValues; ///< of the minimised matrix, largest first, up to the rank computed
-    double errorNorm = kMissing;        ///< Frobenius norm of that matrix: gives the error at each rank
+    std::vector<double>
+        singularValues; ///< of the minimised matrix, largest first, up to the rank computed
+    double errorNorm = kMissing; ///< Frobenius norm of that matrix: gives the error at each rank
     bool operator==(const LayerResult&) const;
 };
 
 /// How a text was scored. Runs are compared only where all of this is equal.
 struct TextScore {
-    std::string protocol;           ///< "gptq" | "llama.cpp"
+    std::string protocol; ///< "gptq" | "llama.cpp"
     std::string textHash;
     std::string tokenizerHash;
     std::int64_t seqlen = 0;
     std::int64_t windows = 0;
-    std::int64_t tokens = 0;        ///< scored predictions
-    std::string compute;            ///< "f32" | "bf16"
-    double nll = kMissing;          ///< mean nats over tokens
+    std::int64_t tokens = 0; ///< scored predictions
+    std::string compute;     ///< "f32" | "bf16"
+    double nll = kMissing;   ///< mean nats over tokens
     double nllStderr = kMissing;
-    double perplexity = kMissing;   ///< exp(nll)
+    double perplexity = kMissing; ///< exp(nll)
     double seconds = 0;
     bool operator==(const TextScore&) const;
 };
@@ -56,7 +56,7 @@ struct Comparison {
     double klMedian = kMissing;
     double klP90 = kMissing;
     double klP99 = kMissing;
-    double top1Agreement = kMissing;  ///< 0..1
+    double top1Agreement = kMissing; ///< 0..1
     bool operator==(const Comparison&) const;
 };
 
@@ -68,8 +68,8 @@ struct PhaseTime {
 
 /// Predicted before a run, to be held against what happened.
 struct Estimate {
-    std::int64_t bytes = 0;          ///< exact size of the artifact
-    double bitsPerWeight = 0;        ///< exact
+    std::int64_t bytes = 0;   ///< exact size of the artifact
+    double bitsPerWeight = 0; ///< exact
     std::int64_t peakRssBytes = 0;
     double seconds = 0;
     bool operator==(const Estimate&) const = default;
@@ -77,13 +77,13 @@ struct Estimate {
 
 /// What is needed to repeat the run, beside the spec.
 struct Provenance {
-    std::string program;       ///< version of this program
-    std::string torch;         ///< version
-    std::string modelHash;     ///< of config and all weights
+    std::string program;   ///< version of this program
+    std::string torch;     ///< version
+    std::string modelHash; ///< of config and all weights
     std::string tokenizerHash;
     std::string calibrationHash; ///< empty if unused
     std::string evaluationHash;
-    std::int64_t threads = 0;  ///< really used
+    std::int64_t threads = 0; ///< really used
     std::string device;
     std::string cpu;
     bool operator==(const Provenance&) const = default;
@@ -93,12 +93,12 @@ struct RunResult {
     std::string id;
     RunSpec spec;
     Provenance provenance;
-    std::string status;             ///< "running" | "finished" | "failed" | "cancelled"
-    std::string problem;            ///< the sentence, if failed
-    std::string started;            ///< UTC, ISO 8601
-    std::int64_t rank = 0;          ///< deployed
+    std::string status;    ///< "running" | "finished" | "failed" | "cancelled"
+    std::string problem;   ///< the sentence, if failed
+    std::string started;   ///< UTC, ISO 8601
+    std::int64_t rank = 0; ///< deployed
     double bitsPerWeight = kMissing;
-    std::int64_t bytes = 0;         ///< of the whole artifact
+    std::int64_t bytes = 0; ///< of the whole artifact
     std::int64_t bytesOriginal = 0;
     TextScore score;
     Comparison comparison;
@@ -107,9 +107,9 @@ struct RunResult {
     std::vector<PhaseTime> phases;
     Estimate estimate;
     std::vector<std::string> substitutions; ///< what was done differently from what was asked
-    std::string artifactHash;       ///< over all tensors of the artifact, in order of name
-    std::string artifactFolder;     ///< empty if discarded
-    std::string sweep;              ///< id of the sweep it belongs to, or empty
+    std::string artifactHash;               ///< over all tensors of the artifact, in order of name
+    std::string artifactFolder;             ///< empty if discarded
+    std::string sweep;                      ///< id of the sweep it belongs to, or empty
     std::vector<LayerResult> layers;
     bool operator==(const RunResult&) const;
 };

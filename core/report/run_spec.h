@@ -7,8 +7,7 @@
 
 #include "base/json_io.h"
 
-namespace qw
-{
+namespace qw {
 
 /// Input columns per scale. Whole rows and whole tensors have names of their own in JSON.
 constexpr std::int64_t kPerChannel = 0; ///< "channel": one scale per output row
@@ -16,33 +15,34 @@ constexpr std::int64_t kPerTensor = -1; ///< "tensor": one scale for all
 
 /// How weights become codes.
 struct WeightSpec {
-    std::string format = "int";       ///< "int" | "mxint"
-    std::int64_t bits = 4;            ///< 2..8; mxint: sign bit included
-    std::int64_t groupSize = 128;     ///< int: columns per scale, kPerChannel, kPerTensor; mxint: the block
-    bool sym = false;                 ///< int only
-    std::string scaleDtype = "f16";   ///< "f32" | "f16" | "bf16": scales are rounded before codes
-    std::string range = "minmax";     ///< "minmax" | "lrq" | "lp" (methods.md names: 1.3)
-    double rangeNorm = 2.4;           ///< p of the range search
-    std::int64_t rangeSteps = 100;    ///< candidates of the range search
-    std::int64_t exponentBits = 8;    ///< mxint: 4 | 8, width of the shared exponent
-    std::string mxRule = "lqer";      ///< "lqer" | "qera"
+    std::string format = "int"; ///< "int" | "mxint"
+    std::int64_t bits = 4;      ///< 2..8; mxint: sign bit included
+    std::int64_t groupSize =
+        128;          ///< int: columns per scale, kPerChannel, kPerTensor; mxint: the block
+    bool sym = false; ///< int only
+    std::string scaleDtype = "f16"; ///< "f32" | "f16" | "bf16": scales are rounded before codes
+    std::string range = "minmax";   ///< "minmax" | "lrq" | "lp" (methods.md names: 1.3)
+    double rangeNorm = 2.4;         ///< p of the range search
+    std::int64_t rangeSteps = 100;  ///< candidates of the range search
+    std::int64_t exponentBits = 8;  ///< mxint: 4 | 8, width of the shared exponent
+    std::string mxRule = "lqer";    ///< "lqer" | "qera"
     bool operator==(const WeightSpec&) const = default;
 };
 
 /// How the inputs of the quantized linears are quantized when the model runs.
 struct ActivationSpec {
-    std::string format = "none";   ///< "none" | "int" | "mxint"
+    std::string format = "none"; ///< "none" | "int" | "mxint"
     std::int64_t bits = 8;
-    std::int64_t blockSize = 16;   ///< mxint
+    std::int64_t blockSize = 16;       ///< mxint
     std::string zeroPoint = "rounded"; ///< int: "rounded" | "float" (as the LR-QAT code does)
-    bool attention = false;        ///< mxint: quantize the operands of QK^T and PV too (LQER, W4A8)
+    bool attention = false; ///< mxint: quantize the operands of QK^T and PV too (LQER, W4A8)
     bool operator==(const ActivationSpec&) const = default;
 };
 
 /// The low-rank correction.
 struct LowRankSpec {
     std::int64_t rank = 0;
-    std::int64_t factorBits = 0;       ///< 0: unquantized; else MXINT of this width
+    std::int64_t factorBits = 0; ///< 0: unquantized; else MXINT of this width
     std::int64_t factorBlock = 16;
     std::string statistic = "mean-abs"; ///< l2qer: "mean-abs" | "rms"
     std::string reduce = "max";         ///< l2qer: "max" | "mean" over batches
@@ -52,20 +52,20 @@ struct LowRankSpec {
 
 /// Text windows a model is run on.
 struct CalibrationSpec {
-    std::string text;                 ///< file, or "demo:calibration"; empty where no data is needed
+    std::string text; ///< file, or "demo:calibration"; empty where no data is needed
     std::int64_t nsamples = 32;
-    std::int64_t seqlen = 0;          ///< 0: min(2048, the model's maximum)
-    std::string windows = "random";   ///< "random" | "sequential"
-    std::int64_t statBatch = 2;       ///< windows per batch of the statistic
+    std::int64_t seqlen = 0;        ///< 0: min(2048, the model's maximum)
+    std::string windows = "random"; ///< "random" | "sequential"
+    std::int64_t statBatch = 2;     ///< windows per batch of the statistic
     bool operator==(const CalibrationSpec&) const = default;
 };
 
 struct EvaluationSpec {
-    std::string text;                 ///< file, or "demo:evaluation"; empty: no evaluation
-    std::int64_t seqlen = 0;          ///< 0: the protocol's default
-    std::int64_t windows = 0;         ///< 0: all
-    std::string protocol = "gptq";    ///< "gptq" | "llama.cpp"
-    std::string compute = "f32";      ///< "f32" | "bf16"
+    std::string text;              ///< file, or "demo:evaluation"; empty: no evaluation
+    std::int64_t seqlen = 0;       ///< 0: the protocol's default
+    std::int64_t windows = 0;      ///< 0: all
+    std::string protocol = "gptq"; ///< "gptq" | "llama.cpp"
+    std::string compute = "f32";   ///< "f32" | "bf16"
     bool operator==(const EvaluationSpec&) const = default;
 };
 
@@ -81,7 +81,7 @@ struct LayerOverride {
 
 /// Everything that decides a run's result. A plain value: JSON and back without loss.
 struct RunSpec {
-    std::string model; ///< folder, or "demo"
+    std::string model;          ///< folder, or "demo"
     std::string method = "rtn"; ///< an id of builtinMethods()
     WeightSpec weight;
     LowRankSpec lowRank;
@@ -90,10 +90,10 @@ struct RunSpec {
     EvaluationSpec evaluation;
     std::vector<LayerOverride> overrides;
     std::int64_t seed = 0;
-    bool adjust = false;       ///< take the nearest group size that divides instead of refusing
+    bool adjust = false; ///< take the nearest group size that divides instead of refusing
     std::string artifacts = "keep"; ///< "keep" | "discard"
-    std::string device = "cpu"; ///< "cpu" | "cuda" | "cuda:N"
-    std::int64_t threads = 0;   ///< 0: all physical cores
+    std::string device = "cpu";     ///< "cpu" | "cuda" | "cuda:N"
+    std::int64_t threads = 0;       ///< 0: all physical cores
     bool operator==(const RunSpec&) const = default;
 };
 

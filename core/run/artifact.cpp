@@ -7,11 +7,9 @@
 #include "base/hash.h"
 #include "model/safetensors.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr const char* kFingerprintFile = "fingerprint.txt";
 constexpr const char* kDescriptionFile = "artifact.json";
 
@@ -52,7 +50,8 @@ void hashLinear(const QuantizedLinear& linear, Hasher& hasher)
 
 ArtifactFolder::ArtifactFolder(std::filesystem::path folder, std::string fingerprint)
     : m_folder(std::move(folder)), m_fingerprint(std::move(fingerprint))
-{}
+{
+}
 
 std::filesystem::path ArtifactFolder::blockFile(std::int64_t block) const
 {
@@ -66,14 +65,14 @@ void ArtifactFolder::create(bool resume) const
     const auto file = m_folder / kFingerprintFile;
     if (resume && std::filesystem::exists(file)) {
         QW_REQUIRE(readTextFile(file, 4096) == m_fingerprint, ErrorCode::Mismatch,
-                   m_folder.string(), ": cannot continue this run: the model, a text, the settings "
+                   m_folder.string(),
+                   ": cannot continue this run: the model, a text, the settings "
                    "or the program changed since it began");
         return;
     }
     std::error_code problem;
     std::filesystem::create_directories(m_folder, problem);
-    QW_REQUIRE(!problem, ErrorCode::Io, m_folder.string(), ": cannot be made: ",
-               problem.message());
+    QW_REQUIRE(!problem, ErrorCode::Io, m_folder.string(), ": cannot be made: ", problem.message());
     AtomicFile fingerprint(file);
     fingerprint.write(m_fingerprint);
     fingerprint.commit();

@@ -12,8 +12,7 @@
 #include "quant/quantized_linear.h"
 #include "report/run_result.h"
 
-namespace qw
-{
+namespace qw {
 
 /// What one block of a run produced. Written as one safetensors file, so a block is either done or
 /// not there at all: this is both the artifact and the checkpoint.

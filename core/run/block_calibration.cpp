@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-namespace qw
-{
+namespace qw {
 
 BlockCalibration::BlockCalibration(const Decoder& decoder, const at::Tensor& ids,
                                    std::int64_t batch)
     : m_decoder(decoder), m_hidden(decoder.embed(ids.to(decoder.options().device))),
       m_batch(std::max<std::int64_t>(1, batch))
-{}
+{
+}
 
 std::map<std::int64_t, std::unique_ptr<InputStatistics>>
 BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& needs,
@@ -21,8 +21,8 @@ BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& need
         hooks.input = [&](const LinearInfo& linear, const at::Tensor& input) {
             auto& entry = statistics[linear.inputGroup];
             if (!entry) {
-                entry = std::make_unique<InputStatistics>(linear.in, needs,
-                                                          m_decoder.options().device);
+                entry =
+                    std::make_unique<InputStatistics>(linear.in, needs, m_decoder.options().device);
             }
             entry->add(input);
             run.checkpoint();

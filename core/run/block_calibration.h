@@ -10,8 +10,7 @@
 #include "methods/input_statistics.h"
 #include "model/decoder.h"
 
-namespace qw
-{
+namespace qw {
 
 /// Calibration windows on their way through the full-precision model, one block at a time. Hidden
 /// states are the only thing kept between blocks.

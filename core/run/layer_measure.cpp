@@ -5,11 +5,9 @@
 
 #include <ATen/ops/matmul.h>
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// tr(M R M^T) in float64.
 double power(const at::Tensor& matrix, const at::Tensor& autocorrelation)
 {
@@ -35,12 +33,12 @@ LayerResult measureLayer(const LayerReference& reference, const QuantizedLinear&
     result.rows = linear.out;
     result.cols = linear.in;
     result.rank = linear.rank();
-    const at::Tensor difference = reference.weight - linear.dequantized().to(
-                                                         reference.weight.device());
-    result.weightError = reference.weightNorm > 0
-                             ? difference.to(at::kDouble).norm().item<double>() /
-                                   reference.weightNorm
-                             : 0;
+    const at::Tensor difference =
+        reference.weight - linear.dequantized().to(reference.weight.device());
+    result.weightError =
+        reference.weightNorm > 0
+            ? difference.to(at::kDouble).norm().item<double>() / reference.weightNorm
+            : 0;
     if (reference.autocorrelation.defined() && reference.outputPower > 0) {
         // Rounding can turn a vanishing power slightly negative.
         result.outputError = std::sqrt(std::max(0.0, power(difference, reference.autocorrelation)) /
@@ -49,8 +47,7 @@ LayerResult measureLayer(const LayerReference& reference, const QuantizedLinear&
     }
     const std::int64_t bits = storedBits(linear);
     result.bytes = (bits + 7) / 8;
-    result.bitsPerWeight =
-        static_cast<double>(bits) / static_cast<double>(linear.in * linear.out);
+    result.bitsPerWeight = static_cast<double>(bits) / static_cast<double>(linear.in * linear.out);
     return result;
 }
 

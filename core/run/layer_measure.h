@@ -5,8 +5,7 @@
 #include "quant/quantized_linear.h"
 #include "report/run_result.h"
 
-namespace qw
-{
+namespace qw {
 
 /// What all results of one layer are measured against; computed once, used for every rank.
 struct LayerReference {

@@ -6,11 +6,9 @@
 #include "base/files.h"
 #include "engine.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// Where bundled files may lie: a build folder, an installation, beside the program.
 std::filesystem::path bundledModel()
 {

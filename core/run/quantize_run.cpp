@@ -23,11 +23,9 @@
 #include "run/run_plan.h"
 #include "store/run_store.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// More than this share of the evaluation text standing in the calibration text is worth a warning.
 constexpr double kOverlapWarning = 0.01;
 
@@ -140,7 +138,8 @@ GroupRun::GroupRun(const std::vector<RunSpec>& specs, RunStore& store, const Run
       m_tokenizer(Tokenizer::fromFolder(m_checkpoint.folder())),
       m_decoder(m_checkpoint, decoderOptions(specs.front())),
       m_method(findMethod(specs.front().method))
-{}
+{
+}
 
 std::vector<RunResult> GroupRun::execute()
 {
@@ -178,17 +177,16 @@ void GroupRun::prepare()
                ErrorCode::BadInput, "method ", spec.method,
                " learns from data: give a calibration text");
     if (!spec.calibration.text.empty()) {
-        m_calibration = calibrationWindows(spec.calibration,
-                                           resolveText(spec.calibration.text).string(),
-                                           m_checkpoint.config(), m_tokenizer,
-                                           static_cast<std::uint64_t>(spec.seed));
+        m_calibration = calibrationWindows(
+            spec.calibration, resolveText(spec.calibration.text).string(), m_checkpoint.config(),
+            m_tokenizer, static_cast<std::uint64_t>(spec.seed));
         m_said.insert(m_said.end(), m_calibration->substitutions.begin(),
                       m_calibration->substitutions.end());
     }
     if (!spec.evaluation.text.empty()) {
-        m_evaluation = evaluationWindows(spec.evaluation,
-                                         resolveText(spec.evaluation.text).string(),
-                                         m_checkpoint.config(), m_tokenizer);
+        m_evaluation =
+            evaluationWindows(spec.evaluation, resolveText(spec.evaluation.text).string(),
+                              m_checkpoint.config(), m_tokenizer);
         m_said.insert(m_said.end(), m_evaluation->substitutions.begin(),
                       m_evaluation->substitutions.end());
     }
@@ -220,8 +218,7 @@ void GroupRun::openResults()
     for (std::size_t i = 0; i < m_specs.size(); ++i) {
         RunResult result;
         result.spec = m_specs[i];
-        result.id = i == 0 && !m_options.resumeId.empty() ? m_options.resumeId
-                                                          : m_store.newRunId();
+        result.id = i == 0 && !m_options.resumeId.empty() ? m_options.resumeId : m_store.newRunId();
         result.status = "running";
         result.started = utcNow();
         result.sweep = m_options.sweep;
@@ -312,21 +309,20 @@ void GroupRun::quantizeBlock(const BlockWeights& block, BlockCalibration* calibr
         const LayerOutcome outcome = m_method.quantize(task, m_run);
         const double seconds =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        const LayerReference reference =
-            layerReference(task.weight, task.statistics != nullptr
-                                            ? task.statistics->autocorrelation()
-                                            : at::Tensor());
+        const LayerReference reference = layerReference(
+            task.weight,
+            task.statistics != nullptr ? task.statistics->autocorrelation() : at::Tensor());
         for (std::size_t i = 0; i < m_specs.size(); ++i) {
-            const std::int64_t rank = std::min(outcome.linear.rank(),
-                                               settingsFor(m_specs[i], plan.info.name).rank);
+            const std::int64_t rank =
+                std::min(outcome.linear.rank(), settingsFor(m_specs[i], plan.info.name).rank);
             LayerResult result = measureLayer(reference, outcome.linear.withRank(rank));
             result.seconds = seconds;
             result.singularValues = outcome.singularValues;
             result.errorNorm = outcome.errorNorm;
             artifact.results[i].push_back(std::move(result));
         }
-        artifact.substitutions.insert(artifact.substitutions.end(),
-                                      outcome.substitutions.begin(), outcome.substitutions.end());
+        artifact.substitutions.insert(artifact.substitutions.end(), outcome.substitutions.begin(),
+                                      outcome.substitutions.end());
         artifact.linears.push_back(outcome.linear);
     }
     m_artifact->writeBlock(artifact);
@@ -377,8 +373,7 @@ void GroupRun::evaluate()
     }
     m_watch.begin("evaluate");
     DecoderOptions options = decoderOptions(m_specs.front());
-    options.compute =
-        m_specs.front().evaluation.compute == "bf16" ? at::kBFloat16 : at::kFloat;
+    options.compute = m_specs.front().evaluation.compute == "bf16" ? at::kBFloat16 : at::kFloat;
     const Decoder decoder(m_checkpoint, options);
     std::vector<BlockVariant> variants;
     for (const RunSpec& spec : m_specs) {

@@ -6,11 +6,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 struct Prepared {
     QuantizedLinear linear; // factors moved to the device; codes dropped once dequantized
     at::Tensor weight;      // [out, in], compute dtype

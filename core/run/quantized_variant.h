@@ -7,8 +7,7 @@
 #include "report/run_spec.h"
 #include "run/artifact.h"
 
-namespace qw
-{
+namespace qw {
 
 /// Hooks that run the linears of one block as deployed: quantized codes, correction, activations.
 /// What they need is prepared once here and shared by all calls.

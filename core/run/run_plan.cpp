@@ -6,18 +6,15 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// The divisor of @p columns nearest to @p wanted, the smaller one of two equally near.
 std::int64_t nearestDivisor(std::int64_t columns, std::int64_t wanted)
 {
     std::int64_t best = 1;
     for (std::int64_t candidate = 1; candidate <= columns; ++candidate) {
-        if (columns % candidate == 0 &&
-            std::abs(candidate - wanted) < std::abs(best - wanted)) {
+        if (columns % candidate == 0 && std::abs(candidate - wanted) < std::abs(best - wanted)) {
             best = candidate;
         }
     }
@@ -111,9 +108,10 @@ std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank)
     if (weight.format == "mxint") {
         bits += out * blocks(in, weight.groupSize) * weight.exponentBits;
     } else {
-        const std::int64_t scales = weight.groupSize == kPerTensor    ? 1
-                                    : weight.groupSize == kPerChannel ? out
-                                                                      : out * (in / weight.groupSize);
+        const std::int64_t scales = weight.groupSize == kPerTensor ? 1
+                                    : weight.groupSize == kPerChannel
+                                        ? out
+                                        : out * (in / weight.groupSize);
         bits += scales * ((weight.scaleDtype == "f32" ? 32 : 16) + (weight.sym ? 0 : weight.bits));
     }
     const std::int64_t rank = layer.settings.rank;

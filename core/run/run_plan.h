@@ -7,8 +7,7 @@
 #include "model/checkpoint.h"
 #include "report/run_result.h"
 
-namespace qw
-{
+namespace qw {
 
 /// One linear of the model and what is to be done with it.
 struct LayerPlan {

@@ -9,8 +9,7 @@
 
 #include "report/run_result.h"
 
-namespace qw
-{
+namespace qw {
 
 struct RunSummary {
     RunResult result; ///< without layers
@@ -20,8 +19,8 @@ struct RunSummary {
 };
 
 struct RunFilter {
-    std::string method;  ///< empty: any
-    std::string model;   ///< empty: any
+    std::string method; ///< empty: any
+    std::string model;  ///< empty: any
     std::string status;
     std::string tag;
     std::string sweep;
@@ -52,7 +51,7 @@ public:
     std::string newRunId() const;
     void save(const RunResult& result); ///< inserts or replaces, layers included
     std::optional<RunResult> find(const std::string& idOrPrefix) const; ///< @throws if ambiguous
-    RunResult get(const std::string& idOrPrefix) const; ///< @throws Error::NotFound
+    RunResult get(const std::string& idOrPrefix) const;                 ///< @throws Error::NotFound
     std::vector<RunSummary> list(const RunFilter& filter = {}) const;   ///< newest first
 
     void tag(const std::string& id, const std::string& tag);
