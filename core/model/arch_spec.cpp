@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 std::vector<LinearName> llamaLinears()
 {
-    return {{LinearRole::Query, "self_attn.q_proj"},  {LinearRole::Key, "self_attn.k_proj"},
-            {LinearRole::Value, "self_attn.v_proj"},  {LinearRole::AttentionOut, "self_attn.o_proj"},
-            {LinearRole::Gate, "mlp.gate_proj"},      {LinearRole::Up, "mlp.up_proj"},
+    return {{LinearRole::Query, "self_attn.q_proj"}, {LinearRole::Key, "self_attn.k_proj"},
+            {LinearRole::Value, "self_attn.v_proj"}, {LinearRole::AttentionOut, "self_attn.o_proj"},
+            {LinearRole::Gate, "mlp.gate_proj"},     {LinearRole::Up, "mlp.up_proj"},
             {LinearRole::Down, "mlp.down_proj"}};
 }
 
@@ -110,9 +108,8 @@ ArchSpec gptNeoX()
 
 std::span<const ArchSpec> knownArchitectures()
 {
-    static const std::vector<ArchSpec> kArchs = {llama("llama"), llama("mistral"), llama("qwen2"),
-                                                 qwen3(),        opt(),            gpt2(),
-                                                 gptNeoX()};
+    static const std::vector<ArchSpec> kArchs = {
+        llama("llama"), llama("mistral"), llama("qwen2"), qwen3(), opt(), gpt2(), gptNeoX()};
     return kArchs;
 }
 

@@ -4,11 +4,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 struct Row {
     std::string_view name;
     std::int64_t bits;

@@ -6,8 +6,7 @@
 
 #include <c10/core/ScalarType.h>
 
-namespace qw
-{
+namespace qw {
 
 /// Bits of one element of a safetensors dtype, 0 if the name is unknown.
 std::int64_t bitsOfDtype(std::string_view dtype);

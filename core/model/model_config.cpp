@@ -5,11 +5,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr std::int64_t kLargestDimension = std::int64_t{1} << 28;
 
 /// config.json with the class defaults of each architecture; a present null is kept apart from a
@@ -132,15 +130,15 @@ void readRope(const ConfigReader& config, ModelConfig& out, double defaultTheta,
         rope.originalMaxPositions =
             nested.dimension("original_max_position_embeddings", out.maxPositions);
     }
-    rope.originalMaxPositions =
-        config.dimension("original_max_position_embeddings",
-                         rope.originalMaxPositions > 0 ? rope.originalMaxPositions
-                                                       : out.maxPositions);
+    rope.originalMaxPositions = config.dimension(
+        "original_max_position_embeddings",
+        rope.originalMaxPositions > 0 ? rope.originalMaxPositions : out.maxPositions);
     QW_REQUIRE(rope.theta > 0 && rope.factor > 0 && pct > 0 && pct <= 1, ErrorCode::BadFile,
                config.where(), ": rope theta, factor or rotary share is out of range");
     rope.rotaryDims = static_cast<std::int64_t>(static_cast<double>(out.headDim) * pct);
     QW_REQUIRE(rope.rotaryDims % 2 == 0 && rope.rotaryDims > 0, ErrorCode::Unsupported,
-               config.where(), ": ", rope.rotaryDims, " rotary dimensions; an even number is needed");
+               config.where(), ": ", rope.rotaryDims,
+               " rotary dimensions; an even number is needed");
 }
 
 void readSlidingWindow(const ConfigReader& config, ModelConfig& out)
@@ -177,7 +175,7 @@ void readLlamaFamily(const ConfigReader& config, ModelConfig& out)
     const std::string& type = out.modelType;
     out.vocabSize = config.dimension("vocab_size", type.rfind("qwen", 0) == 0 ? 151936 : 32000);
     out.hidden = config.dimension("hidden_size", 4096);
-    out.intermediate = config.dimension("intermediate_size", type == "mistral"  ? 14336
+    out.intermediate = config.dimension("intermediate_size", type == "mistral" ? 14336
                                                              : type == "llama" ? 11008
                                                                                : 22016);
     out.layers = config.dimension("num_hidden_layers", 32);
@@ -283,8 +281,8 @@ ModelConfig parseModelConfig(const Json& json, const std::string& where)
     for (const ArchSpec& spec : knownArchitectures()) {
         known += (known.empty() ? "" : ", ") + std::string(spec.id);
     }
-    QW_REQUIRE(out.arch != nullptr, ErrorCode::Unsupported, where, ": model_type \"",
-               out.modelType, "\" is not supported; these are: ", known);
+    QW_REQUIRE(out.arch != nullptr, ErrorCode::Unsupported, where, ": model_type \"", out.modelType,
+               "\" is not supported; these are: ", known);
     QW_REQUIRE(!config.present("quantization_config"), ErrorCode::Unsupported, where,
                ": this model is quantized already (quantization_config); open the original");
     if (out.modelType == "opt") {

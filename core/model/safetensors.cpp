@@ -10,20 +10,21 @@
 #include "model/dtype.h"
 #include "model/safetensors_header.h"
 
-namespace qw
-{
+namespace qw {
 
 struct SafetensorsFile::Private {
     explicit Private(const std::filesystem::path& file)
         : map(file), header(readSafetensorsHeader(map.bytes(), file.string()))
-    {}
+    {
+    }
     MappedFile map;
     SafetensorsHeader header;
 };
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
     : d(std::make_unique<Private>(file))
-{}
+{
+}
 SafetensorsFile::~SafetensorsFile() = default;
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;

@@ -9,11 +9,9 @@
 #include "base/json_io.h"
 #include "model/dtype.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr std::uint64_t kMaxHeader = 100'000'000; // as the reference reader
 constexpr std::size_t kMaxTensors = 1'000'000;
 constexpr std::size_t kMaxName = 4096;
@@ -85,8 +83,8 @@ public:
                        ": a tensor name has ", value.size(), " bytes");
             QW_REQUIRE(m_names.insert(value).second, ErrorCode::BadFile, m_where, ": the tensor \"",
                        value, "\" stands twice in the header");
-            QW_REQUIRE(m_names.size() <= kMaxTensors, ErrorCode::BadFile, m_where,
-                       ": more than ", kMaxTensors, " tensors");
+            QW_REQUIRE(m_names.size() <= kMaxTensors, ErrorCode::BadFile, m_where, ": more than ",
+                       kMaxTensors, " tensors");
             m_name = value;
             return true;
         }
@@ -135,16 +133,15 @@ private:
 
     [[noreturn]] bool bad(const std::string& what) const
     {
-        throw Error(ErrorCode::BadFile, message(m_where, ": the header holds ", what,
-                                                " where it may not",
-                                                m_name.empty() ? "" : " (tensor \"" + m_name + "\")"));
+        throw Error(ErrorCode::BadFile,
+                    message(m_where, ": the header holds ", what, " where it may not",
+                            m_name.empty() ? "" : " (tensor \"" + m_name + "\")"));
     }
     void finishEntry()
     {
         const auto has = [&](const char* key) { return m_keys.contains(key); };
-        QW_REQUIRE(has("dtype") && has("shape") && has("data_offsets"), ErrorCode::BadFile,
-                   m_where, ": the entry of tensor \"", m_name,
-                   "\" lacks dtype, shape or data_offsets");
+        QW_REQUIRE(has("dtype") && has("shape") && has("data_offsets"), ErrorCode::BadFile, m_where,
+                   ": the entry of tensor \"", m_name, "\" lacks dtype, shape or data_offsets");
         QW_REQUIRE(m_offsets.size() == 2 && m_offsets[0] <= m_offsets[1], ErrorCode::BadFile,
                    m_where, ": tensor \"", m_name, "\" has no valid data_offsets");
         const std::int64_t bits = bitsOfDtype(m_entry.dtype);
@@ -155,10 +152,9 @@ private:
             // A zero dimension must not hide others whose product would overflow.
             const std::uint64_t factor = std::max<std::uint64_t>(1, std::uint64_t(dim));
             std::uint64_t product = 0;
-            QW_REQUIRE(!__builtin_mul_overflow(total, factor, &product) &&
-                           product <= kMaxNumber * 64,
-                       ErrorCode::BadFile, m_where, ": the shape of tensor \"", m_name,
-                       "\" overflows");
+            QW_REQUIRE(
+                !__builtin_mul_overflow(total, factor, &product) && product <= kMaxNumber * 64,
+                ErrorCode::BadFile, m_where, ": the shape of tensor \"", m_name, "\" overflows");
             total = product;
         }
         if (std::find(m_entry.shape.begin(), m_entry.shape.end(), 0) != m_entry.shape.end()) {
@@ -205,7 +201,8 @@ void requireContiguous(const SafetensorsHeader& header, std::size_t dataBytes,
         end += entry->bytes;
     }
     QW_REQUIRE(end == dataBytes, ErrorCode::BadFile, where, ": the tensors fill ", end,
-               " bytes, the file holds ", dataBytes, ": it is truncated or has bytes after its end");
+               " bytes, the file holds ", dataBytes,
+               ": it is truncated or has bytes after its end");
 }
 } // namespace
 

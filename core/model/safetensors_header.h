@@ -7,8 +7,7 @@
 
 #include "model/safetensors.h"
 
-namespace qw
-{
+namespace qw {
 
 struct SafetensorsHeader {
     std::map<std::string, TensorEntry> entries; ///< offsets from the start of the file

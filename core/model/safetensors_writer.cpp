@@ -9,13 +9,13 @@
 #include "model/dtype.h"
 #include "model/safetensors.h"
 
-namespace qw
-{
+namespace qw {
 
 struct SafetensorsWriter::Private {
     Private(const std::filesystem::path& target, std::vector<Announced> announced)
         : file(target), name(target.string()), tensors(std::move(announced))
-    {}
+    {
+    }
     AtomicFile file;
     std::string name;
     std::vector<Announced> tensors;
@@ -38,9 +38,8 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& file,
         for (const std::int64_t dim : tensor.shape) {
             bytes *= dim;
         }
-        header[tensor.name] = {{"dtype", tensor.dtype},
-                               {"shape", tensor.shape},
-                               {"data_offsets", {end, end + bytes}}};
+        header[tensor.name] = {
+            {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {end, end + bytes}}};
         end += bytes;
     }
     std::string text = header.dump();
@@ -57,8 +56,8 @@ SafetensorsWriter::~SafetensorsWriter() = default;
 
 void SafetensorsWriter::write(const std::string& name, const at::Tensor& tensor)
 {
-    QW_REQUIRE(d->next < d->tensors.size() && d->tensors[d->next].name == name,
-               ErrorCode::Internal, d->name, ": tensor \"", name, "\" was not announced next");
+    QW_REQUIRE(d->next < d->tensors.size() && d->tensors[d->next].name == name, ErrorCode::Internal,
+               d->name, ": tensor \"", name, "\" was not announced next");
     const Announced& announced = d->tensors[d->next];
     QW_REQUIRE(tensor.sizes() == at::IntArrayRef(announced.shape) &&
                    dtypeName(tensor.scalar_type()) == announced.dtype,
@@ -86,8 +85,8 @@ void writeSafetensors(const std::filesystem::path& file,
     for (const std::int64_t bytes : {8, 4, 2, 1}) {
         for (const auto& [name, tensor] : tensors) {
             if (static_cast<std::int64_t>(tensor.element_size()) == bytes) {
-                announced.push_back({name, std::string(dtypeName(tensor.scalar_type())),
-                                     tensor.sizes().vec()});
+                announced.push_back(
+                    {name, std::string(dtypeName(tensor.scalar_type())), tensor.sizes().vec()});
             }
         }
     }
