@@ -1,0 +1,259 @@
+#include "report/run_spec.h"
+
+#include <charconv>
+#include <regex>
+
+#include "base/error.h"
+#include "report/typed_reader.h"
+
+namespace qw {
+
+namespace {
+constexpr std::int64_t kMxintDefaultBlock = 16;
+
+/// A number, "channel" or "tensor"; false on another type.
+bool readGroupSize(const Json& json, std::int64_t& value)
+{
+    if (json.is_string()) {
+        value = groupSizeFromText(json.get<std::string>());
+        return true;
+    }
+    return readExactly(json, value);
+}
+
+void readWeight(const Json& json, WeightSpec& weight)
+{
+    TypedReader in(json, "weight");
+    in.read("format", weight.format).read("bits", weight.bits);
+    if (weight.format == "mxint") {
+        weight.groupSize = kMxintDefaultBlock;
+    }
+    const Json* group = in.find("group_size");
+    if (group != nullptr && !readGroupSize(*group, weight.groupSize)) {
+        in.wrongType("group_size", *group);
+    }
+    in.read("sym", weight.sym)
+        .read("scale_dtype", weight.scaleDtype)
+        .read("range", weight.range)
+        .read("range_norm", weight.rangeNorm)
+        .read("range_steps", weight.rangeSteps)
+        .read("exponent_bits", weight.exponentBits)
+        .read("mx_rule", weight.mxRule)
+        .finish();
+}
+
+void readLowRank(const Json& json, LowRankSpec& lowRank)
+{
+    TypedReader(json, "low_rank")
+        .read("rank", lowRank.rank)
+        .read("factor_bits", lowRank.factorBits)
+        .read("factor_block", lowRank.factorBlock)
+        .read("statistic", lowRank.statistic)
+        .read("reduce", lowRank.reduce)
+        .read("solver", lowRank.solver)
+        .finish();
+}
+
+void readActivation(const Json& json, ActivationSpec& activation)
+{
+    TypedReader(json, "activation")
+        .read("format", activation.format)
+        .read("bits", activation.bits)
+        .read("block_size", activation.blockSize)
+        .read("zero_point", activation.zeroPoint)
+        .read("attention", activation.attention)
+        .finish();
+}
+
+void readCalibration(const Json& json, CalibrationSpec& calibration)
+{
+    TypedReader(json, "calibration")
+        .read("text", calibration.text)
+        .read("nsamples", calibration.nsamples)
+        .read("seqlen", calibration.seqlen)
+        .read("windows", calibration.windows)
+        .read("stat_batch", calibration.statBatch)
+        .finish();
+}
+
+void readEvaluation(const Json& json, EvaluationSpec& evaluation)
+{
+    TypedReader(json, "evaluation")
+        .read("text", evaluation.text)
+        .read("seqlen", evaluation.seqlen)
+        .read("windows", evaluation.windows)
+        .read("protocol", evaluation.protocol)
+        .read("compute", evaluation.compute)
+        .finish();
+}
+
+LayerOverride readOverride(const Json& json, std::size_t index)
+{
+    LayerOverride entry;
+    TypedReader in(json, message("overrides[", index, "]"));
+    in.read("pattern", entry.pattern).read("bits", entry.bits);
+    if (const Json* group = in.find("group_size")) {
+        std::int64_t size = 0;
+        if (!readGroupSize(*group, size)) {
+            in.wrongType("group_size", *group);
+        }
+        entry.groupSize = size;
+    }
+    in.read("rank", entry.rank).read("skip", entry.skip).finish();
+    return entry;
+}
+
+Json overrideToJson(const LayerOverride& entry)
+{
+    Json json{{"pattern", entry.pattern}};
+    if (entry.bits) {
+        json["bits"] = *entry.bits;
+    }
+    if (entry.groupSize) {
+        json["group_size"] = groupSizeToJson(*entry.groupSize);
+    }
+    if (entry.rank) {
+        json["rank"] = *entry.rank;
+    }
+    if (entry.skip) {
+        json["skip"] = *entry.skip;
+    }
+    return json;
+}
+} // namespace
+
+RunSpec runSpecFromJson(const Json& json)
+{
+    RunSpec spec;
+    TypedReader in(json, "run spec");
+    in.read("model", spec.model).read("method", spec.method);
+    if (const Json* part = in.find("weight")) {
+        readWeight(*part, spec.weight);
+    }
+    if (const Json* part = in.find("low_rank")) {
+        readLowRank(*part, spec.lowRank);
+    }
+    if (const Json* part = in.find("activation")) {
+        readActivation(*part, spec.activation);
+    }
+    if (const Json* part = in.find("calibration")) {
+        readCalibration(*part, spec.calibration);
+    }
+    if (const Json* part = in.find("evaluation")) {
+        readEvaluation(*part, spec.evaluation);
+    }
+    if (const Json* part = in.find("overrides")) {
+        if (!part->is_array()) {
+            in.wrongType("overrides", *part);
+        }
+        for (const Json& entry : *part) {
+            spec.overrides.push_back(readOverride(entry, spec.overrides.size()));
+        }
+    }
+    in.read("seed", spec.seed)
+        .read("adjust", spec.adjust)
+        .read("artifacts", spec.artifacts)
+        .read("device", spec.device)
+        .read("threads", spec.threads)
+        .finish();
+    return spec;
+}
+
+Json toJson(const RunSpec& spec)
+{
+    Json json;
+    json["model"] = spec.model;
+    json["method"] = spec.method;
+    json["weight"] = {{"format", spec.weight.format},
+                      {"bits", spec.weight.bits},
+                      {"group_size", groupSizeToJson(spec.weight.groupSize)},
+                      {"sym", spec.weight.sym},
+                      {"scale_dtype", spec.weight.scaleDtype},
+                      {"range", spec.weight.range},
+                      {"range_norm", finiteOrNull(spec.weight.rangeNorm)},
+                      {"range_steps", spec.weight.rangeSteps},
+                      {"exponent_bits", spec.weight.exponentBits},
+                      {"mx_rule", spec.weight.mxRule}};
+    json["low_rank"] = {{"rank", spec.lowRank.rank},
+                        {"factor_bits", spec.lowRank.factorBits},
+                        {"factor_block", spec.lowRank.factorBlock},
+                        {"statistic", spec.lowRank.statistic},
+                        {"reduce", spec.lowRank.reduce},
+                        {"solver", spec.lowRank.solver}};
+    json["activation"] = {{"format", spec.activation.format},
+                          {"bits", spec.activation.bits},
+                          {"block_size", spec.activation.blockSize},
+                          {"zero_point", spec.activation.zeroPoint},
+                          {"attention", spec.activation.attention}};
+    json["calibration"] = {{"text", spec.calibration.text},
+                           {"nsamples", spec.calibration.nsamples},
+                           {"seqlen", spec.calibration.seqlen},
+                           {"windows", spec.calibration.windows},
+                           {"stat_batch", spec.calibration.statBatch}};
+    json["evaluation"] = {{"text", spec.evaluation.text},
+                          {"seqlen", spec.evaluation.seqlen},
+                          {"windows", spec.evaluation.windows},
+                          {"protocol", spec.evaluation.protocol},
+                          {"compute", spec.evaluation.compute}};
+    Json overrides = Json::array();
+    for (const LayerOverride& entry : spec.overrides) {
+        overrides.push_back(overrideToJson(entry));
+    }
+    json["overrides"] = std::move(overrides);
+    json["seed"] = spec.seed;
+    json["adjust"] = spec.adjust;
+    json["artifacts"] = spec.artifacts;
+    json["device"] = spec.device;
+    json["threads"] = spec.threads;
+    return json;
+}
+
+Json groupSizeToJson(std::int64_t groupSize)
+{
+    if (groupSize == kPerChannel) {
+        return "channel";
+    }
+    if (groupSize == kPerTensor) {
+        return "tensor";
+    }
+    return groupSize;
+}
+
+std::int64_t groupSizeFromText(const std::string& text)
+{
+    if (text == "channel") {
+        return kPerChannel;
+    }
+    if (text == "tensor") {
+        return kPerTensor;
+    }
+    std::int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, value);
+    QW_REQUIRE(problem == std::errc{} && stop == end && value > 0, ErrorCode::BadInput,
+               "group_size \"", text, "\" is neither a positive number nor channel nor tensor");
+    return value;
+}
+
+LayerSettings settingsFor(const RunSpec& spec, const std::string& layer)
+{
+    LayerSettings settings{spec.weight, spec.lowRank.rank, false};
+    for (const LayerOverride& entry : spec.overrides) {
+        try {
+            if (!std::regex_search(layer, std::regex(entry.pattern, std::regex::ECMAScript))) {
+                continue;
+            }
+        } catch (const std::regex_error& problem) {
+            throw Error(ErrorCode::BadInput,
+                        message("override \"", entry.pattern,
+                                "\" is not a usable regular expression: ", problem.what()));
+        }
+        settings.weight.bits = entry.bits.value_or(settings.weight.bits);
+        settings.weight.groupSize = entry.groupSize.value_or(settings.weight.groupSize);
+        settings.rank = entry.rank.value_or(settings.rank);
+        settings.skip = entry.skip.value_or(settings.skip);
+    }
+    return settings;
+}
+
+} // namespace qw
