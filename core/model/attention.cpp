@@ -1,0 +1,86 @@
+#include "model/attention.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/softmax.h>
+
+namespace qw {
+
+namespace {
+/// Rows of queries whose scores exist at once; large enough for a good product.
+constexpr std::int64_t kQueryBlock = 128;
+
+/// True where a query may not look. [rows, keys]
+at::Tensor hidden(std::int64_t firstQuery, std::int64_t rows, std::int64_t firstKey,
+                  std::int64_t keys, std::int64_t window, const at::Device& device)
+{
+    const auto options = at::TensorOptions().dtype(at::kLong).device(device);
+    const at::Tensor query = at::arange(firstQuery, firstQuery + rows, options).unsqueeze(1);
+    const at::Tensor key = at::arange(firstKey, firstKey + keys, options).unsqueeze(0);
+    at::Tensor mask = key.gt(query);
+    if (window > 0) {
+        mask = mask.logical_or((query - key).ge(window));
+    }
+    return mask;
+}
+} // namespace
+
+at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const AttentionOptions& options)
+{
+    const std::int64_t batch = q.size(0);
+    const std::int64_t kvHeads = k.size(1);
+    const std::int64_t group = q.size(1) / kvHeads;
+    const std::int64_t queries = q.size(2);
+    const std::int64_t dim = q.size(3);
+    // [B, kv_heads, group, T, d]: the heads that share keys are rows of one product.
+    const at::Tensor grouped = (q * options.scale).view({batch, kvHeads, group, queries, dim});
+    at::Tensor out = at::empty_like(grouped);
+    for (std::int64_t at = 0; at < queries; at += kQueryBlock) {
+        const std::int64_t rows = std::min(kQueryBlock, queries - at);
+        const std::int64_t first = options.firstPosition + at;
+        const std::int64_t last = first + rows; // one past the last key seen
+        const std::int64_t begin =
+            options.window > 0 ? std::max<std::int64_t>(0, first - options.window + 1) : 0;
+        const std::int64_t keys = last - begin;
+        const at::Tensor mask = hidden(first, rows, begin, keys, options.window, q.device());
+        for (std::int64_t b = 0; b < batch; ++b) {
+            const at::Tensor rowsOfQ =
+                grouped[b].narrow(2, at, rows).reshape({kvHeads, group * rows, dim});
+            at::Tensor scores =
+                at::matmul(rowsOfQ, k[b].narrow(1, begin, keys).transpose(1, 2)).to(at::kFloat);
+            scores.view({kvHeads, group, rows, keys})
+                .masked_fill_(mask, -std::numeric_limits<float>::infinity());
+            const at::Tensor p = at::softmax(scores, -1).to(v.scalar_type());
+            out[b]
+                .narrow(2, at, rows)
+                .copy_(
+                    at::matmul(p, v[b].narrow(1, begin, keys)).view({kvHeads, group, rows, dim}));
+        }
+    }
+    return out.view({batch, kvHeads * group, queries, dim});
+}
+
+at::Tensor plainAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const AttentionOptions& options,
+                          const std::function<at::Tensor(const at::Tensor&)>& replace)
+{
+    const std::int64_t group = q.size(1) / k.size(1);
+    const at::Tensor keys = k.repeat_interleave(group, 1);
+    const at::Tensor values = v.repeat_interleave(group, 1);
+    at::Tensor scores = (at::matmul(q, keys.transpose(2, 3)) * options.scale).to(at::kFloat);
+    scores.masked_fill_(
+        hidden(options.firstPosition, q.size(2), 0, k.size(2), options.window, q.device()),
+        -std::numeric_limits<float>::infinity());
+    at::Tensor p = at::softmax(scores, -1);
+    if (replace) {
+        p = replace(p);
+    }
+    return at::matmul(p.to(v.scalar_type()), values);
+}
+
+} // namespace qw

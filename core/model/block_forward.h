@@ -1,0 +1,46 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/decoder.h"
+
+namespace qw {
+
+/// RMSNorm or LayerNorm over the last axis, in float32.
+at::Tensor normalize(const ModelConfig& config, const NormWeights& norm, const at::Tensor& x);
+
+/// One pass of one block. Made anew for each call; holds references only.
+class BlockForward
+{
+public:
+    BlockForward(const ModelConfig& config, at::ScalarType compute, const BlockWeights& block,
+                 const BlockHooks& hooks, KvCache* cache);
+    /// @param x [B, T, hidden] float32; @return the same
+    at::Tensor run(const at::Tensor& x) const;
+
+private:
+    struct Heads {
+        at::Tensor q, k, v; ///< [B, heads or kv_heads, T, head_dim]
+    };
+    at::Tensor attention(const at::Tensor& normed) const;
+    at::Tensor mlp(const at::Tensor& normed) const;
+    Heads project(const at::Tensor& x) const;
+    Heads splitFused(const at::Tensor& fused) const;
+    at::Tensor linear(const LinearWeights& weights, const at::Tensor& x) const;
+    void observe(LinearRole first, const at::Tensor& x) const;
+    at::Tensor point(BlockPoint point, const at::Tensor& x) const;
+    bool wants(BlockPoint point) const;
+    at::Tensor toHeads(const at::Tensor& flat, std::int64_t heads) const;
+    at::Tensor normHeads(const NormWeights& norm, const at::Tensor& flat, std::int64_t heads) const;
+    void extendCache(Heads& heads, std::int64_t start) const;
+
+    const ModelConfig& m_config;
+    at::ScalarType m_compute;
+    const BlockWeights& m_block;
+    const BlockHooks& m_hooks;
+    KvCache* m_cache;
+    mutable std::int64_t m_batch = 0;
+    mutable std::int64_t m_tokens = 0;
+};
+
+} // namespace qw

@@ -1,0 +1,170 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/linear.h>
+
+#include "base/error.h"
+#include "model/block_forward.h"
+
+namespace qw {
+
+const LinearWeights* BlockWeights::findLinear(LinearRole role) const
+{
+    const auto found = std::find_if(linears.begin(), linears.end(),
+                                    [&](const LinearWeights& l) { return l.info.role == role; });
+    return found == linears.end() ? nullptr : &*found;
+}
+
+const LinearWeights& BlockWeights::linear(LinearRole role) const
+{
+    const LinearWeights* found = findLinear(role);
+    QW_REQUIRE(found != nullptr, ErrorCode::Internal, "block ", index, " has no such linear");
+    return *found;
+}
+
+LinearWeights& BlockWeights::linear(LinearRole role)
+{
+    return const_cast<LinearWeights&>(std::as_const(*this).linear(role));
+}
+
+struct Decoder::Private {
+    const Checkpoint& checkpoint;
+    DecoderOptions options;
+    NormWeights finalNorm;
+    at::Tensor projectIn; // OPT with narrow embeddings
+    at::Tensor projectOut;
+    at::Tensor head; // [vocab, width], compute dtype
+
+    at::Tensor load(const std::string& name, at::ScalarType type) const
+    {
+        return checkpoint.tensor(name).to(options.device, type, false, true);
+    }
+    NormWeights loadNorm(const std::string& module) const
+    {
+        NormWeights norm;
+        norm.weight = load(module + ".weight", at::kFloat);
+        if (checkpoint.config().arch->norm == Norm::Layer) {
+            norm.bias = load(module + ".bias", at::kFloat);
+        }
+        return norm;
+    }
+};
+
+Decoder::Decoder(const Checkpoint& checkpoint, DecoderOptions options)
+    : d(std::make_unique<Private>(Private{checkpoint, std::move(options), {}, {}, {}, {}}))
+{
+    const ModelConfig& c = config();
+    const ArchSpec& arch = *c.arch;
+    if (c.finalNorm) {
+        d->finalNorm = d->loadNorm(checkpoint.fullName(std::string(arch.finalNorm)));
+    }
+    if (c.embeddingDim != c.hidden) {
+        d->projectIn = d->load(checkpoint.fullName("project_in.weight"), at::kFloat);
+        d->projectOut = d->load(checkpoint.fullName("project_out.weight"), at::kFloat);
+    }
+}
+
+Decoder::~Decoder() = default;
+
+const Checkpoint& Decoder::checkpoint() const
+{
+    return d->checkpoint;
+}
+
+const ModelConfig& Decoder::config() const
+{
+    return d->checkpoint.config();
+}
+
+const DecoderOptions& Decoder::options() const
+{
+    return d->options;
+}
+
+std::int64_t Decoder::blockCount() const
+{
+    return config().layers;
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids, std::int64_t startPosition) const
+{
+    const at::NoGradGuard noGrad;
+    const ArchSpec& arch = *config().arch;
+    // Rows are picked from the map itself; the table is never copied.
+    const std::string name = d->checkpoint.fullName(std::string(arch.embedding));
+    at::Tensor x =
+        at::embedding(d->checkpoint.tensor(name), ids.cpu()).to(d->options.device, at::kFloat);
+    if (d->projectIn.defined()) {
+        x = at::linear(x, d->projectIn);
+    }
+    if (!arch.positions.empty()) {
+        const std::string positions = d->checkpoint.fullName(std::string(arch.positions));
+        const std::int64_t first = startPosition + arch.positionOffset;
+        x = x + d->checkpoint.tensor(positions)
+                    .narrow(0, first, ids.size(1))
+                    .to(d->options.device, at::kFloat);
+    }
+    return x;
+}
+
+BlockWeights Decoder::loadBlock(std::int64_t index) const
+{
+    const at::NoGradGuard noGrad;
+    const ArchSpec& arch = *config().arch;
+    BlockWeights block;
+    block.index = index;
+    for (const LinearInfo& info : d->checkpoint.linearsOf(index)) {
+        LinearWeights linear;
+        linear.info = info;
+        linear.weight = d->checkpoint.linearWeight(info)
+                            .to(d->options.device, d->options.compute, false, true)
+                            .contiguous();
+        if (info.hasBias) {
+            linear.bias = d->checkpoint.linearBias(info).to(d->options.device, d->options.compute,
+                                                            false, true);
+        }
+        block.linears.push_back(std::move(linear));
+    }
+    const std::string layer =
+        d->checkpoint.fullName(std::string(arch.layers) + std::to_string(index) + ".");
+    block.attentionNorm = d->loadNorm(layer + std::string(arch.attentionNorm));
+    block.mlpNorm = d->loadNorm(layer + std::string(arch.mlpNorm));
+    if (arch.queryKeyNorm) {
+        block.queryNorm = d->loadNorm(layer + "self_attn.q_norm");
+        block.keyNorm = d->loadNorm(layer + "self_attn.k_norm");
+    }
+    return block;
+}
+
+at::Tensor Decoder::forwardBlock(const BlockWeights& block, const at::Tensor& x,
+                                 const BlockHooks& hooks, KvCache* cache) const
+{
+    const at::NoGradGuard noGrad;
+    return BlockForward(config(), d->options.compute, block, hooks, cache).run(x);
+}
+
+at::Tensor Decoder::finish(const at::Tensor& x) const
+{
+    const at::NoGradGuard noGrad;
+    at::Tensor y = config().finalNorm ? normalize(config(), d->finalNorm, x) : x;
+    return d->projectOut.defined() ? at::linear(y, d->projectOut) : y;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& finished) const
+{
+    const at::NoGradGuard noGrad;
+    if (!d->head.defined()) {
+        const ArchSpec& arch = *config().arch;
+        const std::string name = config().tiedEmbeddings
+                                     ? d->checkpoint.fullName(std::string(arch.embedding))
+                                     : std::string(arch.lmHead);
+        d->head = d->load(name, d->options.compute);
+    }
+    return at::linear(finished.to(d->options.compute), d->head).to(at::kFloat);
+}
+
+} // namespace qw
