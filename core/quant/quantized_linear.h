@@ -26,12 +26,15 @@ struct WeightFormat {
     bool operator==(const WeightFormat&) const = default;
 };
 
-/// A low-rank factor as deployed: plain floats, or MXINT codes.
+/// A low-rank factor: plain floats, or MXINT codes made of them when it is used. Kept unquantized so
+/// that a smaller rank is a slice of a larger one and equals a run made at that rank.
 struct Factor {
-    at::Tensor value; ///< float32, already fake-quantized if `quantized`
+    at::Tensor value; ///< float32
     bool quantized = false;
     MxOptions mx; ///< how, blocks along the last axis
     bool defined() const { return value.defined(); }
+    /// As it multiplies, in the dtype of value.
+    at::Tensor deployed() const;
 };
 
 /// The one value every method ends in and every consumer reads: a linear layer as deployed.

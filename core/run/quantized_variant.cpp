@@ -18,7 +18,8 @@ Factor moved(const Factor& factor, const DecoderOptions& options)
 {
     Factor result = factor;
     if (result.value.defined()) {
-        result.value = result.value.to(options.device).to(options.compute);
+        result.value = result.deployed().to(options.device).to(options.compute);
+        result.quantized = false; // once here, not at every call
     }
     return result;
 }
