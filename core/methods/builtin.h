@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+
+#include "methods/method.h"
+
+namespace qw
+{
+
+std::unique_ptr<LayerMethod> makeRtn();
+std::unique_ptr<LayerMethod> makeLqer();       ///< plain SVD of the error
+std::unique_ptr<LayerMethod> makeL2qer();      ///< scaled by mean |x|
+std::unique_ptr<LayerMethod> makeQeraApprox(); ///< scaled by the root mean square of x
+std::unique_ptr<LayerMethod> makeQeraExact();  ///< least output error for its rank
+
+} // namespace qw

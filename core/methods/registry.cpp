@@ -1,0 +1,41 @@
+#include <vector>
+
+#include "base/error.h"
+#include "base/json_io.h"
+#include "methods/builtin.h"
+
+namespace qw
+{
+
+std::span<const std::unique_ptr<LayerMethod>> builtinMethods()
+{
+    static const std::vector<std::unique_ptr<LayerMethod>> kMethods = [] {
+        std::vector<std::unique_ptr<LayerMethod>> methods;
+        methods.push_back(makeRtn());
+        methods.push_back(makeLqer());
+        methods.push_back(makeL2qer());
+        methods.push_back(makeQeraApprox());
+        methods.push_back(makeQeraExact());
+        return methods;
+    }();
+    return kMethods;
+}
+
+const LayerMethod& findMethod(const std::string& id)
+{
+    std::vector<std::string> known;
+    for (const auto& method : builtinMethods()) {
+        if (method->info().id == id) {
+            return *method;
+        }
+        known.push_back(method->info().id);
+    }
+    std::string list;
+    for (const std::string& name : known) {
+        list += (list.empty() ? "" : ", ") + name;
+    }
+    throw Error(ErrorCode::BadInput,
+                message("unknown method \"", id, "\"; these are built in: ", list));
+}
+
+} // namespace qw
