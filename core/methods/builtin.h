@@ -4,8 +4,7 @@
 
 #include "methods/method.h"
 
-namespace qw
-{
+namespace qw {
 
 std::unique_ptr<LayerMethod> makeRtn();
 std::unique_ptr<LayerMethod> makeLqer();       ///< plain SVD of the error

@@ -6,11 +6,9 @@
 #include "methods/method_params.h"
 #include "methods/settings.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// LQER and its relatives: round to nearest, then a low-rank pair for the error that is left. They
 /// differ in the norm in which the pair is best.
 class ErrorCorrection final : public LayerMethod
@@ -22,7 +20,8 @@ public:
 
     ErrorCorrection(MethodInfo info, Needs needs, Pair pair)
         : m_info(std::move(info)), m_needs(std::move(needs)), m_pair(std::move(pair))
-    {}
+    {
+    }
     const MethodInfo& info() const override { return m_info; }
     StatisticsNeeds needs(const RunSpec& spec) const override { return m_needs(spec); }
     LayerOutcome quantize(const LayerTask& task, const RunContext& run) const override;

@@ -5,6 +5,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/cholesky_solve.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_eigvalsh.h>
@@ -12,16 +13,13 @@
 #include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/linalg_svd.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/eye.h>
 #include <ATen/ops/randn.h>
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// Orthonormal columns spanning those of @p y by Cholesky of the Gram matrix, twice: as fast as a
 /// product. Falls back to Householder where the columns are too dependent for it.
 at::Tensor orthonormal(const at::Tensor& y)
@@ -52,8 +50,7 @@ TruncatedSvd sliceTo(const at::Tensor& u, const at::Tensor& s, const at::Tensor&
             v.narrow(1, 0, k).contiguous(), iterations};
 }
 
-TruncatedSvd fullSvd(const LinearMap& matrix, const FactorizeOptions& options,
-                     at::ScalarType dtype)
+TruncatedSvd fullSvd(const LinearMap& matrix, const FactorizeOptions& options, at::ScalarType dtype)
 {
     const at::Tensor dense = matrix.times(at::eye(matrix.cols, dtype));
     const auto [u, s, vh] = at::linalg_svd(dense, /*full_matrices=*/false);
@@ -113,8 +110,7 @@ TruncatedSvd truncatedSvd(const LinearMap& matrix, const FactorizeOptions& optio
 at::Tensor singularValues(const at::Tensor& matrix)
 {
     const at::Tensor m = matrix.to(at::kDouble);
-    const at::Tensor gram =
-        m.size(0) <= m.size(1) ? at::matmul(m, m.t()) : at::matmul(m.t(), m);
+    const at::Tensor gram = m.size(0) <= m.size(1) ? at::matmul(m, m.t()) : at::matmul(m.t(), m);
     return at::linalg_eigvalsh(gram).clamp_min(0).sqrt().flip(0);
 }
 

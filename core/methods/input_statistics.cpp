@@ -8,11 +8,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr std::int64_t kChunk = 2048; // tokens per float32 product before float64 accumulation
 } // namespace
 
@@ -53,8 +51,7 @@ void InputStatistics::add(const at::Tensor& x)
     }
     if (m_needs.autocorrelation) {
         for (std::int64_t at = 0; at < values.size(0); at += kChunk) {
-            const at::Tensor part =
-                values.narrow(0, at, std::min(kChunk, values.size(0) - at));
+            const at::Tensor part = values.narrow(0, at, std::min(kChunk, values.size(0) - at));
             m_autocorrelation += at::matmul(part.t(), part);
         }
     }
@@ -62,8 +59,7 @@ void InputStatistics::add(const at::Tensor& x)
 
 at::Tensor InputStatistics::scaleMeanAbs(bool maxOverBatches) const
 {
-    QW_REQUIRE(m_needs.meanAbs && m_batches > 0, ErrorCode::Internal,
-               "mean |x| was not collected");
+    QW_REQUIRE(m_needs.meanAbs && m_batches > 0, ErrorCode::Internal, "mean |x| was not collected");
     return maxOverBatches ? m_maxMeanAbs : m_sumMeanAbs / m_batches;
 }
 

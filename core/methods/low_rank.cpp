@@ -8,11 +8,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// Channels whose scale is below this share of the largest are treated as never firing: dividing by
 /// their scale would blow rounding noise up.
 constexpr double kDeadChannel = 1e-9;
@@ -42,8 +40,7 @@ LowRankPair scaledPair(const at::Tensor& error, const at::Tensor& scale,
                        const FactorizeOptions& options, const RunContext& run)
 {
     QW_REQUIRE(scale.dim() == 1 && scale.size(0) == error.size(1), ErrorCode::BadShape,
-               "the scale has ", scale.numel(), " entries, the weight ", error.size(1),
-               " columns");
+               "the scale has ", scale.numel(), " entries, the weight ", error.size(1), " columns");
     const at::Tensor alive = scale.gt(scale.max() * kDeadChannel);
     const at::Tensor s = at::where(alive, scale, at::zeros_like(scale)).to(error.device());
     const at::Tensor scaled = (s.unsqueeze(1) * error.t().to(at::kDouble)).to(at::kFloat);

@@ -1,10 +1,8 @@
 #include "methods/method_params.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 ParamSpec number(const char* key, const char* label, const char* unit, std::int64_t value,
                  double low, double high, const char* help, const char* source)
 {

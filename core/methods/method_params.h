@@ -4,8 +4,7 @@
 
 #include "base/param_spec.h"
 
-namespace qw
-{
+namespace qw {
 
 /// Settings every method has: the weight format.
 std::vector<ParamSpec> weightParams();

@@ -4,8 +4,7 @@
 #include "base/json_io.h"
 #include "methods/builtin.h"
 
-namespace qw
-{
+namespace qw {
 
 std::span<const std::unique_ptr<LayerMethod>> builtinMethods()
 {

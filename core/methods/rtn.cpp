@@ -2,19 +2,19 @@
 #include "methods/method_params.h"
 #include "methods/settings.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 class Rtn final : public LayerMethod
 {
 public:
     const MethodInfo& info() const override
     {
         static const MethodInfo kInfo = {
-            "rtn", "Round to nearest", "baseline",
-            "Rounds each weight to the nearest point of its grid.", weightParams(), false, false};
+            "rtn",          "Round to nearest",
+            "baseline",     "Rounds each weight to the nearest point of its grid.",
+            weightParams(), false,
+            false};
         return kInfo;
     }
     StatisticsNeeds needs(const RunSpec& /*spec*/) const override { return {}; }

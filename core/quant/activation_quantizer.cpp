@@ -9,11 +9,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr double kScaleFloor = 1e-8;
 
 /// Dynamic per token, min and max not forced to include zero: LRQ's evaluation code with an integer
@@ -42,8 +40,7 @@ at::Tensor tokenSymmetric(const at::Tensor& x, std::int64_t bits)
 at::Tensor tensorStatic(const at::Tensor& x, const ActivationQuantizer& quantizer)
 {
     const double levels = std::ldexp(1.0, static_cast<int>(quantizer.bits)) - 1;
-    return ((at::round(x / quantizer.scale) + quantizer.zero).clamp_(0, levels) -
-            quantizer.zero) *
+    return ((at::round(x / quantizer.scale) + quantizer.zero).clamp_(0, levels) - quantizer.zero) *
            quantizer.scale;
 }
 } // namespace
@@ -54,16 +51,16 @@ at::Tensor quantizeActivation(const at::Tensor& x, const ActivationQuantizer& qu
     if (quantizer.kind == Kind::None) {
         return x;
     }
-    QW_REQUIRE(quantizer.bits >= 2 && quantizer.bits <= 8, ErrorCode::BadInput,
-               "activation bits ", quantizer.bits, " are not in 2..8");
+    QW_REQUIRE(quantizer.bits >= 2 && quantizer.bits <= 8, ErrorCode::BadInput, "activation bits ",
+               quantizer.bits, " are not in 2..8");
     const at::Tensor values = x.to(at::kFloat);
     at::Tensor result;
     switch (quantizer.kind) {
     case Kind::None:
     case Kind::TokenAsymmetric:
     case Kind::TokenAsymmetricFloat:
-        result = tokenAsymmetric(values, quantizer.bits,
-                                 quantizer.kind == Kind::TokenAsymmetricFloat);
+        result =
+            tokenAsymmetric(values, quantizer.bits, quantizer.kind == Kind::TokenAsymmetricFloat);
         break;
     case Kind::TokenSymmetric:
         result = tokenSymmetric(values, quantizer.bits);

@@ -13,11 +13,9 @@
 #include "base/error.h"
 #include "quant/range_search.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr double kScaleFloor = 1e-8;      // as LRQ and LR-QAT have it
 constexpr double kSmallestHalf = 6.2e-5;  // above float16's smallest normal number, 2^-14
 constexpr double kSmallestBfloat = 1e-37; // likewise for bfloat16

@@ -9,11 +9,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 constexpr float kTieNudge = 1e-9F;    // LQER's code adds it before rounding
 constexpr float kPassThrough = 1e-8F; // LQER's code leaves values this small alone
 constexpr int kQeraZeroExponent = -126;
@@ -61,9 +59,8 @@ Rows rowsOf(const at::Tensor& x, const MxOptions& options)
 {
     QW_REQUIRE(x.dim() > 0 && x.size(-1) > 0, ErrorCode::BadShape,
                "block floating point needs at least one value");
-    QW_REQUIRE(options.bits >= 2 && options.bits <= 8 && options.blockSize > 0,
-               ErrorCode::BadInput, "MXINT bits ", options.bits, " or block ", options.blockSize,
-               " is out of range");
+    QW_REQUIRE(options.bits >= 2 && options.bits <= 8 && options.blockSize > 0, ErrorCode::BadInput,
+               "MXINT bits ", options.bits, " or block ", options.blockSize, " is out of range");
     const std::int64_t width = x.size(-1);
     return {x.numel() / width, width, (width + options.blockSize - 1) / options.blockSize};
 }
@@ -137,16 +134,16 @@ MxCodes mxEncode(const at::Tensor& x, const MxOptions& options)
     auto* codes = result.codes.data_ptr<std::int8_t>();
     auto* exponents = result.exponents.data_ptr<std::int16_t>();
     const float largest = largestCode(options);
-    forEachBlock(from, rows, options,
-                 [&](std::int64_t r, std::int64_t b, std::int64_t first, std::int64_t n,
-                     int exponent) {
-                     exponents[r * rows.blocks + b] = static_cast<std::int16_t>(exponent);
-                     const std::int64_t offset = r * rows.width + first;
-                     for (std::int64_t i = 0; i < n; ++i) {
-                         codes[offset + i] = static_cast<std::int8_t>(
-                             codeOf(from[offset + i], exponent, options, largest));
-                     }
-                 });
+    forEachBlock(
+        from, rows, options,
+        [&](std::int64_t r, std::int64_t b, std::int64_t first, std::int64_t n, int exponent) {
+            exponents[r * rows.blocks + b] = static_cast<std::int16_t>(exponent);
+            const std::int64_t offset = r * rows.width + first;
+            for (std::int64_t i = 0; i < n; ++i) {
+                codes[offset + i] =
+                    static_cast<std::int8_t>(codeOf(from[offset + i], exponent, options, largest));
+            }
+        });
     return result;
 }
 
@@ -178,17 +175,16 @@ at::Tensor mxFakeQuantize(const at::Tensor& x, const MxOptions& options)
     auto* to = result.data_ptr<float>();
     const float largest = largestCode(options);
     const bool passSmall = options.rule == MxRule::Lqer;
-    forEachBlock(from, rows, options,
-                 [&](std::int64_t r, std::int64_t, std::int64_t first, std::int64_t n,
-                     int exponent) {
-                     const std::int64_t offset = r * rows.width + first;
-                     for (std::int64_t i = offset; i < offset + n; ++i) {
-                         to[i] = passSmall && std::fabs(from[i]) <= kPassThrough
-                                     ? from[i]
-                                     : std::ldexp(codeOf(from[i], exponent, options, largest),
-                                                  exponent);
-                     }
-                 });
+    forEachBlock(
+        from, rows, options,
+        [&](std::int64_t r, std::int64_t, std::int64_t first, std::int64_t n, int exponent) {
+            const std::int64_t offset = r * rows.width + first;
+            for (std::int64_t i = offset; i < offset + n; ++i) {
+                to[i] = passSmall && std::fabs(from[i]) <= kPassThrough
+                            ? from[i]
+                            : std::ldexp(codeOf(from[i], exponent, options, largest), exponent);
+            }
+        });
     return result.to(x.device());
 }
 

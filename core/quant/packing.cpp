@@ -6,8 +6,7 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
 at::Tensor packCodes(const at::Tensor& codes, std::int64_t bits)
 {

@@ -6,11 +6,9 @@
 
 #include "base/error.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 MxOptions mxOptions(const WeightFormat& format)
 {
     return {format.bits, format.groupSize, format.exponentBits, format.mxRule};

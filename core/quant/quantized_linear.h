@@ -26,8 +26,8 @@ struct WeightFormat {
     bool operator==(const WeightFormat&) const = default;
 };
 
-/// A low-rank factor: plain floats, or MXINT codes made of them when it is used. Kept unquantized so
-/// that a smaller rank is a slice of a larger one and equals a run made at that rank.
+/// A low-rank factor: plain floats, or MXINT codes made of them when it is used. Kept unquantized
+/// so that a smaller rank is a slice of a larger one and equals a run made at that rank.
 struct Factor {
     at::Tensor value; ///< float32
     bool quantized = false;

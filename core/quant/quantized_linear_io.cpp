@@ -4,11 +4,9 @@
 #include "quant/packing.h"
 #include "quant/quantized_linear.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 const char* scaleName(at::ScalarType type)
 {
     return type == at::kHalf ? "f16" : type == at::kBFloat16 ? "bf16" : "f32";
@@ -132,8 +130,8 @@ QuantizedLinear quantizedLinearFrom(const std::string& name, const Json& descrip
     linear.name = name;
     try {
         WeightFormat& format = linear.format;
-        format.kind = description.at("kind") == "mxint" ? WeightFormat::Kind::Mx
-                                                        : WeightFormat::Kind::Int;
+        format.kind =
+            description.at("kind") == "mxint" ? WeightFormat::Kind::Mx : WeightFormat::Kind::Int;
         format.bits = description.at("bits").get<std::int64_t>();
         format.groupSize = description.at("group_size").get<std::int64_t>();
         format.sym = description.at("sym").get<bool>();

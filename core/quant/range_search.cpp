@@ -9,19 +9,17 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// Mean |w - q(w)|^p of each group on an asymmetric grid.
 at::Tensor asymmetricScore(const at::Tensor& groups, const GridParams& params,
                            const GridOptions& options)
 {
     const at::Tensor scale = params.scale.unsqueeze(2);
     const at::Tensor zero = params.zero.unsqueeze(2);
-    const at::Tensor codes = (at::round(groups / scale) + zero)
-                                 .clamp_(0, static_cast<double>(codeMax(options)));
+    const at::Tensor codes =
+        (at::round(groups / scale) + zero).clamp_(0, static_cast<double>(codeMax(options)));
     return ((codes - zero) * scale - groups).abs_().pow_(options.rangeNorm).mean(2);
 }
 } // namespace
@@ -37,8 +35,8 @@ GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options)
     at::Tensor bestLow = low.clone();
     at::Tensor bestHigh = high.clone();
     const auto consider = [&](const at::Tensor& candidateLow, const at::Tensor& candidateHigh) {
-        const at::Tensor score = asymmetricScore(
-            groups, paramsFromRange(candidateLow, candidateHigh, options), options);
+        const at::Tensor score =
+            asymmetricScore(groups, paramsFromRange(candidateLow, candidateHigh, options), options);
         const at::Tensor better = score.lt(best);
         best = at::where(better, score, best);
         bestLow = at::where(better, candidateLow, bestLow);

@@ -4,8 +4,7 @@
 
 #include "quant/grid.h"
 
-namespace qw
-{
+namespace qw {
 
 /// A scale as it will be stored: rounded to the type, floored to a normal number of it.
 at::Tensor representableScale(const at::Tensor& scale, at::ScalarType dtype);

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/run_context.h"
+#include "model/decoder.h"
+
+namespace qw {
+
+struct SamplingOptions {
+    std::int64_t maxTokens = 64;
+    double temperature = 0; ///< 0: greedy
+    std::int64_t topK = 0;  ///< 0: all
+    double topP = 1;
+    std::uint64_t seed = 0;
+    std::vector<std::int64_t> stopTokens;
+};
+
+/// Continues a prompt with a KV cache. @param blocks  all blocks, in memory; @param hooks  one a
+/// block (empty: full precision); @param onToken  called with each new token
+/// @return the new tokens, a stop token left out
+std::vector<std::int32_t>
+generateTokens(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
+               const std::vector<BlockHooks>& hooks, const std::vector<std::int32_t>& prompt,
+               const SamplingOptions& options, const std::function<void(std::int32_t)>& onToken,
+               const RunContext& run);
+
+} // namespace qw

@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/core/grad_mode.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine.h"
+#include "eval/perplexity.h"
+#include "eval/text_windows.h"
+#include "model/decoder.h"
+#include "model/generate.h"
+#include "model/tokenizer.h"
+#include "run/artifact.h"
+#include "run/quantized_variant.h"
+#include "run/run_plan.h"
+
+namespace qw {
+
+namespace {
+/// The artifact of a stored run, if it is still there and whole.
+ArtifactFolder storedArtifact(const RunResult& run)
+{
+    QW_REQUIRE(run.status == "finished", ErrorCode::BadInput, "run ", run.id, " is ", run.status,
+               ", not finished");
+    QW_REQUIRE(!run.artifactFolder.empty(), ErrorCode::NotFound, "run ", run.id,
+               " kept no artifact (--artifacts discard); qw rerun makes it again");
+    ArtifactFolder artifact(run.artifactFolder, "");
+    QW_REQUIRE(artifact.finished(), ErrorCode::NotFound, run.artifactFolder,
+               ": the artifact of run ", run.id, " is gone");
+    return artifact;
+}
+
+void requireSameModel(const Checkpoint& checkpoint, const RunResult& run)
+{
+    QW_REQUIRE(checkpoint.hash() == run.provenance.modelHash, ErrorCode::Mismatch,
+               checkpoint.folder().string(), ": is not the model that run ", run.id,
+               " quantized, or it changed since");
+}
+} // namespace
+
+std::vector<std::int32_t> tokenizeText(const std::string& model, const std::string& text,
+                                       bool special)
+{
+    return Tokenizer::fromFolder(resolveModel(model)).encode(text, special);
+}
+
+std::string generateText(const std::string& model, const RunResult* run,
+                         const GenerateOptions& options, const std::string& device,
+                         const std::function<void(const std::string&)>& onText,
+                         const RunContext& context)
+{
+    const at::NoGradGuard noGrad;
+    requireDevice(device);
+    const Checkpoint checkpoint(resolveModel(model));
+    const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
+    const Decoder decoder(checkpoint, {at::kFloat, device});
+    BlockVariant variant;
+    if (run != nullptr) {
+        requireSameModel(checkpoint, *run);
+        variant = storedVariant(storedArtifact(*run), run->spec, decoder.options());
+    }
+    std::vector<BlockWeights> blocks;
+    std::vector<BlockHooks> hooks;
+    for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+        context.checkpoint();
+        blocks.push_back(decoder.loadBlock(i));
+        if (variant) {
+            hooks.push_back(variant(blocks.back()));
+        }
+    }
+    SamplingOptions sampling;
+    sampling.maxTokens = options.maxTokens;
+    sampling.temperature = options.temperature;
+    sampling.topK = options.topK;
+    sampling.topP = options.topP;
+    sampling.seed = static_cast<std::uint64_t>(options.seed);
+    if (options.stopAtEos) {
+        sampling.stopTokens = checkpoint.config().eosTokens;
+    }
+    std::vector<std::int32_t> tokens;
+    std::string shown;
+    const auto onToken = [&](std::int32_t token) {
+        tokens.push_back(token);
+        const std::string text = tokenizer.decode(tokens);
+        // A character may still lack bytes: what ends in U+FFFD waits for the next token.
+        const bool whole = text.size() < 3 || text.compare(text.size() - 3, 3, "\xEF\xBF\xBD") != 0;
+        if (onText && whole && text.size() > shown.size()) {
+            onText(text.substr(shown.size()));
+            shown = text;
+        }
+    };
+    generateTokens(decoder, blocks, hooks, tokenizer.encode(options.prompt), sampling, onToken,
+                   context);
+    return tokenizer.decode(tokens);
+}
+
+EvaluationResult evaluateModel(const std::string& model, const RunResult* quantized,
+                               const EvaluationSpec& spec, const std::string& device,
+                               const RunContext& run)
+{
+    const at::NoGradGuard noGrad;
+    requireDevice(device);
+    const Checkpoint checkpoint(resolveModel(model));
+    const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
+    const Decoder decoder(checkpoint,
+                          {spec.compute == "bf16" ? at::kBFloat16 : at::kFloat, device});
+    const TextWindows windows =
+        evaluationWindows(spec, resolveText(spec.text).string(), checkpoint.config(), tokenizer);
+    std::vector<BlockVariant> variants;
+    if (quantized != nullptr) {
+        requireSameModel(checkpoint, *quantized);
+        variants.push_back(
+            storedVariant(storedArtifact(*quantized), quantized->spec, decoder.options()));
+    }
+    const Scores scores = scoreWindows(decoder, windows, variants, run);
+    EvaluationResult result;
+    result.score = quantized != nullptr ? scores.variants.front() : scores.fullPrecision;
+    if (quantized != nullptr) {
+        result.comparison = scores.comparisons.front();
+    }
+    result.score.protocol = spec.protocol;
+    result.score.compute = spec.compute;
+    result.score.textHash = windows.textHash;
+    result.score.tokenizerHash = tokenizer.hash();
+    // What the model read, not only what was scored: that is the work done.
+    result.tokensPerSecond =
+        static_cast<double>(windows.count() * windows.seqlen()) / result.score.seconds;
+    result.peakRssBytes = peakRssBytes();
+    return result;
+}
+
+Estimate estimateRun(const RunSpec& spec)
+{
+    validate(spec);
+    const Checkpoint checkpoint(resolveModel(spec.model));
+    const RunPlan plan = planRun(spec, checkpoint);
+    const ModelConfig& c = checkpoint.config();
+    Estimate estimate;
+    estimate.bytes = plan.bytes;
+    estimate.bitsPerWeight = plan.bitsPerWeight();
+    const auto seqlen = [&](std::int64_t asked) {
+        return asked > 0 ? asked : std::min<std::int64_t>(2048, c.maxPositions);
+    };
+    const std::int64_t calibrationTokens =
+        spec.calibration.text.empty() ? 0
+                                      : spec.calibration.nsamples * seqlen(spec.calibration.seqlen);
+    const std::int64_t blockWeights = plan.weights / std::max<std::int64_t>(1, c.layers);
+    const std::int64_t widest = std::max(c.hidden, c.intermediate);
+    // One block in float32, its statistics in float64 with a float32 product, cached windows.
+    estimate.peakRssBytes = (std::int64_t{200} << 20) + blockWeights * 8 + widest * widest * 12 +
+                            calibrationTokens * c.hidden * 4;
+    // Floating-point operations over a modest rate: an order of magnitude, not a promise.
+    constexpr double kAssumedRate = 5e10;
+    const double perToken = 2.0 * static_cast<double>(plan.weights);
+    estimate.seconds = static_cast<double>(calibrationTokens) * perToken * 2 / kAssumedRate +
+                       static_cast<double>(plan.weights) * 8 *
+                           static_cast<double>(plan.maxRank + 16) / kAssumedRate +
+                       1;
+    return estimate;
+}
+
+} // namespace qw
