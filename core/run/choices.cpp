@@ -1,0 +1,163 @@
+#include <chrono>
+#include <cmath>
+#include <sstream>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine.h"
+#include "eval/perplexity.h"
+#include "model/decoder.h"
+#include "model/tokenizer.h"
+#include "run/artifact.h"
+#include "run/quantized_variant.h"
+
+namespace qw
+{
+
+namespace
+{
+/// One ending of a question as tokens: context, then what is scored.
+struct Ending {
+    std::vector<std::int32_t> ids;
+    std::int64_t scoredFrom = 0;
+    std::int64_t characters = 0; ///< of the ending, for the length normalization
+    double logLikelihood = 0;
+};
+
+struct Question {
+    std::vector<Ending> endings;
+    std::int64_t answer = 0;
+};
+
+Question parseQuestion(const std::string& line, const std::string& where,
+                       const Tokenizer& tokenizer, std::int64_t longest)
+{
+    const Json json = parseJson(line, where);
+    ObjectReader reader(json, where);
+    std::string context;
+    std::vector<std::string> endings;
+    Question question;
+    reader.optional("context", context).optional("endings", endings);
+    reader.optional("answer", question.answer);
+    reader.finish();
+    QW_REQUIRE(endings.size() >= 2, ErrorCode::BadInput, where, ": needs two endings or more");
+    QW_REQUIRE(question.answer >= 0 &&
+                   question.answer < static_cast<std::int64_t>(endings.size()),
+               ErrorCode::BadInput, where, ": answer ", question.answer, " is none of the ",
+               endings.size(), " endings (they count from 0)");
+    for (const std::string& text : endings) {
+        Ending ending;
+        // The boundary is found on the whole text: a space may belong to the ending's first token.
+        const auto contextIds = tokenizer.encode(context);
+        ending.ids = tokenizer.encode(context + text);
+        ending.scoredFrom = std::max<std::int64_t>(
+            1, std::min(static_cast<std::int64_t>(contextIds.size()),
+                        static_cast<std::int64_t>(ending.ids.size()) - 1));
+        ending.characters = std::max<std::int64_t>(1, static_cast<std::int64_t>(text.size()));
+        QW_REQUIRE(static_cast<std::int64_t>(ending.ids.size()) <= longest, ErrorCode::BadInput,
+                   where, ": has ", ending.ids.size(), " tokens, the model takes ", longest);
+        QW_REQUIRE(ending.ids.size() >= 2, ErrorCode::BadInput, where,
+                   ": context and ending are too short to score");
+        question.endings.push_back(std::move(ending));
+    }
+    return question;
+}
+
+void scoreEnding(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
+                 const std::vector<BlockHooks>& hooks, Ending& ending)
+{
+    const auto count = static_cast<std::int64_t>(ending.ids.size());
+    at::Tensor ids = at::empty({1, count}, at::kLong);
+    std::copy(ending.ids.begin(), ending.ids.end(), ids.data_ptr<std::int64_t>());
+    at::Tensor x = decoder.embed(ids);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        x = decoder.forwardBlock(blocks[i], x, hooks.empty() ? BlockHooks{} : hooks[i]);
+    }
+    const std::int64_t scored = count - ending.scoredFrom;
+    const at::Tensor logits =
+        decoder.logits(decoder.finish(x[0].narrow(0, ending.scoredFrom - 1, scored)));
+    PredictionScores scores;
+    addPredictions(logits, at::Tensor(),
+                   ids[0].narrow(0, ending.scoredFrom, scored).to(logits.device()), scores);
+    for (const double nll : scores.nll) {
+        ending.logLikelihood -= nll;
+    }
+}
+
+bool rightAnswer(const Question& question, bool normalized)
+{
+    const auto value = [&](const Ending& ending) {
+        return normalized ? ending.logLikelihood / static_cast<double>(ending.characters)
+                          : ending.logLikelihood;
+    };
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < question.endings.size(); ++i) {
+        if (value(question.endings[i]) > value(question.endings[best])) {
+            best = i;
+        }
+    }
+    return static_cast<std::int64_t>(best) == question.answer;
+}
+} // namespace
+
+ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized,
+                            const std::filesystem::path& file, const std::string& device,
+                            const RunContext& run)
+{
+    const at::NoGradGuard noGrad;
+    const auto start = std::chrono::steady_clock::now();
+    requireDevice(device);
+    const Checkpoint checkpoint(resolveModel(model));
+    const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
+    const Decoder decoder(checkpoint, {at::kFloat, device});
+    std::vector<Question> questions;
+    std::istringstream lines(readTextFile(file));
+    std::string line;
+    for (std::int64_t number = 1; std::getline(lines, line); ++number) {
+        if (line.find_first_not_of(" \t\r") != std::string::npos) {
+            questions.push_back(parseQuestion(line, message(file.string(), ", line ", number),
+                                              tokenizer, checkpoint.config().maxPositions));
+        }
+    }
+    QW_REQUIRE(!questions.empty(), ErrorCode::BadInput, file.string(), ": holds no question");
+    std::vector<BlockWeights> blocks;
+    std::vector<BlockHooks> hooks;
+    BlockVariant variant;
+    if (quantized != nullptr) {
+        variant = storedVariant(ArtifactFolder(quantized->artifactFolder, ""), quantized->spec,
+                                decoder.options());
+    }
+    for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+        blocks.push_back(decoder.loadBlock(i));
+        if (variant) {
+            hooks.push_back(variant(blocks.back()));
+        }
+    }
+    run.beginPhase("choices", static_cast<std::int64_t>(questions.size()));
+    std::vector<double> right;
+    std::vector<double> rightNormalized;
+    for (Question& question : questions) {
+        run.checkpoint(static_cast<std::int64_t>(right.size()));
+        for (Ending& ending : question.endings) {
+            scoreEnding(decoder, blocks, hooks, ending);
+        }
+        right.push_back(rightAnswer(question, false) ? 1 : 0);
+        rightNormalized.push_back(rightAnswer(question, true) ? 1 : 0);
+    }
+    run.checkpoint(static_cast<std::int64_t>(questions.size()));
+    ChoiceScore score;
+    score.questions = static_cast<std::int64_t>(questions.size());
+    const MeanError plain = meanError(right);
+    const MeanError normalized = meanError(rightNormalized);
+    score.accuracy = plain.mean;
+    score.stderrAccuracy = plain.standardError;
+    score.accuracyNormalized = normalized.mean;
+    score.stderrNormalized = normalized.standardError;
+    score.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return score;
+}
+
+} // namespace qw
