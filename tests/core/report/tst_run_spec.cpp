@@ -1,0 +1,206 @@
+#include "base/error.h"
+#include "report/run_spec.h"
+
+#include <QtTest>
+
+#include <cmath>
+
+using namespace qw;
+
+namespace {
+RunSpec parse(const char* text)
+{
+    return runSpecFromJson(parseJson(text, "test"));
+}
+
+/// The sentence it is refused with, or empty.
+template <class F>
+QString refusal(const F& action)
+{
+    try {
+        action();
+    } catch (const Error& problem) {
+        return problem.code() == ErrorCode::BadInput ? QString::fromUtf8(problem.what())
+                                                     : QStringLiteral("wrong code");
+    }
+    return {};
+}
+
+RunSpec everythingChanged()
+{
+    RunSpec spec;
+    spec.model = "folder/ü";
+    spec.method = "l2qer";
+    spec.weight = {"mxint", 3, 32, true, "bf16", "lp", 0.1 + 0.2, 77, 4, "qera"};
+    spec.lowRank = {48, 6, 32, "rms", "mean", "full"};
+    spec.activation = {"mxint", 6, 32, "float", true};
+    spec.calibration = {"a.txt", 5, 300, "sequential", 1};
+    spec.evaluation = {"b.txt", 511, 3, "llama.cpp", "bf16"};
+    spec.overrides = {{"q_proj$", 8, kPerTensor, 0, false}, {"down", {}, {}, {}, true}};
+    spec.seed = 9007199254740993; // no double holds this
+    spec.adjust = true;
+    spec.artifacts = "discard";
+    spec.device = "cuda:1";
+    spec.threads = 3;
+    return spec;
+}
+} // namespace
+
+class TestRunSpec : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void jsonAndBackIsLossless();
+    void everyFieldReachesJson();
+    void defaultGroupSizeFollowsTheFormat();
+    void groupSizes_data();
+    void groupSizes();
+    void refusedJson_data();
+    void refusedJson();
+    void refusedSettings_data();
+    void refusedSettings();
+    void laterOverridesWin();
+};
+
+void TestRunSpec::jsonAndBackIsLossless()
+{
+    const RunSpec spec = everythingChanged();
+    const std::string text = toJson(spec).dump();
+    QVERIFY(runSpecFromJson(parseJson(text, "test")) == spec);
+    QVERIFY(runSpecFromJson(toJson(RunSpec{})) == RunSpec{});
+}
+
+void TestRunSpec::everyFieldReachesJson()
+{
+    // A field forgotten in toJson would read back as its default, which everythingChanged differs
+    // from everywhere: so the flat values must differ from the defaults in every place.
+    const Json changed = toJson(everythingChanged()).flatten();
+    const Json defaults = toJson(RunSpec{}).flatten();
+    for (const auto& [key, value] : defaults.items()) {
+        if (key != "/overrides") {
+            QVERIFY2(changed.contains(key) && changed.at(key) != value, key.c_str());
+        }
+    }
+}
+
+void TestRunSpec::defaultGroupSizeFollowsTheFormat()
+{
+    QCOMPARE(parse("{}").weight.groupSize, 128);
+    QCOMPARE(parse(R"({"weight":{"format":"mxint"}})").weight.groupSize, 16);
+    QCOMPARE(parse(R"({"weight":{"group_size":64,"format":"mxint"}})").weight.groupSize, 64);
+}
+
+void TestRunSpec::groupSizes_data()
+{
+    QTest::addColumn<QString>("json");
+    QTest::addColumn<qint64>("expected");
+    QTest::newRow("channel") << "\"channel\"" << qint64{kPerChannel};
+    QTest::newRow("tensor") << "\"tensor\"" << qint64{kPerTensor};
+    QTest::newRow("number") << "64" << qint64{64};
+}
+
+void TestRunSpec::groupSizes()
+{
+    QFETCH(QString, json);
+    QFETCH(qint64, expected);
+    const Json group = parseJson(json.toStdString(), "test");
+    QCOMPARE(runSpecFromJson({{"weight", {{"group_size", group}}}}).weight.groupSize, expected);
+    QVERIFY(groupSizeToJson(expected) == group);
+}
+
+void TestRunSpec::refusedJson_data()
+{
+    QTest::addColumn<QString>("json");
+    QTest::addColumn<QString>("part");
+    const auto row = [](const char* name, const char* json, const char* part) {
+        QTest::newRow(name) << QString::fromUtf8(json) << QString::fromUtf8(part);
+    };
+    row("unknown key", R"({"methid":"rtn"})", "did you mean \"method\"?");
+    row("nested", R"({"weight":{"bit":4}})", "did you mean \"bits\"?");
+    row("in override", R"({"overrides":[{"pattern":"q","ranks":1}]})", "did you mean \"rank\"?");
+    row("fraction", R"({"weight":{"bits":4.7}})", "\"bits\" has the wrong type");
+    row("bool as int", R"({"seed":true})", "\"seed\" has the wrong type");
+    row("int as bool", R"({"adjust":1})", "\"adjust\" has the wrong type");
+    row("text as int", R"({"low_rank":{"rank":"8"}})", "\"rank\" has the wrong type");
+    row("too large", R"({"seed":18446744073709551615})", "\"seed\" has the wrong type");
+    row("group text", R"({"weight":{"group_size":"64 "}})", "neither a positive number");
+    row("not an object", R"([])", "expected an object");
+    row("overrides", R"({"overrides":{}})", "\"overrides\" has the wrong type");
+}
+
+void TestRunSpec::refusedJson()
+{
+    QFETCH(QString, json);
+    QFETCH(QString, part);
+    const QString said = refusal([&] { parse(json.toUtf8().constData()); });
+    QVERIFY2(said.contains(part), qPrintable(said));
+}
+
+void TestRunSpec::refusedSettings_data()
+{
+    QTest::addColumn<QString>("json");
+    QTest::addColumn<QString>("part");
+    const auto row = [](const char* json, const char* part) {
+        QTest::newRow(part) << QString::fromUtf8(json) << QString::fromUtf8(part);
+    };
+    row(R"({"model":""})", "model is missing");
+    row(R"({"weight":{"bits":9}})", "weight.bits 9 is not in 2..8");
+    row(R"({"weight":{"bits":1}})", "weight.bits 1 is not in 2..8");
+    row(R"({"weight":{"format":"mxnt"}})", "did you mean \"mxint\"?");
+    row(R"({"weight":{"group_size":-2}})", "weight.group_size -2");
+    row(R"({"weight":{"format":"mxint","group_size":"channel"}})", "does not fit format mxint");
+    row(R"({"weight":{"exponent_bits":5}})", "weight.exponent_bits 5 is not 4 or 8");
+    row(R"({"weight":{"range":"lrq","sym":true}})", "searches asymmetric grids");
+    row(R"({"weight":{"range":"lp"}})", "searches symmetric grids");
+    row(R"({"weight":{"format":"mxint","range":"lrq"}})", "needs format int");
+    row(R"({"weight":{"range_norm":null}})", "weight.range_norm nan");
+    row(R"({"low_rank":{"rank":-1}})", "low_rank.rank -1 is too small");
+    row(R"({"low_rank":{"factor_bits":16}})", "low_rank.factor_bits 16");
+    row(R"({"activation":{"format":"int","attention":true}})", "needs activation.format mxint");
+    row(R"({"calibration":{"nsamples":0}})", "calibration.nsamples 0");
+    row(R"({"evaluation":{"seqlen":1}})", "leaves nothing to predict");
+    row(R"({"evaluation":{"protocol":"gtpq"}})", "did you mean \"gptq\"?");
+    row(R"({"overrides":[{"bits":4}]})", "overrides[0] has no pattern");
+    row(R"({"overrides":[{"pattern":"q"}]})", "overrides[0] changes nothing");
+    row(R"({"overrides":[{"pattern":"q(","skip":true}]})", "not a usable regular expression");
+    row(R"({"overrides":[{"pattern":"q","bits":17}]})", "overrides[0].bits 17");
+    row(R"({"seed":-1})", "seed -1");
+    row(R"({"device":"gpu"})", "device \"gpu\" is not cpu, cuda or cuda:N");
+    row(R"({"artifacts":"kep"})", "did you mean \"keep\"?");
+}
+
+void TestRunSpec::refusedSettings()
+{
+    QFETCH(QString, json);
+    QFETCH(QString, part);
+    Json full = {{"model", "demo"}};
+    full.update(parseJson(json.toStdString(), "test"));
+    const RunSpec spec = runSpecFromJson(full);
+    const QString said = refusal([&] { validate(spec); });
+    QVERIFY2(said.contains(part), qPrintable(said));
+    RunSpec good;
+    good.model = "demo";
+    QCOMPARE(refusal([&] { validate(good); }), QString());
+}
+
+void TestRunSpec::laterOverridesWin()
+{
+    RunSpec spec;
+    spec.lowRank.rank = 8;
+    spec.overrides = {{"mlp", 8, kPerChannel, {}, {}},
+                      {R"(layers\.1\d*\.)", {}, {}, 0, {}},
+                      {"down_proj$", 3, {}, {}, {}},
+                      {"lm_head", {}, {}, {}, true}};
+    const LayerSettings down = settingsFor(spec, "model.layers.10.mlp.down_proj");
+    QCOMPARE(down.weight.bits, 3);
+    QCOMPARE(down.weight.groupSize, kPerChannel);
+    QCOMPARE(down.rank, 0);
+    QVERIFY(!down.skip);
+    const LayerSettings query = settingsFor(spec, "model.layers.2.self_attn.q_proj");
+    QCOMPARE(query.weight.bits, 4);
+    QCOMPARE(query.rank, 8);
+    QVERIFY(settingsFor(spec, "lm_head").skip);
+}
+
+QTEST_GUILESS_MAIN(TestRunSpec)
+#include "tst_run_spec.moc"

@@ -1,0 +1,398 @@
+#include "base/error.h"
+#include "base/files.h"
+#include "store/migrations.h"
+#include "store/run_id.h"
+#include "store/run_store.h"
+#include "support/base_results.h"
+
+#include <QtTest>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <set>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace qw;
+using test::sampleResult;
+
+namespace {
+QString refusal(ErrorCode expected, const std::function<void()>& action)
+{
+    try {
+        action();
+    } catch (const Error& problem) {
+        return (problem.code() == expected ? QString() : QStringLiteral("wrong code: ")) +
+               QString::fromUtf8(problem.what());
+    }
+    return QStringLiteral("was not refused");
+}
+} // namespace
+
+class TestRunStore : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void init()
+    {
+        m_folder = std::make_unique<QTemporaryDir>();
+        m_file = m_folder->path().toStdString() + "/new folder/runs.sqlite";
+    }
+    void savedRunComesBackWhole();
+    void savingAgainKeepsNotesAndTags();
+    void secondOpeningChangesNothing();
+    void idsAreUniqueAndSorted();
+    void prefixes();
+    void filters();
+    void removeRestorePurge();
+    void spectra();
+    void newerFileIsRefused();
+    void foreignFileIsRefused();
+    void damagedFileIsRefused();
+    void upgradeKeepsRunsAndACopy();
+    void failedUpgradeLeavesTheFileAlone();
+    void connectionsTakeTurns();
+    void processesCreateTogether();
+    void survivesKill();
+    void mergeTwiceAddsNothing();
+    void mergeOfWhatIsNotThere();
+    void manyRunsListQuickly();
+
+private:
+    std::unique_ptr<QTemporaryDir> m_folder;
+    std::filesystem::path m_file;
+};
+
+void TestRunStore::savedRunComesBackWhole()
+{
+    const RunResult run = sampleResult("run1");
+    RunStore(m_file).save(run);
+    const RunStore store(m_file);
+    QVERIFY(store.get("run1") == run);
+    QVERIFY(!store.find("other"));
+    const auto list = store.list();
+    QCOMPARE(list.size(), 1U);
+    RunResult withoutLayers = run;
+    withoutLayers.layers.clear();
+    QVERIFY(list[0].result == withoutLayers);
+}
+
+void TestRunStore::savingAgainKeepsNotesAndTags()
+{
+    RunStore store(m_file);
+    RunResult run = sampleResult("run1");
+    run.status = "running";
+    store.save(run);
+    store.tag("run1", "good");
+    store.tag("run1", "baseline");
+    store.tag("run1", "good");
+    store.setNotes("run1", "what I saw");
+    store.setStarred("run1", true);
+    run.status = "finished";
+    run.layers.pop_back();
+    store.save(run);
+    QVERIFY(store.get("run1") == run);
+    const RunSummary summary = store.list().at(0);
+    QVERIFY(summary.tags == (std::vector<std::string>{"baseline", "good"}));
+    QCOMPARE(summary.notes, std::string("what I saw"));
+    QVERIFY(summary.starred);
+    store.untag("run1", "good");
+    QVERIFY(store.list().at(0).tags == std::vector<std::string>{"baseline"});
+    QVERIFY(refusal(ErrorCode::NotFound, [&] { store.tag("none", "x"); }).startsWith("no run"));
+}
+
+void TestRunStore::secondOpeningChangesNothing()
+{
+    RunStore(m_file).save(sampleResult("run1"));
+    const std::string before = readTextFile(m_file);
+    RunStore{m_file};
+    QVERIFY(readTextFile(m_file) == before);
+}
+
+void TestRunStore::idsAreUniqueAndSorted()
+{
+    std::vector<std::string> ids;
+    for (int i = 0; i < 2000; ++i) {
+        ids.push_back(makeRunId());
+    }
+    QVERIFY(std::is_sorted(ids.begin(), ids.end()));
+    QCOMPARE(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
+    for (const std::string& id : ids) {
+        QCOMPARE(id.size(), 12U);
+        QVERIFY(id.find_first_not_of("0123456789") != std::string::npos);
+    }
+}
+
+void TestRunStore::prefixes()
+{
+    RunStore store(m_file);
+    for (const char* id : {"abc1", "abc2", "abc", "xyz"}) {
+        store.save(sampleResult(id));
+    }
+    QCOMPARE(store.get("x").id, std::string("xyz"));
+    QCOMPARE(store.get("abc").id, std::string("abc")); // exact before longer
+    const QString said = refusal(ErrorCode::BadInput, [&] { store.find("ab"); });
+    QVERIFY2(said.startsWith("several runs begin with \"ab\""), qPrintable(said));
+    QVERIFY(refusal(ErrorCode::NotFound, [&] { store.get(""); }).startsWith("no run"));
+    QVERIFY(refusal(ErrorCode::NotFound, [&] { store.get("%"); }).startsWith("no run"));
+}
+
+void TestRunStore::filters()
+{
+    RunStore store(m_file);
+    for (int i = 0; i < 4; ++i) {
+        RunResult run = sampleResult("run" + std::to_string(i));
+        run.spec.method = i % 2 ? "rtn" : "lqer";
+        run.sweep = i < 3 ? "s" : "";
+        run.started = "2026-01-0" + std::to_string(9 - i);
+        store.save(run);
+    }
+    store.tag("run1", "t");
+    const auto ids = [&](const RunFilter& filter) {
+        std::string all;
+        for (const RunSummary& summary : store.list(filter)) {
+            all += summary.result.id.back();
+        }
+        return all;
+    };
+    RunFilter method, sweep, tag, limit, status;
+    method.method = "rtn";
+    sweep.sweep = "s";
+    tag.tag = "t";
+    limit.limit = 2;
+    status.status = "failed";
+    QCOMPARE(ids({}), std::string("0123")); // newest first, by start and not by id
+    QCOMPARE(ids(method), std::string("13"));
+    QCOMPARE(ids(sweep), std::string("012"));
+    QCOMPARE(ids(tag), std::string("1"));
+    QCOMPARE(ids(limit), std::string("01"));
+    QCOMPARE(ids(status), std::string());
+}
+
+void TestRunStore::removeRestorePurge()
+{
+    RunStore store(m_file);
+    store.save(sampleResult("run1"));
+    store.save(sampleResult("run2"));
+    store.remove("run1");
+    QCOMPARE(store.list().size(), 1U);
+    QVERIFY(!store.find("run1"));
+    QVERIFY(store.removed().at(0) == sampleResult("run1"));
+    store.restore("run1");
+    QCOMPARE(store.list().size(), 2U);
+    store.remove("run1");
+    store.purge();
+    QVERIFY(store.removed().empty());
+    QVERIFY(refusal(ErrorCode::NotFound, [&] { store.restore("run1"); }).startsWith("no run"));
+    Database db(m_file);
+    QCOMPARE(db.number("SELECT count(*) FROM layers"), 2); // of run2: the other's went with it
+    QVERIFY(store.get("run2") == sampleResult("run2"));
+}
+
+void TestRunStore::spectra()
+{
+    RunStore store(m_file);
+    QVERIFY(!store.findSpectrum("key"));
+    const std::vector<double> values{3, 1.0 / 3, 5e-324};
+    store.saveSpectrum("key", {1});
+    store.saveSpectrum("key", values);
+    QVERIFY(store.findSpectrum("key") == values);
+}
+
+void TestRunStore::newerFileIsRefused()
+{
+    RunStore{m_file};
+    Database(m_file).execute("PRAGMA user_version = 99");
+    const QString said = refusal(ErrorCode::Store, [&] { RunStore{m_file}; });
+    QVERIFY2(said.contains("was written by a newer version"), qPrintable(said));
+    QVERIFY(said.startsWith(QString::fromStdString(m_file.string())));
+}
+
+void TestRunStore::foreignFileIsRefused()
+{
+    std::filesystem::create_directories(m_file.parent_path());
+    Database(m_file).execute("CREATE TABLE theirs (x)");
+    const QString said = refusal(ErrorCode::Store, [&] { RunStore{m_file}; });
+    QVERIFY2(said.contains("of another program"), qPrintable(said));
+}
+
+void TestRunStore::damagedFileIsRefused()
+{
+    std::filesystem::create_directories(m_file.parent_path());
+    std::ofstream(m_file) << std::string(8192, 'x');
+    const QString said = refusal(ErrorCode::Store, [&] { RunStore{m_file}; });
+    QVERIFY2(said.contains("damaged or is no run store"), qPrintable(said));
+    QVERIFY(readTextFile(m_file) == std::string(8192, 'x'));
+}
+
+void TestRunStore::upgradeKeepsRunsAndACopy()
+{
+    RunStore(m_file).save(sampleResult("run1"));
+    Database db(m_file);
+    std::vector<std::string_view> steps(storeMigrations().begin(), storeMigrations().end());
+    steps.emplace_back("ALTER TABLE runs ADD COLUMN colour TEXT");
+    migrate(db, steps);
+    migrate(db, steps);
+    const auto next = static_cast<std::int64_t>(steps.size());
+    QCOMPARE(db.number("PRAGMA user_version"), next);
+    QCOMPARE(db.number("SELECT count(*) FROM runs WHERE colour IS NULL"), 1);
+    const RunStore copy(m_file.string() + ".before-v" + std::to_string(next));
+    QVERIFY(copy.get("run1") == sampleResult("run1"));
+}
+
+void TestRunStore::failedUpgradeLeavesTheFileAlone()
+{
+    RunStore(m_file).save(sampleResult("run1"));
+    Database db(m_file);
+    std::vector<std::string_view> steps(storeMigrations().begin(), storeMigrations().end());
+    steps.emplace_back("DELETE FROM runs");
+    steps.emplace_back("ALTER TABLE nothing ADD COLUMN x");
+    QVERIFY(refusal(ErrorCode::Store, [&] { migrate(db, steps); }).contains("nothing"));
+    QVERIFY(RunStore(m_file).get("run1") == sampleResult("run1"));
+}
+
+void TestRunStore::connectionsTakeTurns()
+{
+    RunStore{m_file};
+    std::vector<std::thread> writers;
+    for (int writer = 0; writer < 3; ++writer) {
+        writers.emplace_back([this, writer] {
+            RunStore store(m_file);
+            for (int i = 0; i < 40; ++i) {
+                store.save(sampleResult(std::to_string(writer) + "-" + std::to_string(i)));
+            }
+        });
+    }
+    for (std::thread& writer : writers) {
+        writer.join();
+    }
+    QCOMPARE(RunStore(m_file).list().size(), 120U);
+}
+
+void TestRunStore::processesCreateTogether()
+{
+    constexpr int kProcesses = 6;
+    std::vector<pid_t> children;
+    for (int i = 0; i < kProcesses; ++i) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            try {
+                RunStore(m_file).save(sampleResult("run" + std::to_string(i)));
+                ::_exit(0);
+            } catch (const std::exception& problem) {
+                ::fprintf(stderr, "%s\n", problem.what());
+                ::_exit(1);
+            }
+        }
+        children.push_back(child);
+    }
+    for (const pid_t child : children) {
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        QCOMPARE(status, 0);
+    }
+    QCOMPARE(RunStore(m_file).list().size(), std::size_t{kProcesses});
+}
+
+void TestRunStore::survivesKill()
+{
+    // A writer saves runs as fast as it can and is killed at some moment; whatever is in the file
+    // then is whole.
+    std::size_t stored = 0;
+    for (int round = 0; round < 8; ++round) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            RunStore store(m_file);
+            for (int i = 0;; ++i) {
+                store.save(sampleResult(std::to_string(round) + "-" + std::to_string(i)));
+            }
+        }
+        ::usleep(static_cast<useconds_t>(40000 + 7919 * round));
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        const RunStore store(m_file);
+        for (const RunSummary& summary : store.list()) {
+            QVERIFY(store.get(summary.result.id) == sampleResult(summary.result.id));
+        }
+        QVERIFY(store.list().size() >= stored);
+        stored = store.list().size();
+    }
+    QVERIFY(stored > 0);
+    Database db(m_file);
+    Statement check(db, "PRAGMA integrity_check");
+    QVERIFY(check.step());
+    QCOMPARE(check.text(0), std::string("ok"));
+}
+
+void TestRunStore::mergeTwiceAddsNothing()
+{
+    const std::filesystem::path otherFile = m_folder->path().toStdString() + "/it's other.sqlite";
+    {
+        RunStore other(otherFile);
+        for (const char* id : {"a", "b", "c", "deleted"}) {
+            other.save(sampleResult(id));
+        }
+        other.tag("b", "shard");
+        other.setNotes("b", "note");
+        other.remove("deleted");
+        other.saveSpectrum("key", {2});
+    }
+    RunStore store(m_file);
+    RunResult mine = sampleResult("a");
+    mine.seconds = 1;
+    store.save(mine);
+    const MergeReport first = store.mergeFrom(otherFile);
+    QCOMPARE(first.added, 2);
+    QCOMPARE(first.alreadyThere, 1);
+    const MergeReport second = store.mergeFrom(otherFile);
+    QCOMPARE(second.added, 0);
+    QCOMPARE(second.alreadyThere, 3);
+    QCOMPARE(store.list().size(), 3U);
+    QVERIFY(store.get("a") == mine);
+    QVERIFY(store.get("b") == sampleResult("b"));
+    RunFilter tagged;
+    tagged.tag = "shard";
+    QCOMPARE(store.list(tagged).at(0).notes, std::string("note"));
+    QVERIFY(store.findSpectrum("key") == std::vector<double>{2});
+}
+
+void TestRunStore::mergeOfWhatIsNotThere()
+{
+    RunStore store(m_file);
+    const auto merge = [&](const std::filesystem::path& file) {
+        return [&store, file] { store.mergeFrom(file); };
+    };
+    QVERIFY(refusal(ErrorCode::NotFound, merge("nowhere.sqlite")).contains("no such run store"));
+    QVERIFY(!std::filesystem::exists("nowhere.sqlite"));
+    QVERIFY(refusal(ErrorCode::BadInput, merge(m_file)).contains("is this store itself"));
+}
+
+void TestRunStore::manyRunsListQuickly()
+{
+    constexpr int kRuns = 1000;
+    constexpr int kLayers = 20;
+    constexpr qint64 kMilliseconds = 2000; // some 100 are needed; loaded machines are slower
+    RunStore store(m_file);
+    RunResult run = sampleResult("first");
+    run.layers.assign(kLayers, run.layers.front());
+    for (int i = 0; i < kRuns; ++i) {
+        run.id = makeRunId();
+        store.save(run);
+    }
+    QElapsedTimer timer;
+    timer.start();
+    const auto list = store.list();
+    const qint64 took = timer.elapsed();
+    qInfo("listing %d runs took %lld ms", kRuns, static_cast<long long>(took));
+    QCOMPARE(list.size(), std::size_t{kRuns});
+    QVERIFY(list.front().result.layers.empty());
+    QVERIFY(list.front().result.id > list.back().result.id);
+    QVERIFY(took < kMilliseconds);
+}
+
+QTEST_GUILESS_MAIN(TestRunStore)
+#include "tst_run_store.moc"
