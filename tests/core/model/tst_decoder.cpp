@@ -1,0 +1,252 @@
+#include <map>
+#include <set>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <QtTest>
+
+#include "model/attention.h"
+#include "model/decoder.h"
+#include "model/generate.h"
+#include "support/tensor_golden.h"
+#include "support/tolerances.h"
+
+using namespace qw;
+using namespace qw::test;
+
+namespace {
+at::Tensor runAll(const Decoder& decoder, const at::Tensor& ids, const BlockHooks& hooks = {},
+                  KvCache* cache = nullptr)
+{
+    at::Tensor x = decoder.embed(ids, cache != nullptr ? cache->length : 0);
+    for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+        x = decoder.forwardBlock(decoder.loadBlock(i), x, hooks, cache);
+    }
+    return decoder.logits(decoder.finish(x));
+}
+
+std::vector<BlockWeights> allBlocks(const Decoder& decoder)
+{
+    std::vector<BlockWeights> blocks;
+    for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+        blocks.push_back(decoder.loadBlock(i));
+    }
+    return blocks;
+}
+
+void addModels()
+{
+    QTest::addColumn<QString>("name");
+    for (const std::string& name : goldenModelNames()) {
+        QTest::newRow(name.c_str()) << QString::fromStdString(name);
+    }
+}
+
+at::Tensor noise(const std::vector<std::int64_t>& shape, std::uint64_t seed)
+{
+    return at::randn(shape, at::detail::createCPUGenerator(seed), at::kFloat);
+}
+} // namespace
+
+class TestDecoder : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void coversEveryArchitecture()
+    {
+        std::set<std::string> seen;
+        for (const std::string& name : goldenModelNames()) {
+            seen.insert(Checkpoint(goldenModel(name).folder).config().modelType);
+        }
+        for (const ArchSpec& spec : knownArchitectures()) {
+            QVERIFY2(seen.contains(std::string(spec.id)), std::string(spec.id).c_str());
+        }
+    }
+
+    void logitsEqualReference_data() { addModels(); }
+    void logitsEqualReference()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const at::Tensor logits = runAll(Decoder(checkpoint), golden.ids);
+        QCOMPARE(logits.scalar_type(), at::kFloat);
+        QVERIFY(logits.sizes() == golden.logits.sizes());
+        const double gap = relativeGap(logits, golden.logits);
+        QVERIFY2(gap <= kLogitGap, qPrintable(QString::number(gap)));
+    }
+
+    void bfloat16IsClose_data() { addModels(); }
+    void bfloat16IsClose()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const at::Tensor logits = runAll(Decoder(checkpoint, {at::kBFloat16, "cpu"}), golden.ids);
+        const double gap = relativeGap(logits, golden.logits);
+        QVERIFY2(gap <= kBfloat16Gap, qPrintable(QString::number(gap)));
+        QVERIFY(gap > kLogitGap); // else bfloat16 was not used
+    }
+
+    void cacheEqualsOneShot_data() { addModels(); }
+    void cacheEqualsOneShot()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        // Under dynamic scaling old keys keep their angles once the text is longer than trained.
+        const std::int64_t count = std::min(golden.ids.size(1), decoder.config().maxPositions);
+        const at::Tensor ids = golden.ids.narrow(1, 0, count);
+        KvCache cache;
+        cache.blocks.resize(static_cast<std::size_t>(decoder.blockCount()));
+        cache.capacity = count;
+        std::vector<at::Tensor> parts;
+        for (const std::int64_t size :
+             {std::int64_t{7}, std::int64_t{1}, std::int64_t{3}, std::int64_t{1}, count - 12}) {
+            parts.push_back(runAll(decoder, ids.narrow(1, cache.length, size), {}, &cache));
+            cache.length += size;
+        }
+        const double gap = relativeGap(at::cat(parts, 1), runAll(decoder, ids));
+        QVERIFY2(gap <= kRegroupGap, qPrintable(QString::number(gap)));
+    }
+
+    void greedyEqualsReference_data() { addModels(); }
+    void greedyEqualsReference()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const auto* first = golden.ids.data_ptr<std::int64_t>();
+        const std::vector<std::int32_t> prompt(first, first + kGreedyPrompt);
+        SamplingOptions options;
+        options.maxTokens = static_cast<std::int64_t>(golden.greedy.size());
+        const auto tokens =
+            generateTokens(decoder, allBlocks(decoder), {}, prompt, options, {}, RunContext());
+        QCOMPARE(tokens, golden.greedy);
+    }
+
+    void samplingFollowsTheSeed()
+    {
+        const Checkpoint checkpoint(goldenModel("llama").folder);
+        const Decoder decoder(checkpoint);
+        const auto blocks = allBlocks(decoder);
+        const auto sample = [&](SamplingOptions options) {
+            options.maxTokens = 20;
+            return generateTokens(decoder, blocks, {}, {3, 14, 15}, options, {}, RunContext());
+        };
+        SamplingOptions hot;
+        hot.temperature = 1.5;
+        hot.seed = 1;
+        SamplingOptions other = hot;
+        other.seed = 2;
+        QCOMPARE(sample(hot), sample(hot));
+        QVERIFY(sample(hot) != sample(other));
+        SamplingOptions one = hot;
+        one.topK = 1;
+        SamplingOptions narrow = hot;
+        narrow.topP = 1e-6;
+        QCOMPARE(sample(one), sample({}));
+        QCOMPARE(sample(narrow), sample({}));
+    }
+
+    void hooksSeeEveryLinear_data() { addModels(); }
+    void hooksSeeEveryLinear()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> inputs;
+        std::set<std::string> ran;
+        bool same = true;
+        BlockHooks hooks;
+        hooks.input = [&](const LinearInfo& info, const at::Tensor& x) {
+            same = same && inputs.emplace(std::pair(info.block, info.inputGroup), x.clone()).second;
+        };
+        hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
+            ran.insert(linear.info.name);
+            same = same && at::equal(inputs.at({linear.info.block, linear.info.inputGroup}), x);
+            return at::linear(x, linear.weight, linear.bias);
+        };
+        const at::Tensor logits = runAll(decoder, golden.ids, hooks);
+        QVERIFY(same); // each group seen once, before its linears, with what they read
+        QCOMPARE(ran.size(), checkpoint.linears().size());
+        QVERIFY(at::equal(logits, runAll(decoder, golden.ids)));
+    }
+
+    void replacedLinearChangesLogits()
+    {
+        const GoldenModel golden = goldenModel("llama");
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        BlockHooks hooks;
+        hooks.linear = [](const LinearWeights& linear, const at::Tensor& x) {
+            return at::linear(x, linear.weight * 1.01, linear.bias);
+        };
+        QVERIFY(relativeGap(runAll(decoder, golden.ids, hooks), golden.logits) > kLogitGap);
+    }
+
+    void probabilitiesAreCausalAndSumToOne_data() { addModels(); }
+    void probabilitiesAreCausalAndSumToOne()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const std::int64_t tokens = golden.ids.size(1);
+        std::int64_t calls = 0;
+        bool causal = true;
+        bool sums = true;
+        BlockHooks hooks;
+        hooks.points = {BlockPoint::Probabilities};
+        hooks.point = [&](BlockPoint, const at::Tensor& p) {
+            ++calls;
+            causal = causal && p.size(2) == tokens && p.size(3) == tokens &&
+                     p.triu(1).abs().max().item<float>() == 0;
+            sums = sums && (p.sum(-1) - 1).abs().max().item<float>() < 1e-5;
+            return p;
+        };
+        const at::Tensor logits = runAll(decoder, golden.ids, hooks);
+        QCOMPARE(calls, decoder.blockCount());
+        QVERIFY(causal && sums);
+        const double gap = relativeGap(logits, golden.logits);
+        QVERIFY2(gap <= kLogitGap, qPrintable(QString::number(gap)));
+    }
+
+    void blockedAttentionEqualsPlain_data()
+    {
+        QTest::addColumn<int>("queries");
+        QTest::addColumn<int>("past");
+        QTest::addColumn<int>("window");
+        QTest::newRow("one block") << 40 << 0 << 0;
+        QTest::newRow("uneven blocks") << 300 << 0 << 0;
+        QTest::newRow("after a cache") << 150 << 37 << 0;
+        QTest::newRow("one query") << 1 << 200 << 0;
+        QTest::newRow("narrow window") << 300 << 0 << 10;
+        QTest::newRow("window over blocks") << 300 << 11 << 180;
+    }
+    void blockedAttentionEqualsPlain()
+    {
+        QFETCH(int, queries);
+        QFETCH(int, past);
+        QFETCH(int, window);
+        const std::int64_t keys = queries + past;
+        const at::Tensor q = noise({2, 6, queries, 16}, 1);
+        const at::Tensor k = noise({2, 2, keys, 16}, 2);
+        const at::Tensor v = noise({2, 2, keys, 16}, 3);
+        AttentionOptions options{0.25, window, past};
+        const double gap =
+            relativeGap(causalAttention(q, k, v, options), plainAttention(q, k, v, options));
+        QVERIFY2(gap <= kRegroupGap, qPrintable(QString::number(gap)));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestDecoder)
+#include "tst_decoder.moc"
