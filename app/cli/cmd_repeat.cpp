@@ -1,0 +1,96 @@
+#include <iostream>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "base/error.h"
+#include "engine.h"
+#include "session.h"
+#include "table.h"
+
+namespace qw::cli {
+
+namespace {
+constexpr int kMismatchStatus = 3;
+
+void print(const Session& session, const RunResult& result)
+{
+    if (session.json) {
+        std::cout << toPublicJson(result, true).dump(2) << '\n';
+    } else {
+        std::cout << runTable({result});
+    }
+}
+
+/// The number of threads decides the bits: a repetition uses those of the run.
+void startAsThen(Session session, const RunResult& stored)
+{
+    session.threads = stored.provenance.threads;
+    session.device = stored.spec.device;
+    session.startEngine();
+}
+
+int rerun(const Session& session, const std::string& id, bool verify)
+{
+    RunStore store = session.openStore();
+    const RunResult stored = store.get(id);
+    startAsThen(session, stored);
+    if (!verify) {
+        RunOptions options;
+        options.workFolder = session.workFolder();
+        options.started = [](const RunResult& r) { std::cerr << "run " << r.id << '\n'; };
+        print(session, runQuantization(stored.spec, store, options, session.context()));
+        return 0;
+    }
+    const VerifyReport report = verifyRun(stored, session.context());
+    if (session.json) {
+        std::cout << Json{{"id", stored.id},
+                          {"same", report.same},
+                          {"stored_hash", report.storedHash},
+                          {"new_hash", report.newHash},
+                          {"differences", report.differences}}
+                         .dump(2)
+                  << '\n';
+    } else {
+        std::cout << (report.same ? "same bits: " : "DIFFERENT bits: ") << report.storedHash
+                  << (report.same ? "" : " then, " + report.newHash + " now") << '\n';
+        for (const std::string& difference : report.differences) {
+            std::cout << "  " << difference << '\n';
+        }
+    }
+    return report.same ? 0 : kMismatchStatus;
+}
+
+int resume(const Session& session, const std::string& id)
+{
+    RunStore store = session.openStore();
+    const RunResult stored = store.get(id);
+    QW_REQUIRE(stored.status != "finished", ErrorCode::BadInput, "run ", stored.id,
+               " is finished; qw rerun repeats it");
+    startAsThen(session, stored);
+    RunOptions options;
+    options.workFolder = session.workFolder();
+    options.resumeId = stored.id;
+    options.sweep = stored.sweep;
+    print(session, runQuantization(stored.spec, store, options, session.context()));
+    return 0;
+}
+} // namespace
+
+void addRepeat(CLI::App& app, Session& session)
+{
+    static std::string id;
+    static bool verify = false;
+    CLI::App& again = *app.add_subcommand("rerun", "Repeat a stored run");
+    session.addTo(again);
+    again.add_option("id", id, "Run")->required();
+    again.add_flag("--verify", verify, "Only compare the tensors with the stored ones");
+    onRun(again, [&session] { return rerun(session, id, verify); });
+    CLI::App& further = *app.add_subcommand("resume", "Continue a run that was stopped");
+    session.addTo(further);
+    further.add_option("id", id, "Run")->required();
+    onRun(further, [&session] { return resume(session, id); });
+}
+
+} // namespace qw::cli

@@ -1,0 +1,237 @@
+#include <algorithm>
+#include <iostream>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "base/error.h"
+#include "session.h"
+#include "table.h"
+
+namespace qw::cli {
+
+namespace {
+struct Options {
+    std::vector<std::string> ids;
+    std::string tag;
+    std::string other;
+    bool remove = false;
+    RunFilter filter;
+};
+
+int list(const Session& session, const Options& options)
+{
+    const std::vector<RunSummary> found = session.openStore().list(options.filter);
+    if (session.json) {
+        Json runs = Json::array();
+        for (const RunSummary& run : found) {
+            Json object = toPublicJson(run.result, false);
+            object["tags"] = run.tags;
+            object["notes"] = run.notes;
+            runs.push_back(std::move(object));
+        }
+        std::cout << Json{{"runs", runs}}.dump(2) << '\n';
+        return 0;
+    }
+    std::vector<RunResult> results;
+    for (const RunSummary& run : found) {
+        results.push_back(run.result);
+    }
+    if (results.empty()) {
+        std::cout << "no runs yet; qw run makes one\n";
+    } else {
+        std::cout << runTable(results);
+    }
+    return 0;
+}
+
+int show(const Session& session, const Options& options)
+{
+    const RunResult run = session.openStore().get(options.ids.front());
+    if (session.json) {
+        std::cout << toPublicJson(run, true).dump(2) << '\n';
+        return 0;
+    }
+    std::cout << layerTable(run) << '\n'
+              << runTable({run}) << "\nspec:\n"
+              << toJson(run.spec).dump(2) << '\n';
+    for (const std::string& sentence : run.substitutions) {
+        std::cout << "note: " << sentence << '\n';
+    }
+    return 0;
+}
+
+/// Settings by path ("weight.bits") as text.
+void flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& out)
+{
+    if (json.is_object()) {
+        for (const auto& [key, value] : json.items()) {
+            flatten(value, path.empty() ? key : path + "." + key, out);
+        }
+    } else {
+        out[path] = json.is_string() ? json.get<std::string>() : json.dump();
+    }
+}
+
+int compare(const Session& session, const Options& options)
+{
+    QW_REQUIRE(options.ids.size() >= 2, ErrorCode::BadInput, "compare takes two runs or more");
+    const RunStore store = session.openStore();
+    std::vector<RunResult> runs;
+    std::vector<std::map<std::string, std::string>> settings;
+    for (const std::string& id : options.ids) {
+        runs.push_back(store.get(id));
+        settings.emplace_back();
+        flatten(toJson(runs.back().spec), "", settings.back());
+    }
+    std::vector<std::string> reasons;
+    for (std::size_t i = 1; i < runs.size(); ++i) {
+        const std::string reason = incomparableReason(runs.front(), runs[i]);
+        if (!reason.empty()) {
+            reasons.push_back(runs[i].id + " cannot be compared with " + runs.front().id + ": " +
+                              reason);
+        }
+    }
+    if (session.json) {
+        Json objects = Json::array();
+        for (const RunResult& run : runs) {
+            objects.push_back(toPublicJson(run, false));
+        }
+        Json different = Json::object();
+        for (const auto& [key, value] : settings.front()) {
+            Json row = Json::array();
+            bool differs = false;
+            for (const auto& of : settings) {
+                const auto found = of.find(key);
+                row.push_back(found == of.end() ? Json(nullptr) : Json(found->second));
+                differs = differs || found == of.end() || found->second != value;
+            }
+            if (differs) {
+                different[key] = row;
+            }
+        }
+        std::cout << Json{{"runs", objects}, {"differences", different}, {"incomparable", reasons}}
+                         .dump(2)
+                  << '\n';
+        return 0;
+    }
+    std::vector<std::string> header{"setting"};
+    for (const RunResult& run : runs) {
+        header.push_back(run.id);
+    }
+    Table table(header);
+    for (const auto& [key, value] : settings.front()) {
+        std::vector<std::string> row{key};
+        for (const auto& of : settings) {
+            const auto found = of.find(key);
+            row.push_back(found == of.end() ? "" : found->second);
+        }
+        if (std::any_of(row.begin() + 2, row.end(), [&](const auto& v) { return v != value; })) {
+            table.add(row);
+        }
+    }
+    std::cout << table.text() << '\n' << runTable(runs);
+    for (const std::string& reason : reasons) {
+        std::cout << "warning: " << reason << '\n';
+    }
+    return 0;
+}
+
+/// Answers a change with the ids it touched.
+int done(const Session& session, const char* what, const std::vector<std::string>& ids)
+{
+    if (session.json) {
+        std::cout << Json{{what, ids}}.dump() << '\n';
+    }
+    return 0;
+}
+
+int purge(const Session& session)
+{
+    RunStore store = session.openStore();
+    std::int64_t freed = 0;
+    for (const RunResult& run : store.removed()) {
+        std::error_code ignored;
+        if (!run.artifactFolder.empty()) {
+            freed +=
+                static_cast<std::int64_t>(std::filesystem::remove_all(run.artifactFolder, ignored));
+        }
+    }
+    store.purge();
+    if (session.json) {
+        std::cout << Json{{"files_removed", freed}}.dump() << '\n';
+    } else {
+        std::cout << freed << " files of deleted runs removed\n";
+    }
+    return 0;
+}
+
+int merge(const Session& session, const Options& options)
+{
+    const MergeReport report = session.openStore().mergeFrom(options.other);
+    if (session.json) {
+        std::cout << Json{{"added", report.added}, {"already_there", report.alreadyThere}}.dump()
+                  << '\n';
+    } else {
+        std::cout << report.added << " runs added, " << report.alreadyThere << " were there\n";
+    }
+    return 0;
+}
+} // namespace
+
+void addRuns(CLI::App& app, Session& session)
+{
+    CLI::App& command = *app.add_subcommand("runs", "List, show, compare and tidy stored runs");
+    command.require_subcommand(1);
+    static Options options;
+    const auto add = [&](const char* name, const char* help) -> CLI::App& {
+        CLI::App& sub = *command.add_subcommand(name, help);
+        session.addTo(sub);
+        return sub;
+    };
+    CLI::App& listing = add("list", "All runs, newest first");
+    listing.add_option("--method", options.filter.method, "Only this method");
+    listing.add_option("--tag", options.filter.tag, "Only with this tag");
+    listing.add_option("--status", options.filter.status, "finished, failed, cancelled, running");
+    listing.add_option("--limit", options.filter.limit, "At most so many");
+    onRun(listing, [&session] { return list(session, options); });
+    CLI::App& showing = add("show", "One run with its layers");
+    showing.add_option("id", options.ids, "Run, or the beginning of its id")
+        ->required()
+        ->expected(1);
+    onRun(showing, [&session] { return show(session, options); });
+    CLI::App& comparing = add("compare", "What differs between runs");
+    comparing.add_option("ids", options.ids, "Two runs or more")->required();
+    onRun(comparing, [&session] { return compare(session, options); });
+    CLI::App& tagging = add("tag", "Give a run a tag");
+    tagging.add_option("id", options.ids, "Run")->required()->expected(1);
+    tagging.add_option("tag", options.tag, "Tag")->required();
+    tagging.add_flag("--remove", options.remove, "Take the tag away");
+    onRun(tagging, [&session] {
+        RunStore store = session.openStore();
+        const std::string id = store.get(options.ids.front()).id;
+        options.remove ? store.untag(id, options.tag) : store.tag(id, options.tag);
+        return done(session, "tagged", {id});
+    });
+    CLI::App& deleting = add("delete", "Hide runs; purge removes them for good");
+    deleting.add_option("ids", options.ids, "Runs")->required();
+    onRun(deleting, [&session] {
+        RunStore store = session.openStore();
+        std::vector<std::string> ids;
+        for (const std::string& id : options.ids) {
+            ids.push_back(store.get(id).id);
+        }
+        for (const std::string& id : ids) {
+            store.remove(id);
+        }
+        return done(session, "deleted", ids);
+    });
+    CLI::App& merging = add("merge", "Bring in the runs of another store");
+    merging.add_option("other", options.other, "Its file")->required();
+    onRun(merging, [&session] { return merge(session, options); });
+    onRun(add("purge", "Remove deleted runs and their artifacts for good"),
+          [&session] { return purge(session); });
+}
+
+} // namespace qw::cli

@@ -1,0 +1,141 @@
+#include <iostream>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "base/error.h"
+#include "engine.h"
+#include "session.h"
+#include "spec_flags.h"
+#include "table.h"
+
+namespace qw::cli {
+
+namespace {
+struct Grid {
+    std::vector<std::string> methods{"rtn"};
+    std::vector<std::int64_t> bits{4};
+    std::vector<std::int64_t> ranks{0};
+    std::vector<std::string> groupSizes;
+    std::vector<std::int64_t> seeds{0};
+    std::string shard;
+};
+
+/// All points of the grid; ranks vary fastest, so that they share factors.
+std::vector<RunSpec> points(const Grid& grid, const RunSpec& base)
+{
+    std::vector<RunSpec> specs;
+    std::vector<std::int64_t> groups;
+    for (const std::string& text : grid.groupSizes) {
+        groups.push_back(groupSizeFromText(text));
+    }
+    if (groups.empty()) {
+        groups.push_back(base.weight.groupSize);
+    }
+    for (const std::string& method : grid.methods) {
+        for (const std::int64_t bits : grid.bits) {
+            for (const std::int64_t group : groups) {
+                for (const std::int64_t seed : grid.seeds) {
+                    for (const std::int64_t rank : grid.ranks) {
+                        if (method == "rtn" && rank != grid.ranks.front()) {
+                            continue; // it has no rank: once is enough
+                        }
+                        RunSpec spec = base;
+                        spec.method = method;
+                        spec.weight.bits = bits;
+                        spec.weight.groupSize = group;
+                        spec.lowRank.rank = method == "rtn" ? 0 : rank;
+                        spec.seed = seed;
+                        specs.push_back(std::move(spec));
+                    }
+                }
+            }
+        }
+    }
+    return specs;
+}
+
+/// "I/N", I from 0: every N-th group of points that share factors.
+std::vector<RunSpec> shareOf(const std::vector<RunSpec>& specs, const std::string& shard)
+{
+    if (shard.empty()) {
+        return specs;
+    }
+    const auto slash = shard.find('/');
+    long long index = -1;
+    long long count = 0;
+    try {
+        index = std::stoll(shard.substr(0, slash));
+        count = slash == std::string::npos ? 0 : std::stoll(shard.substr(slash + 1));
+    } catch (const std::exception&) {
+        count = 0;
+    }
+    QW_REQUIRE(count > 0 && index >= 0 && index < count, ErrorCode::BadInput, "--shard \"", shard,
+               "\" is not of the form I/N with I from 0 to N-1");
+    std::vector<RunSpec> share;
+    long long group = -1;
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+        RunSpec previous = i > 0 ? specs[i - 1] : RunSpec{};
+        previous.lowRank.rank = specs[i].lowRank.rank;
+        if (i == 0 || !(previous == specs[i])) {
+            ++group;
+        }
+        if (group % count == index) {
+            share.push_back(specs[i]);
+        }
+    }
+    return share;
+}
+
+int sweep(const Session& session, const std::string& model, const SpecFlags& flags,
+          const Grid& grid)
+{
+    const RunSpec base = flags.result(model, session.device, session.threads);
+    const std::vector<RunSpec> specs = shareOf(points(grid, base), grid.shard);
+    session.startEngine();
+    RunStore store = session.openStore();
+    RunOptions options;
+    options.workFolder = session.workFolder();
+    options.sweep = store.newRunId();
+    options.started = [](const RunResult& result) { std::cerr << "run " << result.id << '\n'; };
+    const std::vector<RunResult> results = runSweep(specs, store, options, session.context());
+    if (session.json) {
+        Json runs = Json::array();
+        for (const RunResult& result : results) {
+            runs.push_back(toPublicJson(result, true));
+        }
+        std::cout << Json{{"runs", runs}}.dump(2) << '\n';
+    } else {
+        std::cout << runTable(results);
+        if (!results.empty()) {
+            std::cout << "full precision: perplexity "
+                      << formatNumber(results.front().comparison.fpPerplexity, 3) << '\n';
+        }
+    }
+    return 0;
+}
+} // namespace
+
+void addSweep(CLI::App& app, Session& session)
+{
+    CLI::App& command = *app.add_subcommand("sweep", "Run a grid of settings");
+    session.addTo(command);
+    static std::string model;
+    static SpecFlags flags;
+    static Grid grid;
+    command.add_option("model", model, "Model folder, or demo")->required();
+    command.add_option("--methods", grid.methods, "Comma-separated")->delimiter(',');
+    command.add_option("--bits", grid.bits, "Comma-separated")->delimiter(',');
+    command.add_option("--ranks", grid.ranks, "Comma-separated; factors are computed once")
+        ->delimiter(',');
+    command.add_option("--group-sizes", grid.groupSizes, "Comma-separated")->delimiter(',');
+    command.add_option("--seeds", grid.seeds, "Comma-separated")->delimiter(',');
+    command.add_option("--shard", grid.shard, "I/N: this share of the grid, for job arrays");
+    flags.addTo(command, false);
+    command.footer("Example:\n  qw sweep demo --methods lqer,l2qer --bits 3,4 --ranks 0,4,8,16 "
+                   "--calibration demo:calibration --text demo:evaluation");
+    onRun(command, [&session] { return sweep(session, model, flags, grid); });
+}
+
+} // namespace qw::cli

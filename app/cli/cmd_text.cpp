@@ -1,0 +1,97 @@
+#include <iostream>
+#include <iterator>
+#include <optional>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "engine.h"
+#include "session.h"
+
+namespace qw::cli {
+
+namespace {
+struct Options {
+    std::string model;
+    std::string runId;
+    GenerateOptions generate;
+    bool noSpecial = false;
+    bool ignoreEos = false;
+};
+
+int generate(const Session& session, Options& options)
+{
+    session.startEngine();
+    std::optional<RunResult> run;
+    if (!options.runId.empty()) {
+        run = session.openStore().get(options.runId);
+        if (options.model.empty()) {
+            options.model = run->spec.model;
+        }
+    }
+    options.generate.stopAtEos = !options.ignoreEos;
+    const bool stream = !session.json;
+    const std::string text = generateText(
+        options.model, run ? &*run : nullptr, options.generate, session.device,
+        [&](const std::string& piece) {
+            if (stream) {
+                std::cout << piece << std::flush;
+            }
+        },
+        session.context());
+    if (session.json) {
+        std::cout << Json{{"prompt", options.generate.prompt}, {"text", text}}.dump(2) << '\n';
+    } else {
+        std::cout << '\n';
+    }
+    return 0;
+}
+
+int tokenize(const Session& session, const Options& options)
+{
+    const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+    const std::vector<std::int32_t> ids = tokenizeText(options.model, text, !options.noSpecial);
+    if (session.json) {
+        std::cout << Json{{"ids", ids}}.dump() << '\n';
+        return 0;
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        std::cout << (i > 0 ? " " : "") << ids[i];
+    }
+    std::cout << '\n';
+    return 0;
+}
+} // namespace
+
+void addGenerate(CLI::App& app, Session& session)
+{
+    CLI::App& command = *app.add_subcommand("generate", "Continue a text");
+    session.addTo(command);
+    static Options options;
+    command.add_option("model", options.model, "Model folder, or demo (default: that of --run)");
+    command.add_option("--run", options.runId, "Generate with this stored run");
+    command.add_option("--prompt", options.generate.prompt, "Text to continue");
+    command.add_option("--tokens", options.generate.maxTokens, "At most so many new tokens");
+    command.add_option("--temperature", options.generate.temperature, "0: greedy");
+    command.add_option("--top-k", options.generate.topK, "0: all");
+    command.add_option("--top-p", options.generate.topP, "1: all");
+    command.add_option("--seed", options.generate.seed, "Seed of the sampling");
+    command.add_flag("--ignore-eos", options.ignoreEos, "Go on after the end of the text");
+    command.footer("Example:\n  qw generate demo --prompt 'Once upon a time' --temperature 0.8");
+    onRun(command, [&session] { return generate(session, options); });
+}
+
+void addTokenize(CLI::App& app, Session& session)
+{
+    CLI::App& command =
+        *app.add_subcommand("tokenize", "Token ids of standard input, as one document");
+    session.addTo(command);
+    static Options options;
+    command.add_option("model", options.model, "Model folder, or demo")->required();
+    command.add_flag("--no-special", options.noSpecial, "Add no special tokens");
+    command.footer("Example:\n  printf 'Hello' | qw tokenize demo");
+    onRun(command, [&session] { return tokenize(session, options); });
+}
+
+} // namespace qw::cli

@@ -1,0 +1,144 @@
+#include "session.h"
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <thread>
+
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "base/files.h"
+#include "engine.h"
+#include "table.h"
+
+namespace qw::cli {
+
+namespace {
+int g_exitStatus = 0;
+volatile std::sig_atomic_t g_interrupts = 0;
+
+extern "C" void onInterrupt(int signal)
+{
+    g_interrupts = g_interrupts + 1;
+    if (g_interrupts > 1) { // the second one means it
+        std::signal(signal, SIG_DFL);
+        std::raise(signal);
+    }
+}
+
+/// One line on a terminal, redrawn; plain lines at each phase elsewhere.
+class ProgressPrinter
+{
+public:
+    ~ProgressPrinter() { clear(); }
+    void operator()(const Progress& progress)
+    {
+        if (!m_terminal) {
+            if (progress.phase != m_phase) {
+                m_phase = progress.phase;
+                std::fprintf(stderr, "%s\n", m_phase.c_str());
+            }
+            return;
+        }
+        std::string line = progress.phase;
+        if (progress.total > 0) {
+            constexpr int kWidth = 24;
+            const int filled = static_cast<int>(kWidth * progress.done / progress.total);
+            line += " [" + std::string(static_cast<std::size_t>(filled), '#') +
+                    std::string(static_cast<std::size_t>(kWidth - filled), ' ') + "] " +
+                    std::to_string(progress.done) + "/" + std::to_string(progress.total);
+        }
+        line += " " + progress.detail;
+        if (progress.secondsLeft >= 1) {
+            line += "  " + formatDuration(progress.secondsLeft) + " left";
+        }
+        if (progress.uninterruptible) {
+            line += " (a cancel waits for this)";
+        }
+        std::fprintf(stderr, "\r\033[K%s", line.substr(0, 100).c_str());
+        m_drawn = true;
+    }
+    void clear()
+    {
+        if (m_drawn) {
+            std::fprintf(stderr, "\r\033[K");
+            m_drawn = false;
+        }
+    }
+
+private:
+    bool m_terminal = ::isatty(STDERR_FILENO) != 0;
+    bool m_drawn = false;
+    std::string m_phase;
+};
+} // namespace
+
+void Session::addTo(CLI::App& command)
+{
+    command.add_option("--store", storeFile, "The run store, an SQLite file");
+    command.add_option("--threads", threads, "Threads of the engine (default: all physical cores)")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--device", device, "cpu, cuda or cuda:N");
+    command.add_flag("--json", json, "One JSON object on standard output");
+}
+
+void Session::startEngine() const
+{
+    qw::startEngine(threads);
+    requireDevice(device);
+    if (engineInfo().slowBlas) {
+        std::cerr << "warning: matrix products run on the reference BLAS, some fifty times slower "
+                     "than OpenBLAS; install libopenblas0-pthread\n";
+    }
+}
+
+RunStore Session::openStore() const
+{
+    return RunStore(storeFile.empty() ? RunStore::defaultFile() : std::filesystem::path(storeFile));
+}
+
+std::filesystem::path Session::workFolder() const
+{
+    return storeFile.empty() ? userDataFolder() / "runs"
+                             : std::filesystem::path(storeFile + ".runs");
+}
+
+RunContext Session::context() const
+{
+    static std::stop_source stop;
+    std::signal(SIGINT, onInterrupt);
+    std::signal(SIGTERM, onInterrupt);
+    // A signal handler may only set a flag; a thread turns it into a stop request.
+    static std::jthread watcher([](const std::stop_token& done) {
+        while (!done.stop_requested()) {
+            if (g_interrupts > 0) {
+                stop.request_stop();
+                return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        }
+    });
+    const auto printer = std::make_shared<ProgressPrinter>();
+    return RunContext(
+        stop.get_token(), [printer](const Progress& progress) { (*printer)(progress); },
+        [](const std::string& line) { std::cerr << line << '\n'; });
+}
+
+void onRun(CLI::App& command, Callback callback)
+{
+    command.callback([callback = std::move(callback)] { g_exitStatus = callback(); });
+}
+
+int exitStatus()
+{
+    return g_exitStatus;
+}
+
+} // namespace qw::cli

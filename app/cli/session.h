@@ -1,0 +1,51 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/run_context.h"
+#include "store/run_store.h"
+
+namespace CLI {
+class App;
+}
+
+namespace qw::cli {
+
+/// What every subcommand shares: the common flags and what follows from them.
+struct Session {
+    std::string storeFile; ///< empty: the default place
+    std::int64_t threads = 0;
+    std::string device = "cpu";
+    bool json = false;
+
+    /// Adds --store, --threads, --device, --json.
+    void addTo(CLI::App& command);
+    /// Sets threads and warns about a slow BLAS. Call before engine work.
+    void startEngine() const;
+    RunStore openStore() const;
+    std::filesystem::path workFolder() const; ///< where runs keep their artifacts
+    /// Progress on standard error, stopped by Ctrl+C.
+    RunContext context() const;
+};
+
+/// Subcommands add themselves to the application; their callbacks return the exit status through
+/// setExit().
+using Callback = std::function<int()>;
+void onRun(CLI::App& command, Callback callback);
+int exitStatus();
+
+void addInspect(CLI::App& app, Session& session);
+void addRun(CLI::App& app, Session& session);
+void addSweep(CLI::App& app, Session& session);
+void addEval(CLI::App& app, Session& session);
+void addGenerate(CLI::App& app, Session& session);
+void addRuns(CLI::App& app, Session& session);
+void addRepeat(CLI::App& app, Session& session); ///< rerun and resume
+void addEstimate(CLI::App& app, Session& session);
+void addTokenize(CLI::App& app, Session& session);
+void addCompletion(CLI::App& app);
+
+} // namespace qw::cli

@@ -1,0 +1,143 @@
+#include "table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace qw::cli {
+
+namespace {
+constexpr const char* kMissingText = "\u2013";
+
+/// Characters shown: continuation bytes of UTF-8 do not count.
+std::size_t shownWidth(const std::string& text)
+{
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    }));
+}
+
+std::string formatted(const char* format, double value)
+{
+    char text[64];
+    std::snprintf(text, sizeof text, format, value);
+    return text;
+}
+} // namespace
+
+Table::Table(std::vector<std::string> header)
+{
+    m_rows.push_back(std::move(header));
+}
+
+void Table::add(std::vector<std::string> row)
+{
+    m_rows.push_back(std::move(row));
+}
+
+std::string Table::text() const
+{
+    std::vector<std::size_t> widths(m_rows.front().size(), 0);
+    for (const auto& row : m_rows) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            widths[i] = std::max(widths[i], shownWidth(row[i]));
+        }
+    }
+    std::string out;
+    for (const auto& row : m_rows) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            const std::string gap(widths[i] - shownWidth(row[i]), ' ');
+            const bool last = i + 1 == row.size();
+            out += i == 0 ? row[i] + (last ? "" : gap) : "  " + gap + row[i];
+        }
+        out += '\n';
+    }
+    return out;
+}
+
+std::string formatNumber(double value, int decimals)
+{
+    if (!std::isfinite(value)) {
+        return kMissingText;
+    }
+    char text[64];
+    std::snprintf(text, sizeof text, "%.*f", decimals, value);
+    return text;
+}
+
+std::string formatPercent(double share)
+{
+    return std::isfinite(share) ? formatted("%.3g %%", share * 100) : kMissingText;
+}
+
+std::string formatMegabytes(std::int64_t bytes)
+{
+    return bytes > 0 ? formatted("%.2f MB", static_cast<double>(bytes) / 1e6) : kMissingText;
+}
+
+std::string formatDuration(double seconds)
+{
+    if (!std::isfinite(seconds)) {
+        return kMissingText;
+    }
+    if (seconds < 60) {
+        return formatted("%.1f s", seconds);
+    }
+    const auto whole = static_cast<long long>(seconds);
+    char text[64];
+    if (whole < 3600) {
+        std::snprintf(text, sizeof text, "%lld:%02lld", whole / 60, whole % 60);
+    } else {
+        std::snprintf(text, sizeof text, "%lld h %02lld", whole / 3600, whole / 60 % 60);
+    }
+    return text;
+}
+
+std::string formatWithError(double value, double standardError, int decimals)
+{
+    if (!std::isfinite(value)) {
+        return kMissingText;
+    }
+    return formatNumber(value, decimals) +
+           (std::isfinite(standardError) ? " ± " + formatNumber(standardError, decimals) : "");
+}
+
+std::string runTable(const std::vector<RunResult>& runs)
+{
+    Table table({"run", "method", "format", "rank", "bits/weight", "size", "perplexity", "Δnll",
+                 "KL", "top-1", "time", "peak memory"});
+    for (const RunResult& run : runs) {
+        const WeightSpec& weight = run.spec.weight;
+        const Json group = groupSizeToJson(weight.groupSize);
+        const std::string groupText =
+            group.is_string() ? group.get<std::string>() : "g" + std::to_string(weight.groupSize);
+        std::string format = weight.format + std::to_string(weight.bits) + " " + groupText;
+        if (run.spec.activation.format != "none") {
+            format += " A" + std::to_string(run.spec.activation.bits);
+        }
+        const double perplexity = run.score.perplexity;
+        table.add({run.id + (run.status == "finished" ? "" : " (" + run.status + ")"),
+                   run.spec.method, format, std::to_string(run.rank),
+                   formatNumber(run.bitsPerWeight, 2), formatMegabytes(run.bytes),
+                   formatWithError(perplexity, perplexity * run.score.nllStderr, 3),
+                   formatWithError(run.comparison.deltaNll, run.comparison.deltaNllStderr, 4),
+                   formatNumber(run.comparison.klMean, 4),
+                   formatPercent(run.comparison.top1Agreement), formatDuration(run.seconds),
+                   formatMegabytes(run.peakRssBytes)});
+    }
+    return table.text();
+}
+
+std::string layerTable(const RunResult& run)
+{
+    Table table({"layer", "shape", "rank", "weight error", "output error", "SQNR", "bits/weight"});
+    for (const LayerResult& layer : run.layers) {
+        table.add({layer.name, std::to_string(layer.rows) + " x " + std::to_string(layer.cols),
+                   std::to_string(layer.rank), formatPercent(layer.weightError),
+                   formatPercent(layer.outputError), formatNumber(layer.sqnrDb, 1) + " dB",
+                   formatNumber(layer.bitsPerWeight, 2)});
+    }
+    return table.text();
+}
+
+} // namespace qw::cli
