@@ -36,8 +36,9 @@ void requirePlainShard(const std::filesystem::path& folder, const std::string& s
 {
     const bool plain = !shard.empty() && shard != "." && shard != ".." &&
                        shard.find_first_of(std::string("/\\:\0", 4)) == std::string::npos;
-    QW_REQUIRE(plain, ErrorCode::BadFile, (folder / kIndexFile).string(), ": the shard name \"",
-               shard, "\" is not a plain file name in this folder");
+    QW_REQUIRE(plain, ErrorCode::BadFile, (folder / kIndexFile).string(), ": the shard name ",
+               // Escaped: a NUL would end the sentence here, other bytes could steer a terminal.
+               Json(shard).dump(), " is not a plain file name in this folder");
     std::error_code ignored;
     const auto real = std::filesystem::canonical(folder / shard, ignored);
     QW_REQUIRE(!ignored, ErrorCode::NotFound, (folder / shard).string(),
