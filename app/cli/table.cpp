@@ -1,27 +1,16 @@
 #include "table.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 
 namespace qw::cli {
 
 namespace {
-constexpr const char* kMissingText = "\u2013";
-
 /// Characters shown: continuation bytes of UTF-8 do not count.
 std::size_t shownWidth(const std::string& text)
 {
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
         return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
     }));
-}
-
-std::string formatted(const char* format, double value)
-{
-    char text[64];
-    std::snprintf(text, sizeof text, format, value);
-    return text;
 }
 } // namespace
 
@@ -53,53 +42,6 @@ std::string Table::text() const
         out += '\n';
     }
     return out;
-}
-
-std::string formatNumber(double value, int decimals)
-{
-    if (!std::isfinite(value)) {
-        return kMissingText;
-    }
-    char text[64];
-    std::snprintf(text, sizeof text, "%.*f", decimals, value);
-    return text;
-}
-
-std::string formatPercent(double share)
-{
-    return std::isfinite(share) ? formatted("%.3g %%", share * 100) : kMissingText;
-}
-
-std::string formatMegabytes(std::int64_t bytes)
-{
-    return bytes > 0 ? formatted("%.2f MB", static_cast<double>(bytes) / 1e6) : kMissingText;
-}
-
-std::string formatDuration(double seconds)
-{
-    if (!std::isfinite(seconds)) {
-        return kMissingText;
-    }
-    if (seconds < 60) {
-        return formatted("%.1f s", seconds);
-    }
-    const auto whole = static_cast<long long>(seconds);
-    char text[64];
-    if (whole < 3600) {
-        std::snprintf(text, sizeof text, "%lld:%02lld", whole / 60, whole % 60);
-    } else {
-        std::snprintf(text, sizeof text, "%lld h %02lld", whole / 3600, whole / 60 % 60);
-    }
-    return text;
-}
-
-std::string formatWithError(double value, double standardError, int decimals)
-{
-    if (!std::isfinite(value)) {
-        return kMissingText;
-    }
-    return formatNumber(value, decimals) +
-           (std::isfinite(standardError) ? " ± " + formatNumber(standardError, decimals) : "");
 }
 
 std::string runTable(const std::vector<RunResult>& runs)
