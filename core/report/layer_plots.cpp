@@ -1,0 +1,284 @@
+#include "report/layer_plots.h"
+
+#include <map>
+#include <set>
+
+#include "report/rank_prediction.h"
+
+namespace qw {
+
+namespace {
+/// Path components of a module name: {"model", "layers", "0", "mlp", "up_proj"}.
+std::vector<std::string> pathOf(const std::string& name)
+{
+    std::vector<std::string> parts(1);
+    for (const char c : name) {
+        if (c == '.') {
+            parts.emplace_back();
+        } else {
+            parts.back() += c;
+        }
+    }
+    return parts;
+}
+
+bool isNumber(const std::string& text)
+{
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// {"3", "self_attn.q_proj"} of "model.layers.3.self_attn.q_proj"; the block is empty outside one.
+struct LayerPlace {
+    std::string block;
+    std::string kind;
+};
+LayerPlace placeOf(const std::string& name)
+{
+    LayerPlace place;
+    for (const std::string& part : pathOf(name)) {
+        if (place.block.empty() && isNumber(part)) {
+            place.block = part;
+            place.kind.clear();
+        } else {
+            place.kind += (place.kind.empty() ? "" : ".") + part;
+        }
+    }
+    return place;
+}
+
+/// All layers of the runs, each once, in the order of their first run.
+std::vector<std::string> layerNames(const std::vector<RunResult>& runs)
+{
+    std::vector<std::string> names;
+    std::set<std::string> seen;
+    for (const RunResult& run : runs) {
+        for (const LayerResult& layer : run.layers) {
+            if (seen.insert(layer.name).second) {
+                names.push_back(layer.name);
+            }
+        }
+    }
+    return names;
+}
+
+/// Few layers are named; of many, the first of each block carries the block's number.
+void nameLayers(PlotData& plot, const std::vector<std::string>& names)
+{
+    constexpr std::size_t kNamed = 8;
+    plot.xLabel = names.size() <= kNamed ? "layer" : "block";
+    std::string last;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const LayerPlace place = placeOf(names[i]);
+        if (names.size() <= kNamed) {
+            plot.xTicks.push_back({static_cast<double>(i), pathOf(names[i]).back()});
+        } else if (place.block != last && !place.block.empty()) {
+            plot.xTicks.push_back({static_cast<double>(i), place.block});
+        }
+        last = place.block;
+    }
+}
+
+const LayerResult* layerNamed(const RunResult& run, const std::string& name)
+{
+    const auto found = std::find_if(run.layers.begin(), run.layers.end(),
+                                    [&](const LayerResult& layer) { return layer.name == name; });
+    return found == run.layers.end() ? nullptr : &*found;
+}
+
+/// Runs that stored a spectrum of this layer, each spectrum once, their rank taken out of the name.
+std::vector<RunResult> withSpectrum(const std::vector<RunResult>& runs, const std::string& layer)
+{
+    std::vector<RunResult> result;
+    std::set<std::pair<std::string, std::vector<double>>> seen;
+    for (const RunResult& run : runs) {
+        if (seen.insert({run.spec.method, layerNamed(run, layer)->singularValues}).second) {
+            result.push_back(run);
+            result.back().rank = 0;
+            result.back().spec.lowRank.rank = 0;
+        }
+    }
+    return result;
+}
+
+Mismatch spectrumMismatch(const std::string& layer)
+{
+    return [layer](const RunResult& a, const RunResult& b) -> std::string {
+        for (const RunResult* run : {&a, &b}) {
+            const LayerResult* found = layerNamed(*run, layer);
+            if (found == nullptr || found->singularValues.empty() || !(found->errorNorm > 0)) {
+                return "run " + run->id + " stored no spectrum of " + layer;
+            }
+        }
+        return a.provenance.modelHash != b.provenance.modelHash ? "they are of different models"
+                                                                : "";
+    };
+}
+
+const char* const kFillSpectra =
+    "Runs with LQER, L²QER or QERA store the singular values of what they correct.";
+
+std::string nameWithMatrix(const std::string& name, const RunResult& run)
+{
+    const std::string matrix = minimisedMatrix(run.spec.method);
+    return matrix.empty() ? name : name + ", " + matrix;
+}
+
+std::string predictionLabel(Prediction prediction)
+{
+    switch (prediction) {
+    case Prediction::Energy:
+        return "energy captured, %";
+    case Prediction::OutputError:
+        return "predicted output error, %";
+    case Prediction::BitsPerWeight:
+        return "bits per weight";
+    }
+    return {};
+}
+
+double predicted(const RankPoint& point, Prediction prediction)
+{
+    switch (prediction) {
+    case Prediction::Energy:
+        return 100 * point.energy;
+    case Prediction::OutputError:
+        return 100 * point.outputError;
+    case Prediction::BitsPerWeight:
+        return point.bitsPerWeight;
+    }
+    return kMissing;
+}
+} // namespace
+
+PlotSet<PlotData> layerPlot(const std::vector<RunResult>& runs, LayerMetric metric)
+{
+    const auto mismatch = [metric](const RunResult& a, const RunResult& b) {
+        return layerMismatch(a, b, metric);
+    };
+    const auto make = [metric](const std::vector<RunResult>& members) {
+        PlotData plot;
+        plot.title = "Layers: " + metricLabel(metric);
+        plot.yLabel = metricLabel(metric);
+        const std::vector<std::string> layers = layerNames(members);
+        nameLayers(plot, layers);
+        const std::vector<std::string> names = distinctNames(members);
+        for (std::size_t r = 0; r < members.size(); ++r) {
+            Series series;
+            series.name = names[r];
+            series.method = members[r].spec.method;
+            series.draw = members.size() == 1 ? Series::Draw::Bars : Series::Draw::LineAndPoints;
+            std::map<std::string, double> values;
+            for (const LayerResult& layer : members[r].layers) {
+                values[layer.name] = metricValue(layer, metric);
+            }
+            for (std::size_t i = 0; i < layers.size(); ++i) {
+                const auto found = values.find(layers[i]);
+                series.x.push_back(static_cast<double>(i));
+                series.y.push_back(found == values.end() ? kMissing : found->second);
+                series.labels.push_back(layers[i]);
+                series.keys.push_back(layers[i]);
+            }
+            plot.series.push_back(std::move(series));
+        }
+        plot.logY = members.size() > 1 && wantsLog(plot.series); // bars start at zero
+        return plot;
+    };
+    return plotGroups<PlotData>(runs, mismatch, "Select a run to see its layers.", make);
+}
+
+Heatmap layerMap(const RunResult& run, LayerMetric metric)
+{
+    Heatmap map;
+    map.title = shortName(run) + ": " + metricLabel(metric);
+    map.xLabel = "kind of layer";
+    map.yLabel = "block";
+    map.valueLabel = metricLabel(metric);
+    map.empty = run.layers.empty() ? "This run has no results of layers." : "";
+    std::map<std::string, std::int64_t> rows;
+    std::map<std::string, std::int64_t> cols;
+    for (const LayerResult& layer : run.layers) {
+        const LayerPlace place = placeOf(layer.name);
+        if (rows.try_emplace(place.block, map.rows).second) {
+            ++map.rows;
+            map.rowNames.push_back(place.block);
+        }
+        if (cols.try_emplace(place.kind, map.cols).second) {
+            ++map.cols;
+            map.columnNames.push_back(pathOf(place.kind).back());
+        }
+    }
+    map.values.assign(static_cast<std::size_t>(map.rows * map.cols), kMissing);
+    for (const LayerResult& layer : run.layers) {
+        const LayerPlace place = placeOf(layer.name);
+        map.values[static_cast<std::size_t>(rows[place.block] * map.cols + cols[place.kind])] =
+            metricValue(layer, metric);
+    }
+    return map;
+}
+
+Series spectrumSeries(const std::string& name, const std::string& method,
+                      const std::vector<double>& singularValues, double frobenius)
+{
+    Series series;
+    series.name = name;
+    series.method = method;
+    series.draw = Series::Draw::Line;
+    for (std::size_t i = 0; i < singularValues.size(); ++i) {
+        series.x.push_back(static_cast<double>(i + 1));
+        series.y.push_back(singularValues[i] / frobenius);
+    }
+    return series;
+}
+
+PlotSet<PlotData> spectraPlot(const std::vector<RunResult>& runs, const std::string& layer)
+{
+    const auto make = [&layer](const std::vector<RunResult>& members) {
+        PlotData plot;
+        plot.title = "Singular values of what is corrected, " + layer;
+        plot.xLabel = "index";
+        plot.yLabel = "σ / Frobenius norm";
+        plot.logY = true;
+        const std::vector<RunResult> once = withSpectrum(members, layer);
+        const std::vector<std::string> names = distinctNames(once);
+        for (std::size_t i = 0; i < once.size(); ++i) {
+            const LayerResult& found = *layerNamed(once[i], layer);
+            plot.series.push_back(spectrumSeries(nameWithMatrix(names[i], once[i]),
+                                                 once[i].spec.method, found.singularValues,
+                                                 found.errorNorm));
+        }
+        return plot;
+    };
+    return plotGroups<PlotData>(runs, spectrumMismatch(layer), kFillSpectra, make);
+}
+
+PlotSet<PlotData> predictionPlot(const std::vector<RunResult>& runs, const std::string& layer,
+                                 Prediction prediction)
+{
+    const auto make = [&](const std::vector<RunResult>& members) {
+        PlotData plot;
+        plot.title = predictionLabel(prediction) + " over rank, " + layer;
+        plot.xLabel = "rank of the correction";
+        plot.yLabel = predictionLabel(prediction);
+        const std::vector<RunResult> once = withSpectrum(members, layer);
+        const std::vector<std::string> names = distinctNames(once);
+        for (std::size_t i = 0; i < once.size(); ++i) {
+            const CorrectionSpectrum spectrum =
+                correctionSpectrum(*layerNamed(once[i], layer), once[i].spec);
+            Series series;
+            series.name = nameWithMatrix(names[i], once[i]);
+            series.method = once[i].spec.method;
+            series.draw = Series::Draw::Line;
+            const auto most = static_cast<std::int64_t>(spectrum.singularValues.size());
+            for (std::int64_t rank = 0; rank <= most; ++rank) {
+                series.x.push_back(static_cast<double>(rank));
+                series.y.push_back(predicted(atRank(spectrum, rank), prediction));
+            }
+            plot.series.push_back(std::move(series));
+        }
+        return plot;
+    };
+    return plotGroups<PlotData>(runs, spectrumMismatch(layer), kFillSpectra, make);
+}
+
+} // namespace qw

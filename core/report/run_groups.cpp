@@ -1,0 +1,149 @@
+#include "report/run_groups.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "report/method_style.h"
+
+namespace qw {
+
+namespace {
+std::string weightName(const WeightSpec& weight)
+{
+    const std::string bits = std::to_string(weight.bits);
+    if (weight.format == "mxint") {
+        return "MXINT" + bits + " b" + std::to_string(weight.groupSize);
+    }
+    const Json group = groupSizeToJson(weight.groupSize);
+    return "W" + bits + " " +
+           (group.is_string() ? group.get<std::string>() : "g" + std::to_string(weight.groupSize));
+}
+
+/// Settings that cannot change a result, and those the short name already tells.
+bool toldAlready(const std::string& key)
+{
+    for (const char* known :
+         {"method", "weight.format", "weight.bits", "weight.group_size", "activation.format",
+          "activation.bits", "low_rank.rank", "threads", "artifacts"}) {
+        if (key == known) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// What tells runs of one name apart, for each of them: "seed 1, scale_dtype f32", or empty.
+std::vector<std::string> distinctions(const std::vector<const RunResult*>& runs)
+{
+    std::vector<std::map<std::string, std::string>> settings;
+    std::set<std::string> differing;
+    for (const RunResult* run : runs) {
+        settings.push_back(settingsOf(run->spec));
+        for (const auto& [key, value] : settings.back()) {
+            if (settings.front()[key] != value && !toldAlready(key)) {
+                differing.insert(key);
+            }
+        }
+    }
+    std::vector<std::string> result;
+    for (auto& of : settings) {
+        result.emplace_back();
+        for (const std::string& key : differing) {
+            result.back() += (result.back().empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) +
+                             " " + of[key];
+        }
+    }
+    return result;
+}
+} // namespace
+
+std::string qualityMismatch(const RunResult& a, const RunResult& b)
+{
+    if (std::string reason = incomparableReason(a, b); !reason.empty()) {
+        return reason;
+    }
+    return a.provenance.modelHash != b.provenance.modelHash ? "they are of different models" : "";
+}
+
+std::string layerMismatch(const RunResult& a, const RunResult& b, LayerMetric metric)
+{
+    for (const RunResult* run : {&a, &b}) {
+        if (std::none_of(run->layers.begin(), run->layers.end(), [&](const LayerResult& layer) {
+                return std::isfinite(metricValue(layer, metric));
+            })) {
+            return "run " + run->id + " has no layer with a known " + metricLabel(metric);
+        }
+    }
+    if (a.provenance.modelHash != b.provenance.modelHash) {
+        return "they are of different models";
+    }
+    const bool onInputs = metric == LayerMetric::OutputError || metric == LayerMetric::Sqnr;
+    if (onInputs && a.provenance.calibrationHash != b.provenance.calibrationHash) {
+        return "their layers were measured on different calibration texts";
+    }
+    return {};
+}
+
+Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch)
+{
+    Grouping result;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        if (const std::string reason = mismatch(runs[i], runs[i]); !reason.empty()) {
+            result.leftOut.push_back({runs[i].id, reason});
+            continue;
+        }
+        bool placed = false;
+        for (RunGroup& group : result.groups) {
+            if (!placed && mismatch(runs[group.runs.front()], runs[i]).empty()) {
+                group.runs.push_back(i);
+                placed = true;
+            }
+        }
+        if (!placed) {
+            const std::string reason =
+                result.groups.empty() ? ""
+                                      : mismatch(runs[result.groups.front().runs.front()], runs[i]);
+            result.groups.push_back({{i}, reason});
+        }
+    }
+    return result;
+}
+
+std::string shortName(const RunResult& run)
+{
+    std::string name = methodStyle(run.spec.method).title + " " + weightName(run.spec.weight);
+    if (run.spec.activation.format != "none") {
+        name += " A" + std::to_string(run.spec.activation.bits);
+    }
+    const std::int64_t rank = run.status == "finished" ? run.rank : run.spec.lowRank.rank;
+    return rank > 0 ? name + " r" + std::to_string(rank) : name;
+}
+
+std::vector<std::string> distinctNames(const std::vector<RunResult>& runs)
+{
+    std::map<std::string, std::vector<std::size_t>> same;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        same[shortName(runs[i])].push_back(i);
+    }
+    std::vector<std::string> names(runs.size());
+    for (const auto& [name, indices] : same) {
+        std::vector<const RunResult*> alike;
+        for (const std::size_t i : indices) {
+            alike.push_back(&runs[i]);
+        }
+        std::map<std::string, int> seen;
+        std::vector<std::string> full;
+        for (const std::string& more : distinctions(alike)) {
+            full.push_back(more.empty() ? name : name + ", " + more);
+            ++seen[full.back()];
+        }
+        for (std::size_t i = 0; i < alike.size(); ++i) {
+            names[indices[i]] = seen[full[i]] > 1 ? full[i] + ", " + alike[i]->id : full[i];
+        }
+    }
+    return names;
+}
+
+} // namespace qw

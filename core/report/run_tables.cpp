@@ -1,0 +1,128 @@
+#include "report/run_tables.h"
+
+#include <algorithm>
+#include <set>
+
+#include "report/number_format.h"
+
+namespace qw {
+
+namespace {
+void flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& out)
+{
+    if (json.is_object()) {
+        for (const auto& [key, value] : json.items()) {
+            flatten(value, path.empty() ? key : path + "." + key, out);
+        }
+    } else {
+        out[path] = json.is_string() ? json.get<std::string>() : json.dump();
+    }
+}
+
+std::map<std::string, std::string> settingsAndProvenance(const RunResult& run)
+{
+    std::map<std::string, std::string> all;
+    const Json json = toJson(run);
+    flatten(json.at("spec"), "", all);
+    flatten(json.at("provenance"), "provenance", all);
+    return all;
+}
+} // namespace
+
+std::string metricLabel(LayerMetric metric)
+{
+    switch (metric) {
+    case LayerMetric::OutputError:
+        return "output error, %";
+    case LayerMetric::WeightError:
+        return "weight error, %";
+    case LayerMetric::Sqnr:
+        return "SQNR, dB";
+    case LayerMetric::BitsPerWeight:
+        return "bits per weight";
+    case LayerMetric::Megabytes:
+        return "size, MB";
+    case LayerMetric::Seconds:
+        return "time, s";
+    }
+    return {};
+}
+
+double metricValue(const LayerResult& layer, LayerMetric metric)
+{
+    switch (metric) {
+    case LayerMetric::OutputError:
+        return 100 * layer.outputError;
+    case LayerMetric::WeightError:
+        return 100 * layer.weightError;
+    case LayerMetric::Sqnr:
+        return layer.sqnrDb;
+    case LayerMetric::BitsPerWeight:
+        return layer.bitsPerWeight;
+    case LayerMetric::Megabytes:
+        return static_cast<double>(layer.bytes) / 1e6;
+    case LayerMetric::Seconds:
+        return layer.seconds;
+    }
+    return kMissing;
+}
+
+std::vector<LayerDifference> compareLayers(const RunResult& a, const RunResult& b,
+                                           LayerMetric metric)
+{
+    std::map<std::string, const LayerResult*> rest;
+    for (const LayerResult& layer : b.layers) {
+        rest[layer.name] = &layer;
+    }
+    std::vector<LayerDifference> rows;
+    for (const LayerResult& layer : a.layers) {
+        LayerDifference row{layer.name, layer.rows, layer.cols, metricValue(layer, metric)};
+        if (const auto other = rest.find(layer.name); other != rest.end()) {
+            row.b = metricValue(*other->second, metric);
+            row.difference = row.b - row.a;
+            rest.erase(other);
+        }
+        rows.push_back(row);
+    }
+    for (const LayerResult& layer : b.layers) {
+        if (rest.count(layer.name) > 0) {
+            rows.push_back(
+                {layer.name, layer.rows, layer.cols, kMissing, metricValue(layer, metric)});
+        }
+    }
+    return rows;
+}
+
+std::map<std::string, std::string> settingsOf(const RunSpec& spec)
+{
+    std::map<std::string, std::string> settings;
+    flatten(toJson(spec), "", settings);
+    return settings;
+}
+
+std::vector<SettingRow> differingSettings(const std::vector<RunResult>& runs)
+{
+    std::vector<std::map<std::string, std::string>> settings;
+    std::set<std::string> keys;
+    for (const RunResult& run : runs) {
+        settings.push_back(settingsAndProvenance(run));
+        for (const auto& [key, value] : settings.back()) {
+            keys.insert(key);
+        }
+    }
+    std::vector<SettingRow> rows;
+    for (const std::string& key : keys) {
+        SettingRow row{key, {}};
+        for (const auto& of : settings) {
+            const auto found = of.find(key);
+            row.values.push_back(found == of.end() ? kMissingText : found->second);
+        }
+        if (std::any_of(row.values.begin(), row.values.end(),
+                        [&](const std::string& value) { return value != row.values.front(); })) {
+            rows.push_back(std::move(row));
+        }
+    }
+    return rows;
+}
+
+} // namespace qw

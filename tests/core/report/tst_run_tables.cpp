@@ -1,0 +1,100 @@
+#include "report/method_style.h"
+#include "report/number_format.h"
+#include "report/run_tables.h"
+#include "support/base_results.h"
+
+#include <QtTest>
+
+#include <set>
+
+using namespace qw;
+using test::sampleResult;
+
+class TestRunTables : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void layersSideBySide();
+    void onlyWhatDiffers();
+    void numbers_data();
+    void numbers();
+    void methodsLookDifferent();
+};
+
+void TestRunTables::layersSideBySide()
+{
+    RunResult a = sampleResult("a");
+    RunResult b = sampleResult("b");
+    b.layers[0].outputError = 0.5;
+    b.layers[1].name = "only.b";
+    const auto rows = compareLayers(a, b, LayerMetric::OutputError);
+    QCOMPARE(rows.size(), 3U);
+    QCOMPARE(rows[0].name, std::string("a.q_proj"));
+    QCOMPARE(rows[0].a, 100.0 / 3);
+    QCOMPARE(rows[0].b, 50.0);
+    QCOMPARE(rows[0].difference, 50.0 - 100.0 / 3);
+    QCOMPARE(rows[1].name, std::string("a.k_proj"));
+    QVERIFY(std::isnan(rows[1].b) && std::isnan(rows[1].difference));
+    QCOMPARE(rows[2].name, std::string("only.b"));
+    QVERIFY(std::isnan(rows[2].a) && std::isnan(rows[2].difference));
+    QCOMPARE(rows[2].b, 20.0);
+}
+
+void TestRunTables::onlyWhatDiffers()
+{
+    RunResult a = sampleResult("a");
+    RunResult b = sampleResult("b");
+    QVERIFY(differingSettings({a, b}).empty());
+    b.spec.weight.bits = 4;
+    b.provenance.torch = "2.15";
+    const auto rows = differingSettings({a, b, a});
+    QCOMPARE(rows.size(), 2U);
+    QVERIFY(rows[0] == (SettingRow{"provenance.torch", {"1.13", "2.15", "1.13"}}));
+    QVERIFY(rows[1] == (SettingRow{"weight.bits", {"3", "4", "3"}}));
+    QCOMPARE(settingsOf(a.spec).at("weight.group_size"), std::string("128"));
+}
+
+void TestRunTables::numbers_data()
+{
+    QTest::addColumn<QString>("text");
+    QTest::addColumn<QString>("expected");
+    const auto row = [](const char* name, const std::string& text, const char* expected) {
+        QTest::newRow(name) << QString::fromStdString(text) << QString::fromUtf8(expected);
+    };
+    row("missing", formatNumber(kMissing, 3), "–");
+    row("decimals", formatNumber(2.5, 3), "2.500");
+    row("largest", formatNumber(1e300, 0).substr(0, 4), "1000");
+    row("error", formatWithError(12.18, 0.1218, 3), "12.180 ± 0.122");
+    row("no error", formatWithError(12.18, kMissing, 3), "12.180");
+    row("missing with error", formatWithError(kMissing, 1, 3), "–");
+    row("percent", formatPercent(0.02134), "2.13 %");
+    row("bytes", formatMegabytes(12345678), "12.35 MB");
+    row("no bytes", formatMegabytes(0), "–");
+    row("seconds", formatDuration(3.14), "3.1 s");
+    row("minutes", formatDuration(72), "1:12");
+    row("hours", formatDuration(7512), "2 h 05");
+}
+
+void TestRunTables::numbers()
+{
+    QFETCH(QString, text);
+    QFETCH(QString, expected);
+    QCOMPARE(text, expected);
+}
+
+void TestRunTables::methodsLookDifferent()
+{
+    std::set<std::tuple<std::uint32_t, Marker, bool>> light;
+    std::set<std::tuple<std::uint32_t, Marker, bool>> dark;
+    for (const MethodStyle& style : methodStyles()) {
+        QVERIFY2(light.insert({style.light, style.marker, style.filled}).second,
+                 style.method.c_str());
+        QVERIFY2(dark.insert({style.dark, style.marker, style.filled}).second,
+                 style.method.c_str());
+    }
+    QCOMPARE(methodStyle("l2qer").title, std::string("L²QER"));
+    QCOMPARE(methodStyle("new").title, std::string("new"));
+}
+
+QTEST_GUILESS_MAIN(TestRunTables)
+#include "tst_run_tables.moc"
