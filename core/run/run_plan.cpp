@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "report/rank_prediction.h"
 
 namespace qw {
 
@@ -114,15 +115,7 @@ std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank)
                                         : out * (in / weight.groupSize);
         bits += scales * ((weight.scaleDtype == "f32" ? 32 : 16) + (weight.sym ? 0 : weight.bits));
     }
-    const std::int64_t rank = layer.settings.rank;
-    if (lowRank.factorBits > 0) {
-        bits += rank * (in + out) * lowRank.factorBits;
-        bits += (in * blocks(rank, lowRank.factorBlock) + rank * blocks(out, lowRank.factorBlock)) *
-                weight.exponentBits;
-    } else {
-        bits += rank * (in + out) * 32;
-    }
-    return bits;
+    return bits + factorBits(out, in, layer.settings.rank, lowRank, weight.exponentBits);
 }
 
 } // namespace qw
