@@ -12,6 +12,9 @@ namespace qw {
 
 namespace {
 constexpr std::int64_t kChunk = 2048; // tokens per float32 product before float64 accumulation
+/// Rows of x^T x made at once: only what lies right of the diagonal strip, and temporaries stay
+/// small beside a matrix that may take half a gigabyte.
+constexpr std::int64_t kStrip = 512;
 } // namespace
 
 InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const std::string& device)
@@ -19,10 +22,12 @@ InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const s
 {
     const auto options = at::TensorOptions().dtype(at::kDouble).device(device);
     if (needs.meanAbs) {
+        m_batchAbs = at::zeros({in}, options);
         m_maxMeanAbs = at::zeros({in}, options);
         m_sumMeanAbs = at::zeros({in}, options);
     }
     if (needs.meanSquare) {
+        m_batchSquares = at::zeros({in}, options);
         m_maxRms = at::zeros({in}, options);
         m_sumRms = at::zeros({in}, options);
         m_sumSquares = at::zeros({in}, options);
@@ -32,27 +37,54 @@ InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const s
     }
 }
 
-void InputStatistics::add(const at::Tensor& x)
+void InputStatistics::add(const at::Tensor& x, bool endsBatch)
 {
+    QW_REQUIRE(!m_finished, ErrorCode::Internal, "inputs came after their statistics were read");
     const at::Tensor values = x.to(at::kFloat);
     m_tokens += values.size(0);
-    ++m_batches;
+    m_batchTokens += values.size(0);
     if (m_needs.meanAbs) {
-        const at::Tensor mean = values.abs().mean(0).to(at::kDouble);
-        m_maxMeanAbs = at::maximum(m_maxMeanAbs, mean);
-        m_sumMeanAbs += mean;
+        m_batchAbs += values.abs().sum(0, false, at::kDouble);
     }
     if (m_needs.meanSquare) {
-        const at::Tensor squares = values.square().sum(0, false, at::kDouble);
-        const at::Tensor rms = (squares / values.size(0)).sqrt();
-        m_sumSquares += squares;
-        m_maxRms = at::maximum(m_maxRms, rms);
-        m_sumRms += rms;
+        m_batchSquares += values.square().sum(0, false, at::kDouble);
     }
     if (m_needs.autocorrelation) {
-        for (std::int64_t at = 0; at < values.size(0); at += kChunk) {
-            const at::Tensor part = values.narrow(0, at, std::min(kChunk, values.size(0) - at));
-            m_autocorrelation += at::matmul(part.t(), part);
+        addProducts(values);
+    }
+    if (endsBatch) {
+        endBatch();
+    }
+}
+
+void InputStatistics::endBatch()
+{
+    if (m_needs.meanAbs) {
+        const at::Tensor mean = m_batchAbs / m_batchTokens;
+        m_maxMeanAbs = at::maximum(m_maxMeanAbs, mean);
+        m_sumMeanAbs += mean;
+        m_batchAbs.zero_();
+    }
+    if (m_needs.meanSquare) {
+        const at::Tensor rms = (m_batchSquares / m_batchTokens).sqrt();
+        m_sumSquares += m_batchSquares;
+        m_maxRms = at::maximum(m_maxRms, rms);
+        m_sumRms += rms;
+        m_batchSquares.zero_();
+    }
+    m_batchTokens = 0;
+    ++m_batches;
+}
+
+void InputStatistics::addProducts(const at::Tensor& values)
+{
+    const std::int64_t in = values.size(1);
+    for (std::int64_t at = 0; at < values.size(0); at += kChunk) {
+        const at::Tensor part = values.narrow(0, at, std::min(kChunk, values.size(0) - at));
+        for (std::int64_t first = 0; first < in; first += kStrip) {
+            const std::int64_t rows = std::min(kStrip, in - first);
+            m_autocorrelation.narrow(0, first, rows).narrow(1, first, in - first) +=
+                at::matmul(part.narrow(1, first, rows).t(), part.narrow(1, first, in - first));
         }
     }
 }
@@ -79,7 +111,23 @@ at::Tensor InputStatistics::autocorrelation() const
 {
     QW_REQUIRE(m_needs.autocorrelation && m_tokens > 0, ErrorCode::Internal,
                "x^T x was not collected");
-    return m_autocorrelation / m_tokens;
+    if (m_finished) {
+        return m_autocorrelation;
+    }
+    m_finished = true;
+    at::Tensor r = m_autocorrelation; // the same memory
+    r.div_(m_tokens);
+    const std::int64_t in = r.size(0);
+    for (std::int64_t first = 0; first < in; first += kStrip) {
+        const std::int64_t rows = std::min(kStrip, in - first);
+        const std::int64_t rest = in - first - rows;
+        at::Tensor corner = r.narrow(0, first, rows).narrow(1, first, rows);
+        corner.copy_((corner + corner.t()) / 2); // a float32 product is not exactly symmetric
+        r.narrow(0, first + rows, rest)
+            .narrow(1, first, rows)
+            .copy_(r.narrow(0, first, rows).narrow(1, first + rows, rest).t());
+    }
+    return r;
 }
 
 } // namespace qw

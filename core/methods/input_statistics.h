@@ -20,21 +20,31 @@ class InputStatistics
 {
 public:
     InputStatistics(std::int64_t in, StatisticsNeeds needs, const std::string& device = "cpu");
-    /// @param x [tokens, in] float32: one batch of windows (the unit of L2QER's max over batches)
-    void add(const at::Tensor& x);
+    /// @param x [tokens, in] float32, a part of a batch; @param endsBatch  the batch (the unit of
+    ///        L2QER's max over batches) is complete with it
+    void add(const at::Tensor& x, bool endsBatch = true);
 
     std::int64_t tokens() const { return m_tokens; }
     /// max or mean over batches of mean |x|, or of the root mean square. [in] float64
     at::Tensor scaleMeanAbs(bool maxOverBatches) const;
     at::Tensor scaleRms(bool maxOverBatches) const;
-    at::Tensor meanSquare() const;      ///< E[x_i^2], [in] float64
-    at::Tensor autocorrelation() const; ///< R = E[x^T x], [in, in] float64
+    at::Tensor meanSquare() const; ///< E[x_i^2], [in] float64
+    /// R = E[x^T x], [in, in] float64, no copy: the sums become R in place, so that nothing can be
+    /// added after the first call.
+    at::Tensor autocorrelation() const;
 
 private:
+    void addProducts(const at::Tensor& values);
+    void endBatch();
+
     StatisticsNeeds m_needs;
     std::int64_t m_tokens = 0;
     std::int64_t m_batches = 0;
-    at::Tensor m_maxMeanAbs, m_sumMeanAbs, m_maxRms, m_sumRms, m_sumSquares, m_autocorrelation;
+    std::int64_t m_batchTokens = 0;
+    at::Tensor m_batchAbs, m_batchSquares; ///< sums over the batch so far
+    at::Tensor m_maxMeanAbs, m_sumMeanAbs, m_maxRms, m_sumRms, m_sumSquares;
+    at::Tensor m_autocorrelation; ///< sums, upper triangle of strips; R once finished
+    mutable bool m_finished = false;
 };
 
 } // namespace qw
