@@ -149,22 +149,35 @@ Estimate estimateRun(const RunSpec& spec);
 
 struct RunOptions {
     std::filesystem::path workFolder; ///< artifacts and checkpoints, a subfolder per run id
-    std::string resumeId;             ///< continue this one
+    /// Calibration states beyond this many bytes go to a file in the run's folder. Same bits.
+    std::int64_t hiddenBudgetBytes = std::int64_t{2} << 30;
     std::string sweep;                ///< id to record with the run
     std::function<void(const RunResult&)> started; ///< once the id is known
     std::function<void(const LayerResult&)> layerDone;
 };
 
 /// Quantizes, measures and stores. Checkpoints after each block in the run's folder; a run that was
-/// killed continues to the same bits with resumeId.
+/// killed continues to the same bits with resumeRuns().
 /// @throws Error, Cancelled; the store then says failed or cancelled
 RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions& options,
                           const RunContext& run);
 
 /// Runs that differ only in rank share calibration and factorization, done once at the largest.
+/// All runs are in the store from the start, those not begun as "queued".
 /// @return one result per spec, in order
 std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& store,
                                 const RunOptions& options, const RunContext& run);
+
+/// The first run that resuming @p id (a run, of a sweep or not, or a sweep) would continue: its
+/// provenance says with how many threads. @throws Error::NotFound, BadInput if all are finished
+RunResult firstUnfinished(const std::string& id, const RunStore& store);
+
+/// Continues a run that was stopped, or all unfinished runs of a sweep, to the bits they would have
+/// had. @return all runs of it, finished before or now
+/// @throws Error::Mismatch if model, texts, settings, program or threads are not the same any more;
+/// BadInput if another process is at work on it
+std::vector<RunResult> resumeRuns(const std::string& id, RunStore& store, const RunOptions& options,
+                                  const RunContext& run);
 
 struct VerifyReport {
     bool same = false;

@@ -65,15 +65,22 @@ int rerun(const Session& session, const std::string& id, bool verify)
 int resume(const Session& session, const std::string& id)
 {
     RunStore store = session.openStore();
-    const RunResult stored = store.get(id);
-    QW_REQUIRE(stored.status != "finished", ErrorCode::BadInput, "run ", stored.id,
-               " is finished; qw rerun repeats it");
-    startAsThen(session, stored);
+    const RunResult first = firstUnfinished(id, store);
+    startAsThen(session, first);
     RunOptions options;
     options.workFolder = session.workFolder();
-    options.resumeId = stored.id;
-    options.sweep = stored.sweep;
-    print(session, runQuantization(stored.spec, store, options, session.context()));
+    const std::vector<RunResult> results = resumeRuns(id, store, options, session.context());
+    if (first.sweep.empty()) {
+        print(session, results.front());
+    } else if (session.json) {
+        Json runs = Json::array();
+        for (const RunResult& result : results) {
+            runs.push_back(toPublicJson(result, true));
+        }
+        std::cout << Json{{"runs", runs}}.dump(2) << '\n';
+    } else {
+        std::cout << runTable(results);
+    }
     return 0;
 }
 } // namespace
@@ -87,9 +94,10 @@ void addRepeat(CLI::App& app, Session& session)
     again.add_option("id", id, "Run")->required();
     again.add_flag("--verify", verify, "Only compare the tensors with the stored ones");
     onRun(again, [&session] { return rerun(session, id, verify); });
-    CLI::App& further = *app.add_subcommand("resume", "Continue a run that was stopped");
+    CLI::App& further =
+        *app.add_subcommand("resume", "Continue a run, or a sweep, that was stopped");
     session.addTo(further);
-    further.add_option("id", id, "Run")->required();
+    further.add_option("id", id, "Run, or sweep")->required();
     onRun(further, [&session] { return resume(session, id); });
 }
 

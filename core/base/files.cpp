@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -154,6 +155,25 @@ void MappedFile::release(std::size_t offset, std::size_t length) const
     if (begin < end) {
         ::madvise(const_cast<std::byte*>(m_data) + begin, end - begin, MADV_DONTNEED);
     }
+}
+
+FileLock::FileLock(const std::filesystem::path& file)
+    : m_descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644))
+{
+    QW_REQUIRE(m_descriptor >= 0, ErrorCode::Io, file.string(), ": cannot be written: ", reason());
+    if (::flock(m_descriptor, LOCK_EX | LOCK_NB) != 0) {
+        const bool held = errno == EWOULDBLOCK;
+        const std::string why = reason();
+        ::close(m_descriptor);
+        throw Error(held ? ErrorCode::BadInput : ErrorCode::Io,
+                    message(file.parent_path().string(), held ? ": another process is at work on it"
+                                                              : ": cannot be locked: " + why));
+    }
+}
+
+FileLock::~FileLock()
+{
+    ::close(m_descriptor);
 }
 
 std::filesystem::path userDataFolder()

@@ -59,6 +59,21 @@ private:
     std::size_t m_size = 0;
 };
 
+/// Holds a lock on a file (made if it is not there) until destroyed; the system lets go of it when
+/// the process dies, however it dies.
+class FileLock
+{
+public:
+    /// @throws Error::BadInput if another process holds it, Io
+    explicit FileLock(const std::filesystem::path& file);
+    ~FileLock();
+    FileLock(const FileLock&) = delete;
+    FileLock& operator=(const FileLock&) = delete;
+
+private:
+    int m_descriptor = -1;
+};
+
 /// $XDG_DATA_HOME/quant-workbench or ~/.local/share/quant-workbench.
 std::filesystem::path userDataFolder();
 

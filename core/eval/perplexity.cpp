@@ -120,7 +120,7 @@ void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
 }
 
 Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
-                    const std::vector<BlockVariant>& variants, const RunContext& run)
+                    const std::vector<ModelVariant>& variants, const RunContext& run)
 {
     const at::NoGradGuard noGrad;
     const auto start = std::chrono::steady_clock::now();
@@ -138,15 +138,16 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
         const std::int64_t count = std::min(group, windows.count() - first);
         const at::Tensor ids = windows.ids.narrow(0, first, count).to(decoder.options().device);
         std::vector<at::Tensor> hidden(1, decoder.embed(ids));
-        for (std::size_t i = 0; i < variants.size(); ++i) {
-            hidden.push_back(hidden.front().clone());
+        for (const ModelVariant& variant : variants) {
+            hidden.push_back(variant.outside ? variant.outside->embed(ids)
+                                             : hidden.front().clone());
         }
         for (std::int64_t index = 0; index < decoder.blockCount(); ++index) {
             run.checkpoint(done++, message("block ", index + 1, "/", decoder.blockCount()));
             const BlockWeights block = decoder.loadBlock(index);
             advance(decoder, block, {}, hidden.front(), run);
             for (std::size_t i = 0; i < variants.size(); ++i) {
-                advance(decoder, block, variants[i](block), hidden[i + 1], run);
+                advance(decoder, block, variants[i].block(block), hidden[i + 1], run);
             }
             decoder.checkpoint().releaseBlock(index);
         }
@@ -163,8 +164,10 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
                 const at::Tensor targets = ids[w].narrow(0, from + 1, n);
                 at::Tensor reference;
                 for (std::size_t m = 0; m < hidden.size(); ++m) {
-                    const at::Tensor states = decoder.finish(hidden[m][w].narrow(0, from, n));
-                    const at::Tensor logits = decoder.logits(states);
+                    const Decoder& ends =
+                        m > 0 && variants[m - 1].outside ? *variants[m - 1].outside : decoder;
+                    const at::Tensor states = ends.finish(hidden[m][w].narrow(0, from, n));
+                    const at::Tensor logits = ends.logits(states);
                     addPredictions(logits, reference, targets, scores[m]);
                     if (m == 0) {
                         reference = logits;

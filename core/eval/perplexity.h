@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -17,6 +18,17 @@ namespace qw {
 /// per block and pass; what the hooks hold is dropped before the next block.
 using BlockVariant = std::function<BlockHooks(const BlockWeights& block)>;
 
+/// A whole such model: it may also begin and end with tensors of its own.
+struct ModelVariant {
+    BlockVariant block;
+    std::shared_ptr<const Decoder> outside; ///< embeds and finishes; null: as full precision does
+
+    ModelVariant(BlockVariant blocks, std::shared_ptr<const Decoder> ends = {})
+        : block(std::move(blocks)), outside(std::move(ends))
+    {
+    }
+};
+
 struct Scores {
     TextScore fullPrecision; ///< without hashes and protocol name: the caller knows them
     std::vector<TextScore> variants;
@@ -28,7 +40,7 @@ struct Scores {
 /// Standard errors are over scored predictions; differences are paired by prediction.
 /// @throws Error::NonFinite if a score is not a number, Cancelled
 Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
-                    const std::vector<BlockVariant>& variants, const RunContext& run);
+                    const std::vector<ModelVariant>& variants, const RunContext& run);
 
 /// Sums over the predictions of rows of logits. Split out so that it can be tested by itself.
 struct PredictionScores {

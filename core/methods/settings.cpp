@@ -47,4 +47,14 @@ ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const Weight
     return quantizer;
 }
 
+ActivationQuantizer kvCacheQuantizer(const KvCacheSpec& spec)
+{
+    ActivationQuantizer quantizer;
+    quantizer.bits = spec.bits;
+    if (spec.format == "int") {
+        quantizer.kind = ActivationQuantizer::Kind::TokenAsymmetric;
+    }
+    return quantizer;
+}
+
 } // namespace qw

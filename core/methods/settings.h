@@ -11,4 +11,6 @@ GridOptions gridOptions(const WeightSpec& spec);
 /// MXINT activations follow the weights' rule and exponent width.
 ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const WeightSpec& weight);
 
+ActivationQuantizer kvCacheQuantizer(const KvCacheSpec& spec);
+
 } // namespace qw

@@ -27,7 +27,8 @@ at::Tensor normalize(const ModelConfig& config, const NormWeights& norm, const a
 
 BlockForward::BlockForward(const ModelConfig& config, at::ScalarType compute,
                            const BlockWeights& block, const BlockHooks& hooks, KvCache* cache)
-    : m_config(config), m_compute(compute), m_block(block), m_hooks(hooks), m_cache(cache)
+    : m_config(config), m_compute(compute), m_block(hooks.block ? *hooks.block : block),
+      m_hooks(hooks), m_cache(cache)
 {
 }
 
@@ -80,6 +81,16 @@ at::Tensor BlockForward::point(BlockPoint which, const at::Tensor& x) const
     return wants(which) ? m_hooks.point(which, x) : x;
 }
 
+/// A point that sees all heads of a token side by side, where a fused layer gives heads.
+at::Tensor BlockForward::pointOfHeads(BlockPoint which, const at::Tensor& heads) const
+{
+    if (!wants(which)) {
+        return heads;
+    }
+    const at::Tensor flat = heads.transpose(1, 2).reshape({m_batch * m_tokens, -1});
+    return toHeads(m_hooks.point(which, flat), heads.size(1));
+}
+
 at::Tensor BlockForward::toHeads(const at::Tensor& flat, std::int64_t heads) const
 {
     return flat.view({m_batch, m_tokens, heads, m_config.headDim}).transpose(1, 2);
@@ -115,7 +126,10 @@ BlockForward::Heads BlockForward::project(const at::Tensor& x) const
 {
     if (const LinearWeights* fused = m_block.findLinear(LinearRole::FusedQkv)) {
         observe(LinearRole::FusedQkv, x);
-        return splitFused(linear(*fused, x));
+        Heads heads = splitFused(linear(*fused, x));
+        heads.k = pointOfHeads(BlockPoint::KeyPreRope, heads.k);
+        heads.v = pointOfHeads(BlockPoint::Value, heads.v);
+        return heads;
     }
     observe(LinearRole::Query, x);
     const at::Tensor q = linear(m_block.linear(LinearRole::Query), x);

@@ -29,6 +29,7 @@ private:
     at::Tensor linear(const LinearWeights& weights, const at::Tensor& x) const;
     void observe(LinearRole first, const at::Tensor& x) const;
     at::Tensor point(BlockPoint point, const at::Tensor& x) const;
+    at::Tensor pointOfHeads(BlockPoint point, const at::Tensor& heads) const;
     bool wants(BlockPoint point) const;
     at::Tensor toHeads(const at::Tensor& flat, std::int64_t heads) const;
     at::Tensor normHeads(const NormWeights& norm, const at::Tensor& flat, std::int64_t heads) const;

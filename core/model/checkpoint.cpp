@@ -382,6 +382,11 @@ at::Tensor Checkpoint::linearBias(const LinearInfo& linear) const
     return linear.hasBias ? tensor(d->linearTensors.at(linear.name) + ".bias") : at::Tensor();
 }
 
+void Checkpoint::releaseLinear(const LinearInfo& linear) const
+{
+    release(d->linearTensors.at(linear.name) + ".weight");
+}
+
 void Checkpoint::releaseBlock(std::int64_t block) const
 {
     const std::string start = d->layer(block);

@@ -58,7 +58,8 @@ public:
     /// [out, in] in the stored dtype, transposed view for Conv1D. Borrowed.
     at::Tensor linearWeight(const LinearInfo& linear) const;
     at::Tensor linearBias(const LinearInfo& linear) const; ///< undefined if none
-    void releaseBlock(std::int64_t block) const;           ///< pages back to the system
+    void releaseLinear(const LinearInfo& linear) const;    ///< pages back to the system
+    void releaseBlock(std::int64_t block) const;
     void release(const std::string& tensor) const;
 
     /// XXH3-128 over config.json and all tensor bytes, cached per file (size, mtime).

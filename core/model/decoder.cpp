@@ -34,14 +34,35 @@ LinearWeights& BlockWeights::linear(LinearRole role)
 struct Decoder::Private {
     const Checkpoint& checkpoint;
     DecoderOptions options;
+    std::map<std::string, at::Tensor> outside;
     NormWeights finalNorm;
     at::Tensor projectIn; // OPT with narrow embeddings
     at::Tensor projectOut;
     at::Tensor head; // [vocab, width], compute dtype
 
+    /// What stands in for a tensor of the files, or null. Those names have the full model's prefix.
+    const at::Tensor* replacement(const std::string& name) const
+    {
+        const ArchSpec& arch = *checkpoint.config().arch;
+        const std::string inFiles = checkpoint.fullName("");
+        const std::string full =
+            name == arch.lmHead ? name
+                                : std::string(arch.prefixes.front()) + name.substr(inFiles.size());
+        const auto found = outside.find(full);
+        return found == outside.end() ? nullptr : &found->second;
+    }
+    /// Borrowed.
+    at::Tensor stored(const std::string& name) const
+    {
+        const at::Tensor* other = replacement(name);
+        return other != nullptr ? *other : checkpoint.tensor(name);
+    }
+    /// A copy; the pages it was read from go back to the system.
     at::Tensor load(const std::string& name, at::ScalarType type) const
     {
-        return checkpoint.tensor(name).to(options.device, type, false, true);
+        const at::Tensor copy = stored(name).to(options.device, type, false, true);
+        checkpoint.release(name);
+        return copy;
     }
     NormWeights loadNorm(const std::string& module) const
     {
@@ -54,8 +75,10 @@ struct Decoder::Private {
     }
 };
 
-Decoder::Decoder(const Checkpoint& checkpoint, DecoderOptions options)
-    : d(std::make_unique<Private>(Private{checkpoint, std::move(options), {}, {}, {}, {}}))
+Decoder::Decoder(const Checkpoint& checkpoint, DecoderOptions options,
+                 std::map<std::string, at::Tensor> outside)
+    : d(std::make_unique<Private>(
+          Private{checkpoint, std::move(options), std::move(outside), {}, {}, {}, {}}))
 {
     const ModelConfig& c = config();
     const ArchSpec& arch = *c.arch;
@@ -97,16 +120,16 @@ at::Tensor Decoder::embed(const at::Tensor& ids, std::int64_t startPosition) con
     // Rows are picked from the map itself; the table is never copied.
     const std::string name = d->checkpoint.fullName(std::string(arch.embedding));
     at::Tensor x =
-        at::embedding(d->checkpoint.tensor(name), ids.cpu()).to(d->options.device, at::kFloat);
+        at::embedding(d->stored(name).cpu(), ids.cpu()).to(d->options.device, at::kFloat);
+    d->checkpoint.release(name);
     if (d->projectIn.defined()) {
         x = at::linear(x, d->projectIn);
     }
     if (!arch.positions.empty()) {
         const std::string positions = d->checkpoint.fullName(std::string(arch.positions));
         const std::int64_t first = startPosition + arch.positionOffset;
-        x = x + d->checkpoint.tensor(positions)
-                    .narrow(0, first, ids.size(1))
-                    .to(d->options.device, at::kFloat);
+        x = x +
+            d->stored(positions).narrow(0, first, ids.size(1)).to(d->options.device, at::kFloat);
     }
     return x;
 }
@@ -127,6 +150,7 @@ BlockWeights Decoder::loadBlock(std::int64_t index) const
             linear.bias = d->checkpoint.linearBias(info).to(d->options.device, d->options.compute,
                                                             false, true);
         }
+        d->checkpoint.releaseLinear(info);
         block.linears.push_back(std::move(linear));
     }
     const std::string layer =
@@ -159,9 +183,9 @@ at::Tensor Decoder::logits(const at::Tensor& finished) const
     const at::NoGradGuard noGrad;
     if (!d->head.defined()) {
         const ArchSpec& arch = *config().arch;
-        const std::string name = config().tiedEmbeddings
-                                     ? d->checkpoint.fullName(std::string(arch.embedding))
-                                     : std::string(arch.lmHead);
+        const std::string head(arch.lmHead);
+        const bool tied = config().tiedEmbeddings && d->replacement(head) == nullptr;
+        const std::string name = tied ? d->checkpoint.fullName(std::string(arch.embedding)) : head;
         d->head = d->load(name, d->options.compute);
     }
     return at::linear(finished.to(d->options.compute), d->head).to(at::kFloat);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,8 +44,8 @@ struct BlockWeights {
 /// Places inside a block where activations can be observed or replaced.
 enum class BlockPoint {
     Query,         ///< [B, heads, T, head_dim] after RoPE, before QK^T
-    KeyPreRope,    ///< [B, T, kv_heads * head_dim], output of k_proj
-    Value,         ///< [B, T, kv_heads * head_dim], output of v_proj
+    KeyPreRope,    ///< [B * T, kv_heads * head_dim], keys before RoPE, a token's heads in a row
+    Value,         ///< [B * T, kv_heads * head_dim], values
     Key,           ///< [B, kv_heads, T, head_dim] after RoPE
     ValueHeads,    ///< [B, kv_heads, T, head_dim], operand of PV
     Probabilities, ///< [B, heads, T, T]; asking for it disables the blocked attention kernel
@@ -52,6 +53,8 @@ enum class BlockPoint {
 
 /// What a caller may do inside a block. Empty functions cost nothing.
 struct BlockHooks {
+    /// Stands in for the block that is run (folded norms, other biases), or null.
+    std::shared_ptr<const BlockWeights> block;
     /// Sees the input [tokens, in] of each input group once, before its linears run.
     std::function<void(const LinearInfo& firstOfGroup, const at::Tensor& input)> input;
     /// Replaces y = x W^T + b: [tokens, in] -> [tokens, out].
@@ -72,7 +75,10 @@ struct DecoderOptions {
 class Decoder
 {
 public:
-    Decoder(const Checkpoint& checkpoint, DecoderOptions options = {});
+    /// @param outside  tensors that stand in for the checkpoint's outside the blocks (embeddings,
+    ///        final norm, head), by full Hugging Face name
+    Decoder(const Checkpoint& checkpoint, DecoderOptions options = {},
+            std::map<std::string, at::Tensor> outside = {});
     ~Decoder();
 
     const Checkpoint& checkpoint() const;

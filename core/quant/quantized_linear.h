@@ -78,6 +78,9 @@ at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weigh
 /// Tensors (packed codes and the rest) and description, for the artifact. Bit-exact both ways.
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear);
 Json describeFormat(const QuantizedLinear& linear);
+Json activationToJson(const ActivationQuantizer& quantizer);
+/// @throws nlohmann::json::exception, Error::BadFile
+ActivationQuantizer activationFromJson(const Json& json);
 /// @throws Error::BadFile naming layer and tensor
 QuantizedLinear quantizedLinearFrom(const std::string& name, const Json& description,
                                     const std::map<std::string, at::Tensor>& tensors);

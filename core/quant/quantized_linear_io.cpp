@@ -42,6 +42,24 @@ MxOptions mxFromJson(const Json& json)
             ruleFrom(json.at("rule").get<std::string>())};
 }
 
+const at::Tensor& need(const std::map<std::string, at::Tensor>& tensors, const std::string& layer,
+                       const char* name)
+{
+    const auto found = tensors.find(name);
+    QW_REQUIRE(found != tensors.end(), ErrorCode::BadFile, layer, ": the artifact has no tensor \"",
+               name, "\" for it");
+    return found->second;
+}
+
+void addFactor(std::map<std::string, at::Tensor>& tensors, const char* name, const Factor& factor)
+{
+    // Stored before quantization: every rank is then a slice, quantized after it is cut.
+    if (factor.defined()) {
+        tensors.emplace(name, factor.value);
+    }
+}
+} // namespace
+
 Json activationToJson(const ActivationQuantizer& quantizer)
 {
     return {{"kind", static_cast<int>(quantizer.kind)},
@@ -62,24 +80,6 @@ ActivationQuantizer activationFromJson(const Json& json)
     quantizer.zero = json.at("zero").get<double>();
     return quantizer;
 }
-
-const at::Tensor& need(const std::map<std::string, at::Tensor>& tensors, const std::string& layer,
-                       const char* name)
-{
-    const auto found = tensors.find(name);
-    QW_REQUIRE(found != tensors.end(), ErrorCode::BadFile, layer, ": the artifact has no tensor \"",
-               name, "\" for it");
-    return found->second;
-}
-
-void addFactor(std::map<std::string, at::Tensor>& tensors, const char* name, const Factor& factor)
-{
-    // Stored before quantization: every rank is then a slice, quantized after it is cut.
-    if (factor.defined()) {
-        tensors.emplace(name, factor.value);
-    }
-}
-} // namespace
 
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear)
 {

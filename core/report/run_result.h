@@ -93,7 +93,7 @@ struct RunResult {
     std::string id;
     RunSpec spec;
     Provenance provenance;
-    std::string status;    ///< "running" | "finished" | "failed" | "cancelled"
+    std::string status;    ///< "queued" | "running" | "finished" | "failed" | "cancelled"
     std::string problem;   ///< the sentence, if failed
     std::string started;   ///< UTC, ISO 8601
     std::int64_t rank = 0; ///< deployed

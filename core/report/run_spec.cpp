@@ -65,6 +65,14 @@ void readActivation(const Json& json, ActivationSpec& activation)
         .finish();
 }
 
+void readKvCache(const Json& json, KvCacheSpec& kvCache)
+{
+    TypedReader(json, "kv_cache")
+        .read("format", kvCache.format)
+        .read("bits", kvCache.bits)
+        .finish();
+}
+
 void readCalibration(const Json& json, CalibrationSpec& calibration)
 {
     TypedReader(json, "calibration")
@@ -136,6 +144,9 @@ RunSpec runSpecFromJson(const Json& json)
     if (const Json* part = in.find("activation")) {
         readActivation(*part, spec.activation);
     }
+    if (const Json* part = in.find("kv_cache")) {
+        readKvCache(*part, spec.kvCache);
+    }
     if (const Json* part = in.find("calibration")) {
         readCalibration(*part, spec.calibration);
     }
@@ -185,6 +196,7 @@ Json toJson(const RunSpec& spec)
                           {"block_size", spec.activation.blockSize},
                           {"zero_point", spec.activation.zeroPoint},
                           {"attention", spec.activation.attention}};
+    json["kv_cache"] = {{"format", spec.kvCache.format}, {"bits", spec.kvCache.bits}};
     json["calibration"] = {{"text", spec.calibration.text},
                            {"nsamples", spec.calibration.nsamples},
                            {"seqlen", spec.calibration.seqlen},

@@ -39,6 +39,13 @@ struct ActivationSpec {
     bool operator==(const ActivationSpec&) const = default;
 };
 
+/// How keys (before RoPE) and values are quantized, each token over all its heads.
+struct KvCacheSpec {
+    std::string format = "none"; ///< "none" | "int": per token, dynamic, asymmetric
+    std::int64_t bits = 8;
+    bool operator==(const KvCacheSpec&) const = default;
+};
+
 /// The low-rank correction.
 struct LowRankSpec {
     std::int64_t rank = 0;
@@ -86,6 +93,7 @@ struct RunSpec {
     WeightSpec weight;
     LowRankSpec lowRank;
     ActivationSpec activation;
+    KvCacheSpec kvCache;
     CalibrationSpec calibration;
     EvaluationSpec evaluation;
     std::vector<LayerOverride> overrides;

@@ -112,6 +112,12 @@ void checkActivation(const ActivationSpec& activation)
     }
 }
 
+void checkKvCache(const KvCacheSpec& kvCache)
+{
+    checkChoice("kv_cache.format", kvCache.format, {"none", "int"});
+    checkRange("kv_cache.bits", kvCache.bits, kMinBits, kMaxBits);
+}
+
 void checkTexts(const CalibrationSpec& calibration, const EvaluationSpec& evaluation)
 {
     checkAtLeast("calibration.nsamples", calibration.nsamples, 1);
@@ -159,6 +165,7 @@ void validate(const RunSpec& spec)
     checkWeight(spec.weight);
     checkLowRank(spec.lowRank);
     checkActivation(spec.activation);
+    checkKvCache(spec.kvCache);
     checkTexts(spec.calibration, spec.evaluation);
     for (std::size_t i = 0; i < spec.overrides.size(); ++i) {
         checkOverride(spec.overrides[i], i, spec.weight.format);

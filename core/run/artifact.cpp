@@ -5,13 +5,17 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "model/dtype.h"
 #include "model/safetensors.h"
 
 namespace qw {
 
 namespace {
 constexpr const char* kFingerprintFile = "fingerprint.txt";
+constexpr const char* kModelFile = "model.qw.safetensors";
 constexpr const char* kDescriptionFile = "artifact.json";
+/// Keeps them apart from the tensors of a linear, which begin with its name.
+constexpr const char* kReplacedPrefix = "replaced.";
 
 Json resultsToJson(const std::vector<std::vector<LayerResult>>& results)
 {
@@ -34,18 +38,102 @@ std::vector<std::vector<LayerResult>> resultsFromJson(const Json& all)
     }
     return results;
 }
+
+Json quantizersToJson(const ModelArtifact& model)
+{
+    return {{"attention", activationToJson(model.attention)},
+            {"kv_cache", activationToJson(model.kvCache)}};
+}
+
+void addBytes(const at::Tensor& tensor, Hasher& hasher)
+{
+    const at::Tensor host = tensor.cpu().contiguous();
+    hasher.add(std::as_bytes(std::span(static_cast<const char*>(host.data_ptr()),
+                                       static_cast<std::size_t>(host.nbytes()))));
+}
+
+/// Temporary files of a process that was killed.
+void removeHalfWritten(const std::filesystem::path& folder)
+{
+    std::error_code ignored;
+    for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+        if (file.path().extension() == ".part") {
+            std::filesystem::remove(file.path(), ignored);
+        }
+    }
+}
+
+void announce(const ReplacedTensors& replaced, std::map<std::string, at::Tensor>& tensors)
+{
+    for (const auto& [name, tensor] : replaced) {
+        tensors.emplace(kReplacedPrefix + name, tensor);
+    }
+}
+
+/// All tensors whose name begins so, without that beginning. Copied out: a map must not outlive a
+/// file that somebody may replace.
+std::map<std::string, at::Tensor> tensorsUnder(const std::string& prefix,
+                                               const SafetensorsFile& file)
+{
+    std::map<std::string, at::Tensor> tensors;
+    for (auto at = file.entries().lower_bound(prefix);
+         at != file.entries().end() && at->first.rfind(prefix, 0) == 0; ++at) {
+        tensors.emplace(at->first.substr(prefix.size()), file.borrow(at->first).clone());
+        file.release(at->first);
+    }
+    return tensors;
+}
+
+ReplacedTensors replacedIn(const SafetensorsFile& file)
+{
+    ReplacedTensors replaced = tensorsUnder(kReplacedPrefix, file);
+    for (const auto& [name, tensor] : replaced) {
+        QW_REQUIRE(tensor.is_floating_point(), ErrorCode::BadFile, file.path().string(),
+                   ": the replaced tensor \"", name, "\" holds no floating-point numbers");
+    }
+    return replaced;
+}
+
+Json metadataOf(const SafetensorsFile& file, const char* key)
+{
+    const auto found = file.metadata().find(key);
+    QW_REQUIRE(found != file.metadata().end(), ErrorCode::BadFile, file.path().string(),
+               ": has no ", key, " in its metadata, so it is no part of a run");
+    return parseJson(found->second, file.path().string());
+}
 } // namespace
 
-void hashLinear(const QuantizedLinear& linear, Hasher& hasher)
+void addToHash(const QuantizedLinear& linear, Hasher& hasher)
 {
     hasher.add(linear.name);
     hasher.add(describeFormat(linear).dump());
     for (const auto& [name, tensor] : toTensors(linear)) {
-        const at::Tensor host = tensor.cpu().contiguous();
         hasher.add(name);
-        hasher.add(std::as_bytes(std::span(static_cast<const char*>(host.data_ptr()),
-                                           static_cast<std::size_t>(host.nbytes()))));
+        addBytes(tensor, hasher);
     }
+}
+
+void addToHash(const ReplacedTensors& replaced, Hasher& hasher)
+{
+    for (const auto& [name, tensor] : replaced) {
+        hasher.add(message(name, " ", dtypeName(tensor.scalar_type()), " ", tensor.sizes()));
+        addBytes(tensor, hasher);
+    }
+}
+
+void addToHash(const ModelArtifact& model, Hasher& hasher)
+{
+    hasher.add(quantizersToJson(model).dump());
+    addToHash(model.replaced, hasher);
+}
+
+std::int64_t bytesOf(const ReplacedTensors& replaced)
+{
+    std::int64_t bytes = 0;
+    for (const auto& [name, tensor] : replaced) {
+        bytes += static_cast<std::int64_t>(tensor.nbytes());
+    }
+    return bytes;
 }
 
 ArtifactFolder::ArtifactFolder(std::filesystem::path folder, std::string fingerprint)
@@ -60,6 +148,11 @@ std::filesystem::path ArtifactFolder::blockFile(std::int64_t block) const
     return m_folder / name;
 }
 
+std::filesystem::path ArtifactFolder::modelFile() const
+{
+    return m_folder / kModelFile;
+}
+
 void ArtifactFolder::create(bool resume) const
 {
     const auto file = m_folder / kFingerprintFile;
@@ -68,6 +161,7 @@ void ArtifactFolder::create(bool resume) const
                    m_folder.string(),
                    ": cannot continue this run: the model, a text, the settings "
                    "or the program changed since it began");
+        removeHalfWritten(m_folder);
         return;
     }
     std::error_code problem;
@@ -93,6 +187,7 @@ void ArtifactFolder::writeBlock(const BlockArtifact& block) const
         }
         formats.push_back({{"name", linear.name}, {"format", describeFormat(linear)}});
     }
+    announce(block.replaced, tensors);
     writeSafetensors(blockFile(block.block), tensors,
                      {{"qw_formats", formats.dump()},
                       {"qw_results", resultsToJson(block.results).dump()},
@@ -103,30 +198,48 @@ void ArtifactFolder::writeBlock(const BlockArtifact& block) const
 BlockArtifact ArtifactFolder::readBlock(std::int64_t block) const
 {
     const SafetensorsFile file(blockFile(block));
-    const auto text = [&](const char* key) -> const std::string& {
-        const auto found = file.metadata().find(key);
-        QW_REQUIRE(found != file.metadata().end(), ErrorCode::BadFile, file.path().string(),
-                   ": has no ", key, " in its metadata, so it is no part of a run");
-        return found->second;
-    };
     const std::string where = file.path().string();
     BlockArtifact result;
     result.block = block;
-    for (const Json& layer : parseJson(text("qw_formats"), where)) {
-        const auto name = layer.at("name").get<std::string>();
-        const std::string prefix = name + ".";
-        std::map<std::string, at::Tensor> tensors;
-        for (auto at = file.entries().lower_bound(prefix);
-             at != file.entries().end() && at->first.rfind(prefix, 0) == 0; ++at) {
-            // Copied out: the map must not outlive a file that somebody may replace.
-            tensors.emplace(at->first.substr(prefix.size()), file.borrow(at->first).clone());
+    try {
+        for (const Json& layer : metadataOf(file, "qw_formats")) {
+            const auto name = layer.at("name").get<std::string>();
+            result.linears.push_back(
+                quantizedLinearFrom(name, layer.at("format"), tensorsUnder(name + ".", file)));
         }
-        result.linears.push_back(quantizedLinearFrom(name, layer.at("format"), tensors));
+        result.replaced = replacedIn(file);
+        result.results = resultsFromJson(metadataOf(file, "qw_results"));
+        result.substitutions = metadataOf(file, "qw_substitutions").get<std::vector<std::string>>();
+    } catch (const nlohmann::json::exception& problem) {
+        throw Error(ErrorCode::BadFile,
+                    message(where, ": its metadata is damaged: ", problem.what()));
     }
-    result.results = resultsFromJson(parseJson(text("qw_results"), where));
-    result.substitutions =
-        parseJson(text("qw_substitutions"), where).get<std::vector<std::string>>();
     return result;
+}
+
+void ArtifactFolder::writeModel(const ModelArtifact& model) const
+{
+    std::map<std::string, at::Tensor> tensors;
+    announce(model.replaced, tensors);
+    writeSafetensors(
+        modelFile(), tensors,
+        {{"qw_quantizers", quantizersToJson(model).dump()}, {"qw_fingerprint", m_fingerprint}});
+}
+
+ModelArtifact ArtifactFolder::readModel() const
+{
+    const SafetensorsFile file(modelFile());
+    ModelArtifact model;
+    try {
+        const Json quantizers = metadataOf(file, "qw_quantizers");
+        model.attention = activationFromJson(quantizers.at("attention"));
+        model.kvCache = activationFromJson(quantizers.at("kv_cache"));
+    } catch (const nlohmann::json::exception& problem) {
+        throw Error(ErrorCode::BadFile, message(file.path().string(),
+                                                ": its quantizers are damaged: ", problem.what()));
+    }
+    model.replaced = replacedIn(file);
+    return model;
 }
 
 void ArtifactFolder::finish(const Json& description) const
@@ -146,17 +259,6 @@ void ArtifactFolder::remove() const
 {
     std::error_code ignored;
     std::filesystem::remove_all(m_folder, ignored);
-}
-
-std::string ArtifactFolder::hash(std::int64_t blocks) const
-{
-    Hasher hasher;
-    for (std::int64_t i = 0; i < blocks; ++i) {
-        for (const QuantizedLinear& linear : readBlock(i).linears) {
-            hashLinear(linear, hasher);
-        }
-    }
-    return hasher.hex();
 }
 
 } // namespace qw

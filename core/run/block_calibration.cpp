@@ -4,11 +4,24 @@
 
 namespace qw {
 
+namespace {
+/// Enough for products at full speed; what a block holds on the way grows with it.
+constexpr std::int64_t kTokensPerForward = 2048;
+} // namespace
+
 BlockCalibration::BlockCalibration(const Decoder& decoder, const at::Tensor& ids,
-                                   std::int64_t batch)
-    : m_decoder(decoder), m_hidden(decoder.embed(ids.to(decoder.options().device))),
-      m_batch(std::max<std::int64_t>(1, batch))
+                                   std::int64_t batch, const HiddenStatesPlace& place,
+                                   const RunContext& run)
+    : m_decoder(decoder),
+      m_hidden(ids.size(0), ids.size(1), decoder.config().hidden, decoder.options().device, place),
+      m_batch(std::max<std::int64_t>(1, batch)),
+      m_perForward(std::clamp<std::int64_t>(kTokensPerForward / ids.size(1), 1, m_batch))
 {
+    for (std::int64_t at = 0; at < m_hidden.windows(); at += m_perForward) {
+        run.checkpoint();
+        const std::int64_t count = std::min(m_perForward, m_hidden.windows() - at);
+        m_hidden.store(at, decoder.embed(ids.narrow(0, at, count)));
+    }
 }
 
 std::map<std::int64_t, std::unique_ptr<InputStatistics>>
@@ -16,29 +29,30 @@ BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& need
                           const RunContext& run)
 {
     std::map<std::int64_t, std::unique_ptr<InputStatistics>> statistics;
+    const bool collect = !(needs == StatisticsNeeds{});
+    bool endsBatch = false;
     BlockHooks hooks;
-    if (!(needs == StatisticsNeeds{})) {
-        hooks.input = [&](const LinearInfo& linear, const at::Tensor& input) {
-            auto& entry = statistics[linear.inputGroup];
-            if (!entry) {
-                entry =
-                    std::make_unique<InputStatistics>(linear.in, needs, m_decoder.options().device);
-            }
-            entry->add(input);
-            run.checkpoint();
-        };
-    }
-    for (std::int64_t at = 0; at < m_hidden.size(0); at += m_batch) {
+    hooks.input = [&](const LinearInfo& linear, const at::Tensor& input) {
         run.checkpoint();
-        at::Tensor part = m_hidden.narrow(0, at, std::min(m_batch, m_hidden.size(0) - at));
-        part.copy_(m_decoder.forwardBlock(block, part, hooks));
+        if (!collect) {
+            return;
+        }
+        auto& entry = statistics[linear.inputGroup];
+        if (!entry) {
+            entry = std::make_unique<InputStatistics>(linear.in, needs, m_decoder.options().device);
+        }
+        entry->add(input, endsBatch);
+        run.checkpoint();
+    };
+    for (std::int64_t begin = 0; begin < m_hidden.windows(); begin += m_batch) {
+        const std::int64_t end = std::min(begin + m_batch, m_hidden.windows());
+        for (std::int64_t at = begin; at < end; at += m_perForward) {
+            const std::int64_t count = std::min(m_perForward, end - at);
+            endsBatch = at + count == end;
+            m_hidden.store(at, m_decoder.forwardBlock(block, m_hidden.load(at, count), hooks));
+        }
     }
     return statistics;
-}
-
-std::int64_t BlockCalibration::cachedBytes() const
-{
-    return m_hidden.numel() * m_hidden.element_size();
 }
 
 } // namespace qw

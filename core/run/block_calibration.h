@@ -9,6 +9,7 @@
 #include "base/run_context.h"
 #include "methods/input_statistics.h"
 #include "model/decoder.h"
+#include "run/hidden_states.h"
 
 namespace qw {
 
@@ -17,21 +18,23 @@ namespace qw {
 class BlockCalibration
 {
 public:
-    /// @param ids [windows, seqlen] int64; @param batch  windows per forward: the unit of
-    ///        statistics that take the maximum over batches
-    BlockCalibration(const Decoder& decoder, const at::Tensor& ids, std::int64_t batch);
+    /// @param ids [windows, seqlen] int64; @param batch  windows per batch of the statistics, the
+    ///        unit of those that take the maximum over batches
+    BlockCalibration(const Decoder& decoder, const at::Tensor& ids, std::int64_t batch,
+                     const HiddenStatesPlace& place, const RunContext& run);
 
     /// Statistics of each input group of the block, by group number, then the hidden states move
     /// past it. With @p needs empty the states only move (a resumed run).
     std::map<std::int64_t, std::unique_ptr<InputStatistics>>
     advance(const BlockWeights& block, const StatisticsNeeds& needs, const RunContext& run);
 
-    std::int64_t cachedBytes() const;
+    std::int64_t cachedBytes() const { return m_hidden.bytes(); }
 
 private:
     const Decoder& m_decoder;
-    at::Tensor m_hidden; // [windows, seqlen, hidden] float32
+    HiddenStates m_hidden;
     std::int64_t m_batch;
+    std::int64_t m_perForward; ///< windows that run together, a part of a batch
 };
 
 } // namespace qw

@@ -1,5 +1,6 @@
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <sstream>
 
 #include <ATen/core/grad_mode.h>
@@ -14,11 +15,9 @@
 #include "run/artifact.h"
 #include "run/quantized_variant.h"
 
-namespace qw
-{
+namespace qw {
 
-namespace
-{
+namespace {
 /// One ending of a question as tokens: context, then what is scored.
 struct Ending {
     std::vector<std::int32_t> ids;
@@ -44,8 +43,7 @@ Question parseQuestion(const std::string& line, const std::string& where,
     reader.optional("answer", question.answer);
     reader.finish();
     QW_REQUIRE(endings.size() >= 2, ErrorCode::BadInput, where, ": needs two endings or more");
-    QW_REQUIRE(question.answer >= 0 &&
-                   question.answer < static_cast<std::int64_t>(endings.size()),
+    QW_REQUIRE(question.answer >= 0 && question.answer < static_cast<std::int64_t>(endings.size()),
                ErrorCode::BadInput, where, ": answer ", question.answer, " is none of the ",
                endings.size(), " endings (they count from 0)");
     for (const std::string& text : endings) {
@@ -53,9 +51,9 @@ Question parseQuestion(const std::string& line, const std::string& where,
         // The boundary is found on the whole text: a space may belong to the ending's first token.
         const auto contextIds = tokenizer.encode(context);
         ending.ids = tokenizer.encode(context + text);
-        ending.scoredFrom = std::max<std::int64_t>(
-            1, std::min(static_cast<std::int64_t>(contextIds.size()),
-                        static_cast<std::int64_t>(ending.ids.size()) - 1));
+        ending.scoredFrom =
+            std::max<std::int64_t>(1, std::min(static_cast<std::int64_t>(contextIds.size()),
+                                               static_cast<std::int64_t>(ending.ids.size()) - 1));
         ending.characters = std::max<std::int64_t>(1, static_cast<std::int64_t>(text.size()));
         QW_REQUIRE(static_cast<std::int64_t>(ending.ids.size()) <= longest, ErrorCode::BadInput,
                    where, ": has ", ending.ids.size(), " tokens, the model takes ", longest);
@@ -125,15 +123,16 @@ ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized
     QW_REQUIRE(!questions.empty(), ErrorCode::BadInput, file.string(), ": holds no question");
     std::vector<BlockWeights> blocks;
     std::vector<BlockHooks> hooks;
-    BlockVariant variant;
+    std::optional<ModelVariant> variant;
     if (quantized != nullptr) {
-        variant = storedVariant(ArtifactFolder(quantized->artifactFolder, ""), quantized->spec,
-                                decoder.options());
+        variant =
+            storedVariant(ArtifactFolder(quantized->artifactFolder, ""), quantized->spec, decoder);
     }
+    const Decoder& ends = variant && variant->outside ? *variant->outside : decoder;
     for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
         blocks.push_back(decoder.loadBlock(i));
         if (variant) {
-            hooks.push_back(variant(blocks.back()));
+            hooks.push_back(variant->block(blocks.back()));
         }
     }
     run.beginPhase("choices", static_cast<std::int64_t>(questions.size()));
@@ -142,7 +141,7 @@ ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized
     for (Question& question : questions) {
         run.checkpoint(static_cast<std::int64_t>(right.size()));
         for (Ending& ending : question.endings) {
-            scoreEnding(decoder, blocks, hooks, ending);
+            scoreEnding(ends, blocks, hooks, ending);
         }
         right.push_back(rightAnswer(question, false) ? 1 : 0);
         rightNormalized.push_back(rightAnswer(question, true) ? 1 : 0);

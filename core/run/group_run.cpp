@@ -1,26 +1,15 @@
-#include <algorithm>
-#include <chrono>
+#include "run/group_run.h"
+
 #include <cmath>
-#include <ctime>
-#include <optional>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/hash.h"
-#include "engine.h"
 #include "eval/perplexity.h"
-#include "eval/text_windows.h"
-#include "methods/method.h"
-#include "model/decoder.h"
-#include "model/tokenizer.h"
-#include "run/artifact.h"
-#include "run/block_calibration.h"
-#include "run/layer_measure.h"
+#include "methods/settings.h"
 #include "run/quantized_variant.h"
-#include "run/run_plan.h"
 #include "store/run_store.h"
 
 namespace qw {
@@ -29,126 +18,47 @@ namespace {
 /// More than this share of the evaluation text standing in the calibration text is worth a warning.
 constexpr double kOverlapWarning = 0.01;
 
-std::string utcNow()
+/// The tensor library appends a backtrace to its sentence; the first line is for people.
+std::string sentence(const std::exception& problem)
 {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
+    const std::string text = problem.what();
+    return text.substr(0, text.find('\n'));
 }
+} // namespace
 
-/// Seconds by phase, for the result.
-class Stopwatch
+GroupRun::GroupRun(std::vector<RunResult> runs, bool inStore, bool resume, RunStore& store,
+                   const RunOptions& options, const RunContext& run)
+    : m_runs(std::move(runs)), m_inStore(inStore), m_resume(resume), m_store(store),
+      m_options(options), m_run(run)
 {
-public:
-    void begin(const std::string& phase)
-    {
-        end();
-        m_phase = phase;
-        m_began = Clock::now();
+    for (const RunResult& before : m_runs) {
+        m_secondsBefore.push_back(m_resume ? before.seconds : 0);
     }
-    void end()
-    {
-        if (!m_phase.empty()) {
-            add(m_phase, std::chrono::duration<double>(Clock::now() - m_began).count());
-            m_phase.clear();
-        }
-    }
-    std::vector<PhaseTime> phases() const { return m_phases; }
-    double total() const { return std::chrono::duration<double>(Clock::now() - m_start).count(); }
-
-private:
-    using Clock = std::chrono::steady_clock;
-    void add(const std::string& phase, double seconds)
-    {
-        const auto found = std::find_if(m_phases.begin(), m_phases.end(),
-                                        [&](const PhaseTime& p) { return p.phase == phase; });
-        if (found == m_phases.end()) {
-            m_phases.push_back({phase, seconds});
-        } else {
-            found->seconds += seconds;
-        }
-    }
-    Clock::time_point m_start = Clock::now();
-    Clock::time_point m_began = m_start;
-    std::string m_phase;
-    std::vector<PhaseTime> m_phases;
-};
-
-std::uint64_t layerSeed(std::int64_t seed, const std::string& layer)
-{
-    return std::stoull(hashOf(message(seed, "/", layer)).substr(0, 16), nullptr, 16);
-}
-
-/// Specs that differ in nothing but the rank of the correction: one calibration, one factorization.
-bool shareFactors(const RunSpec& a, RunSpec b)
-{
-    b.lowRank.rank = a.lowRank.rank;
-    return a == b;
-}
-
-/// The run of one or several specs that share factors; the first one's id names the folder.
-class GroupRun
-{
-public:
-    GroupRun(const std::vector<RunSpec>& specs, RunStore& store, const RunOptions& options,
-             const RunContext& run);
-    std::vector<RunResult> execute();
-
-private:
-    void prepare();
-    void openResults();
-    void quantizeBlocks();
-    void quantizeBlock(const BlockWeights& block, BlockCalibration* calibration);
-    void collect();
-    void evaluate();
-    void finish();
-    std::string fingerprint() const;
-    void closeAs(const std::string& status, const std::string& problem);
-
-    const std::vector<RunSpec>& m_specs;
-    RunStore& m_store;
-    const RunOptions& m_options;
-    const RunContext& m_run;
-    std::size_t m_largest = 0; // the spec whose rank all others slice
-    Checkpoint m_checkpoint;
-    Tokenizer m_tokenizer;
-    Decoder m_decoder;
-    const LayerMethod& m_method;
-    std::vector<RunPlan> m_plans;
-    std::optional<TextWindows> m_calibration;
-    std::optional<TextWindows> m_evaluation;
-    std::optional<ArtifactFolder> m_artifact;
-    std::vector<RunResult> m_results;
-    std::vector<std::string> m_said;
-    Stopwatch m_watch;
-};
-
-DecoderOptions decoderOptions(const RunSpec& spec)
-{
-    return {at::kFloat, spec.device};
-}
-
-GroupRun::GroupRun(const std::vector<RunSpec>& specs, RunStore& store, const RunOptions& options,
-                   const RunContext& run)
-    : m_specs(specs), m_store(store), m_options(options), m_run(run),
-      m_checkpoint(resolveModel(specs.front().model)),
-      m_tokenizer(Tokenizer::fromFolder(m_checkpoint.folder())),
-      m_decoder(m_checkpoint, decoderOptions(specs.front())),
-      m_method(findMethod(specs.front().method))
-{
 }
 
 std::vector<RunResult> GroupRun::execute()
 {
     const at::NoGradGuard noGrad;
-    prepare();
-    openResults();
     try {
-        m_artifact->create(!m_options.resumeId.empty());
+        prepare();
+        if (m_resume) {
+            openFolder(); // before anything is said in the store: it may be refused
+        }
+    } catch (const std::exception& problem) {
+        if (m_inStore && !m_resume) {
+            closeAs(dynamic_cast<const Cancelled*>(&problem) != nullptr ? "cancelled" : "failed",
+                    sentence(problem));
+        }
+        throw;
+    }
+    describeRuns();
+    storeAll();
+    try {
+        if (!m_resume) {
+            openFolder();
+        }
         quantizeBlocks();
+        writeModel();
         collect();
         evaluate();
         finish();
@@ -156,213 +66,214 @@ std::vector<RunResult> GroupRun::execute()
         closeAs("cancelled", "cancelled; finished blocks are kept, qw resume continues");
         throw;
     } catch (const std::exception& problem) {
-        closeAs("failed", problem.what());
+        closeAs("failed", sentence(problem));
         throw;
     }
-    return m_results;
+    return m_runs;
 }
 
 void GroupRun::prepare()
 {
     m_watch.begin("prepare");
     m_run.beginPhase("prepare");
-    const RunSpec& spec = m_specs.front();
-    for (std::size_t i = 0; i < m_specs.size(); ++i) {
-        m_plans.push_back(planRun(m_specs[i], m_checkpoint));
-        if (m_specs[i].lowRank.rank > m_specs[m_largest].lowRank.rank) {
-            m_largest = i;
-        }
+    m_checkpoint.emplace(resolveModel(common().model));
+    std::vector<RunSpec> specs;
+    for (const RunResult& one : m_runs) {
+        specs.push_back(one.spec);
     }
-    QW_REQUIRE(!m_method.info().needsCalibration || !spec.calibration.text.empty(),
+    m_group = planGroup(std::move(specs), *m_checkpoint);
+    m_tokenizer.emplace(Tokenizer::fromFolder(m_checkpoint->folder()));
+    m_decoder.emplace(*m_checkpoint, DecoderOptions{at::kFloat, common().device});
+    readTexts();
+    warnOfOverlap();
+    m_run.checkpoint();
+    m_artifact.emplace(m_options.workFolder / m_runs.front().id, fingerprint());
+    m_run.checkpoint();
+}
+
+void GroupRun::readTexts()
+{
+    const RunSpec& spec = common();
+    QW_REQUIRE(!findMethod(spec.method).info().needsCalibration || !spec.calibration.text.empty(),
                ErrorCode::BadInput, "method ", spec.method,
                " learns from data: give a calibration text");
+    const auto say = [&](const TextWindows& windows) {
+        m_said.insert(m_said.end(), windows.substitutions.begin(), windows.substitutions.end());
+        m_run.checkpoint();
+    };
     if (!spec.calibration.text.empty()) {
         m_calibration = calibrationWindows(
-            spec.calibration, resolveText(spec.calibration.text).string(), m_checkpoint.config(),
-            m_tokenizer, static_cast<std::uint64_t>(spec.seed));
-        m_said.insert(m_said.end(), m_calibration->substitutions.begin(),
-                      m_calibration->substitutions.end());
+            spec.calibration, resolveText(spec.calibration.text).string(), m_checkpoint->config(),
+            *m_tokenizer, static_cast<std::uint64_t>(spec.seed));
+        say(*m_calibration);
     }
     if (!spec.evaluation.text.empty()) {
         m_evaluation =
             evaluationWindows(spec.evaluation, resolveText(spec.evaluation.text).string(),
-                              m_checkpoint.config(), m_tokenizer);
-        m_said.insert(m_said.end(), m_evaluation->substitutions.begin(),
-                      m_evaluation->substitutions.end());
+                              m_checkpoint->config(), *m_tokenizer);
+        say(*m_evaluation);
     }
-    if (m_calibration && m_evaluation) {
-        const double overlap = textOverlap(m_evaluation->text, m_calibration->text);
-        if (overlap > kOverlapWarning) {
-            m_said.push_back(message("warning: ", std::round(overlap * 100),
-                                     " % of the evaluation text stands in the calibration text; "
-                                     "its perplexity is not a fair measure"));
-        }
+}
+
+void GroupRun::warnOfOverlap()
+{
+    if (!m_calibration || !m_evaluation) {
+        return;
+    }
+    const double overlap = textOverlap(m_evaluation->text, m_calibration->text);
+    if (overlap > kOverlapWarning) {
+        m_said.push_back(message("warning: ", std::round(overlap * 100),
+                                 " % of the evaluation text stands in the calibration text; "
+                                 "its perplexity is not a fair measure"));
     }
 }
 
 std::string GroupRun::fingerprint() const
 {
     Json all = Json::array();
-    for (RunSpec spec : m_specs) {
+    for (RunSpec spec : m_group.specs) {
         spec.evaluation = {}; // measured after the bits are fixed
         spec.artifacts = {};
         all.push_back(toJson(spec));
     }
-    return hashOf(message(all.dump(), m_checkpoint.hash(), m_tokenizer.hash(),
+    return hashOf(message(all.dump(), m_checkpoint->hash(), m_tokenizer->hash(),
                           m_calibration ? m_calibration->textHash : "", engineInfo().torch,
                           QW_VERSION, at::get_num_threads()));
 }
 
-void GroupRun::openResults()
+void GroupRun::describeRuns()
 {
-    for (std::size_t i = 0; i < m_specs.size(); ++i) {
-        RunResult result;
-        result.spec = m_specs[i];
-        result.id = i == 0 && !m_options.resumeId.empty() ? m_options.resumeId : m_store.newRunId();
+    const EngineInfo info = engineInfo();
+    for (std::size_t i = 0; i < m_runs.size(); ++i) {
+        RunResult& result = m_runs[i];
+        const RunPlan& plan = m_group.plans[i];
         result.status = "running";
-        result.started = utcNow();
-        result.sweep = m_options.sweep;
-        const EngineInfo info = engineInfo();
+        result.problem.clear();
         result.provenance = {info.version,
                              info.torch,
-                             m_checkpoint.hash(),
-                             m_tokenizer.hash(),
+                             m_checkpoint->hash(),
+                             m_tokenizer->hash(),
                              m_calibration ? m_calibration->textHash : "",
                              m_evaluation ? m_evaluation->textHash : "",
                              at::get_num_threads(),
-                             m_specs[i].device,
+                             result.spec.device,
                              info.cpu};
-        const RunPlan& plan = m_plans[i];
         result.rank = plan.maxRank;
         result.bytesOriginal = plan.bytesOriginal;
         result.estimate.bytes = plan.bytes;
         result.estimate.bitsPerWeight = plan.bitsPerWeight();
         result.substitutions = plan.substitutions;
         result.substitutions.insert(result.substitutions.end(), m_said.begin(), m_said.end());
-        m_results.push_back(std::move(result));
+        result.layers.clear();
+        result.artifactFolder = m_artifact->folder().string();
     }
-    const std::filesystem::path folder = m_options.workFolder / m_results.front().id;
-    m_artifact.emplace(folder, fingerprint());
-    for (RunResult& result : m_results) {
-        result.artifactFolder = folder.string();
+}
+
+void GroupRun::storeAll()
+{
+    for (const RunResult& result : m_runs) {
         m_store.save(result);
         if (m_options.started) {
             m_options.started(result);
         }
     }
+    m_inStore = true;
+}
+
+void GroupRun::openFolder()
+{
+    m_artifact->create(m_resume);
+    m_lock.emplace(m_artifact->folder() / "lock");
 }
 
 void GroupRun::quantizeBlocks()
 {
-    m_run.beginPhase("quantize", m_decoder.blockCount());
-    std::optional<BlockCalibration> calibration;
-    if (m_calibration) {
-        m_watch.begin("calibrate");
-        calibration.emplace(m_decoder, m_calibration->ids, m_specs.front().calibration.statBatch);
-    }
+    const std::int64_t blocks = m_decoder->blockCount();
+    const LayerMethod& method = findMethod(common().method);
+    StatisticsNeeds needs = method.needs(m_group.largestSpec());
+    needs.autocorrelation = true; // also gives the output errors
     std::int64_t lastMissing = -1;
-    for (std::int64_t index = 0; index < m_decoder.blockCount(); ++index) {
+    for (std::int64_t index = 0; index < blocks; ++index) {
         if (!m_artifact->hasBlock(index)) {
             lastMissing = index;
         }
     }
-    for (std::int64_t index = 0; index <= lastMissing; ++index) {
-        m_run.checkpoint(index, message("block ", index + 1, "/", m_decoder.blockCount()));
-        const BlockWeights block = m_decoder.loadBlock(index);
-        if (!m_artifact->hasBlock(index)) {
-            quantizeBlock(block, calibration ? &*calibration : nullptr);
-        } else if (calibration) { // resumed: only the hidden states move on
-            calibration->advance(block, {}, m_run);
-        }
-        m_checkpoint.releaseBlock(index);
+    m_run.beginPhase("quantize", blocks);
+    std::optional<BlockCalibration> calibration;
+    if (m_calibration && lastMissing >= 0) {
+        m_watch.begin("calibrate");
+        calibration.emplace(*m_decoder, m_calibration->ids, common().calibration.statBatch,
+                            HiddenStatesPlace{m_options.hiddenBudgetBytes, m_artifact->folder()},
+                            m_run);
     }
-    m_run.checkpoint(m_decoder.blockCount());
+    for (std::int64_t index = 0; index <= lastMissing; ++index) {
+        m_run.checkpoint(index, message("block ", index + 1, "/", blocks));
+        m_watch.begin("calibrate");
+        BlockWeights block = m_decoder->loadBlock(index);
+        const bool missing = !m_artifact->hasBlock(index);
+        BlockStatistics statistics;
+        if (calibration) { // where a resumed run has the block, only the hidden states move on
+            statistics = calibration->advance(block, missing ? needs : StatisticsNeeds{}, m_run);
+        }
+        if (missing) {
+            m_watch.begin("quantize");
+            const BlockArtifact artifact =
+                quantizeBlock(m_group, method, std::move(block), std::move(statistics), m_run);
+            m_artifact->writeBlock(artifact);
+            if (m_options.layerDone) {
+                for (const LayerResult& layer : artifact.results[m_group.largest]) {
+                    m_options.layerDone(layer);
+                }
+            }
+        }
+        m_checkpoint->releaseBlock(index);
+    }
+    m_run.checkpoint(blocks);
 }
 
-void GroupRun::quantizeBlock(const BlockWeights& block, BlockCalibration* calibration)
+void GroupRun::writeModel()
 {
-    std::map<std::int64_t, std::unique_ptr<InputStatistics>> statistics;
-    if (calibration != nullptr) {
-        m_watch.begin("calibrate");
-        StatisticsNeeds needs = m_method.needs(m_specs[m_largest]);
-        needs.autocorrelation = true; // also gives the output errors
-        statistics = calibration->advance(block, needs, m_run);
+    ModelArtifact model;
+    const RunSpec& spec = common();
+    if (spec.activation.attention) {
+        model.attention = activationQuantizer(spec.activation, spec.weight);
     }
-    m_watch.begin("quantize");
-    BlockArtifact artifact;
-    artifact.block = block.index;
-    artifact.results.resize(m_specs.size());
-    for (const LayerPlan& plan : m_plans[m_largest].ofBlock(block.index)) {
-        m_run.checkpoint();
-        const auto start = std::chrono::steady_clock::now();
-        const auto weights = std::find_if(
-            block.linears.begin(), block.linears.end(),
-            [&](const LinearWeights& linear) { return linear.info.name == plan.info.name; });
-        const auto found = statistics.find(plan.info.inputGroup);
-        LayerTask task;
-        task.name = plan.info.name;
-        task.weight = weights->weight;
-        task.statistics = found == statistics.end() ? nullptr : found->second.get();
-        task.settings = plan.settings;
-        task.spec = &m_specs[m_largest];
-        task.seed = layerSeed(task.spec->seed, task.name);
-        const LayerOutcome outcome = m_method.quantize(task, m_run);
-        const double seconds =
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        const LayerReference reference = layerReference(
-            task.weight,
-            task.statistics != nullptr ? task.statistics->autocorrelation() : at::Tensor());
-        for (std::size_t i = 0; i < m_specs.size(); ++i) {
-            const std::int64_t rank =
-                std::min(outcome.linear.rank(), settingsFor(m_specs[i], plan.info.name).rank);
-            LayerResult result = measureLayer(reference, outcome.linear.withRank(rank));
-            result.seconds = seconds;
-            result.singularValues = outcome.singularValues;
-            result.errorNorm = outcome.errorNorm;
-            artifact.results[i].push_back(std::move(result));
-        }
-        artifact.substitutions.insert(artifact.substitutions.end(), outcome.substitutions.begin(),
-                                      outcome.substitutions.end());
-        artifact.linears.push_back(outcome.linear);
-    }
-    m_artifact->writeBlock(artifact);
-    if (m_options.layerDone) {
-        for (const LayerResult& layer : artifact.results[m_largest]) {
-            m_options.layerDone(layer);
-        }
-    }
+    model.kvCache = kvCacheQuantizer(spec.kvCache);
+    m_artifact->writeModel(model);
 }
 
 void GroupRun::collect()
 {
     m_watch.begin("collect");
+    const ModelArtifact model = m_artifact->readModel();
     std::vector<std::unique_ptr<Hasher>> hashers;
-    for (std::size_t i = 0; i < m_specs.size(); ++i) {
+    for (RunResult& result : m_runs) {
         hashers.push_back(std::make_unique<Hasher>());
+        addToHash(model, *hashers.back());
+        result.bytes = bytesOf(model.replaced);
     }
-    for (std::int64_t index = 0; index < m_decoder.blockCount(); ++index) {
+    for (std::int64_t index = 0; index < m_decoder->blockCount(); ++index) {
         m_run.checkpoint();
         const BlockArtifact block = m_artifact->readBlock(index);
-        for (std::size_t i = 0; i < m_specs.size(); ++i) {
-            RunResult& result = m_results[i];
-            result.layers.insert(result.layers.end(), block.results[i].begin(),
-                                 block.results[i].end());
+        for (std::size_t i = 0; i < m_runs.size(); ++i) {
+            RunResult& result = m_runs[i];
+            result.bytes += bytesOf(block.replaced);
+            addToHash(block.replaced, *hashers[i]);
+            for (std::size_t l = 0; l < block.linears.size(); ++l) {
+                const LayerResult& layer = block.results[i][l];
+                result.bytes += layer.bytes;
+                result.layers.push_back(layer);
+                addToHash(block.linears[l].withRank(layer.rank), *hashers[i]);
+            }
             result.substitutions.insert(result.substitutions.end(), block.substitutions.begin(),
                                         block.substitutions.end());
-            for (std::size_t l = 0; l < block.linears.size(); ++l) {
-                hashLinear(block.linears[l].withRank(block.results[i][l].rank), *hashers[i]);
-            }
         }
     }
-    for (std::size_t i = 0; i < m_specs.size(); ++i) {
-        RunResult& result = m_results[i];
+    for (std::size_t i = 0; i < m_runs.size(); ++i) {
+        RunResult& result = m_runs[i];
         result.artifactHash = hashers[i]->hex();
-        result.bytes = 0;
-        for (const LayerResult& layer : result.layers) {
-            result.bytes += layer.bytes;
-        }
         result.bitsPerWeight =
-            static_cast<double>(result.bytes) * 8 / static_cast<double>(m_plans[i].weights);
+            static_cast<double>(result.bytes) * 8 / static_cast<double>(m_group.plans[i].weights);
     }
 }
 
@@ -372,102 +283,66 @@ void GroupRun::evaluate()
         return;
     }
     m_watch.begin("evaluate");
-    DecoderOptions options = decoderOptions(m_specs.front());
-    options.compute = m_specs.front().evaluation.compute == "bf16" ? at::kBFloat16 : at::kFloat;
-    const Decoder decoder(m_checkpoint, options);
-    std::vector<BlockVariant> variants;
-    for (const RunSpec& spec : m_specs) {
-        variants.push_back(storedVariant(*m_artifact, spec, options));
+    DecoderOptions options = m_decoder->options();
+    options.compute = common().evaluation.compute == "bf16" ? at::kBFloat16 : at::kFloat;
+    const Decoder decoder(*m_checkpoint, options);
+    std::vector<ModelVariant> variants;
+    for (const RunResult& one : m_runs) {
+        variants.push_back(storedVariant(*m_artifact, one.spec, decoder));
     }
     const Scores scores = scoreWindows(decoder, *m_evaluation, variants, m_run);
-    for (std::size_t i = 0; i < m_specs.size(); ++i) {
-        TextScore& score = m_results[i].score;
+    for (std::size_t i = 0; i < m_runs.size(); ++i) {
+        TextScore& score = m_runs[i].score;
         score = scores.variants[i];
-        score.protocol = m_specs[i].evaluation.protocol;
-        score.compute = m_specs[i].evaluation.compute;
+        score.protocol = common().evaluation.protocol;
+        score.compute = common().evaluation.compute;
         score.textHash = m_evaluation->textHash;
-        score.tokenizerHash = m_tokenizer.hash();
-        m_results[i].comparison = scores.comparisons[i];
+        score.tokenizerHash = m_tokenizer->hash();
+        m_runs[i].comparison = scores.comparisons[i];
     }
 }
 
 void GroupRun::finish()
 {
     m_watch.end();
-    for (RunResult& result : m_results) {
+    for (std::size_t i = 0; i < m_runs.size(); ++i) {
+        RunResult& result = m_runs[i];
         result.status = "finished";
         result.phases = m_watch.phases();
-        result.seconds = m_watch.total();
+        result.seconds = m_secondsBefore[i] + m_watch.total();
         result.peakRssBytes = peakRssBytes();
     }
-    if (m_specs.front().artifacts == "discard") {
+    if (common().artifacts == "discard") {
         m_artifact->remove();
-        for (RunResult& result : m_results) {
+        for (RunResult& result : m_runs) {
             result.artifactFolder.clear();
         }
     } else {
         Json runs = Json::array();
-        for (const RunResult& result : m_results) {
+        for (const RunResult& result : m_runs) {
             runs.push_back(toPublicJson(result, false));
         }
         m_artifact->finish({{"format", "quant-workbench artifact 1"},
-                            {"spec", toJson(m_specs[m_largest])},
+                            {"spec", toJson(m_group.largestSpec())},
                             {"runs", runs}});
     }
-    for (const RunResult& result : m_results) {
+    for (const RunResult& result : m_runs) {
         m_store.save(result);
     }
 }
 
 void GroupRun::closeAs(const std::string& status, const std::string& problem)
 {
-    for (RunResult& result : m_results) {
-        result.status = status;
-        result.problem = problem;
-        result.seconds = m_watch.total();
-        m_store.save(result);
-    }
-}
-} // namespace
-
-RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions& options,
-                          const RunContext& run)
-{
-    validate(spec);
-    requireDevice(spec.device);
-    const std::vector<RunSpec> specs{spec};
-    return GroupRun(specs, store, options, run).execute().front();
-}
-
-std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& store,
-                                const RunOptions& options, const RunContext& run)
-{
-    std::vector<RunResult> results(specs.size());
-    std::vector<bool> done(specs.size(), false);
-    for (const RunSpec& spec : specs) { // all of them before hours are spent on the first
-        validate(spec);
-        requireDevice(spec.device);
-        planRun(spec, Checkpoint(resolveModel(spec.model)));
-    }
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-        if (done[i]) {
-            continue;
+    try {
+        for (std::size_t i = 0; i < m_runs.size(); ++i) {
+            m_runs[i].status = status;
+            m_runs[i].problem = problem;
+            m_runs[i].seconds = m_secondsBefore[i] + m_watch.total();
+            m_store.save(m_runs[i]);
         }
-        std::vector<std::size_t> members;
-        std::vector<RunSpec> group;
-        for (std::size_t j = i; j < specs.size(); ++j) {
-            if (!done[j] && shareFactors(specs[i], specs[j])) {
-                members.push_back(j);
-                group.push_back(specs[j]);
-                done[j] = true;
-            }
-        }
-        const std::vector<RunResult> part = GroupRun(group, store, options, run).execute();
-        for (std::size_t j = 0; j < members.size(); ++j) {
-            results[members[j]] = part[j];
-        }
+    } catch (const Error& second) { // the disk may be full for the store too: tell the first cause
+        m_run.log(second.what());
     }
-    return results;
 }
 
 } // namespace qw

@@ -64,7 +64,7 @@ std::unique_ptr<InputStatistics> statisticsOf(const Checkpoint& checkpoint, cons
     const TextWindows windows =
         calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
                            checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed));
-    BlockCalibration calibration(decoder, windows.ids, spec.calibration.statBatch);
+    BlockCalibration calibration(decoder, windows.ids, spec.calibration.statBatch, {}, run);
     run.beginPhase("calibrate", layer.block + 1);
     for (std::int64_t index = 0;; ++index) {
         StatisticsNeeds needs;

@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 
+#include <ATen/ops/linear.h>
+
 #include "base/error.h"
 
 namespace qw {
@@ -23,55 +25,130 @@ Factor moved(const Factor& factor, const DecoderOptions& options)
     }
     return result;
 }
+
+/// The places a replaced tensor can go, by full Hugging Face name.
+std::map<std::string, at::Tensor*> placesOf(BlockWeights& block, const ArchSpec& arch)
+{
+    std::map<std::string, at::Tensor*> places;
+    for (LinearWeights& linear : block.linears) {
+        places[linear.info.name + ".weight"] = &linear.weight;
+        places[linear.info.name + ".bias"] = &linear.bias;
+    }
+    const std::string layer = std::string(arch.prefixes.front()) + std::string(arch.layers) +
+                              std::to_string(block.index) + ".";
+    const auto addNorm = [&](const std::string& name, NormWeights& norm) {
+        places[layer + name + ".weight"] = &norm.weight;
+        if (arch.norm == Norm::Layer) {
+            places[layer + name + ".bias"] = &norm.bias;
+        }
+    };
+    addNorm(std::string(arch.attentionNorm), block.attentionNorm);
+    addNorm(std::string(arch.mlpNorm), block.mlpNorm);
+    if (arch.queryKeyNorm) {
+        addNorm("self_attn.q_norm", block.queryNorm);
+        addNorm("self_attn.k_norm", block.keyNorm);
+    }
+    return places;
+}
+
+BlockWeights withReplaced(BlockWeights block, const ReplacedTensors& replaced,
+                          const Decoder& decoder)
+{
+    const DecoderOptions& options = decoder.options();
+    const auto places = placesOf(block, *decoder.config().arch);
+    for (const auto& [name, tensor] : replaced) {
+        const auto place = places.find(name);
+        QW_REQUIRE(place != places.end(), ErrorCode::BadFile, "the artifact replaces \"", name,
+                   "\", which block ", block.index, " does not have");
+        at::Tensor& target = *place->second;
+        QW_REQUIRE(!target.defined() || target.sizes() == tensor.sizes(), ErrorCode::BadFile,
+                   "the artifact replaces \"", name, "\" by a tensor of shape ", tensor.sizes(),
+                   ", the model has ", target.sizes());
+        // Norms are float32 whatever the products are; a bias the layer did not have is a
+        // product's.
+        target =
+            tensor.to(options.device, target.defined() ? target.scalar_type() : options.compute);
+    }
+    return block;
+}
+
+void addPoints(const ModelArtifact& model, BlockHooks& hooks)
+{
+    if (model.attention.active()) {
+        hooks.points = {BlockPoint::Query, BlockPoint::Key, BlockPoint::Probabilities,
+                        BlockPoint::ValueHeads};
+    }
+    if (model.kvCache.active()) {
+        hooks.points.push_back(BlockPoint::KeyPreRope);
+        hooks.points.push_back(BlockPoint::Value);
+    }
+    if (hooks.points.empty()) {
+        return;
+    }
+    hooks.point = [attention = model.attention, kvCache = model.kvCache](BlockPoint point,
+                                                                         const at::Tensor& x) {
+        switch (point) {
+        case BlockPoint::KeyPreRope:
+        case BlockPoint::Value:
+            return quantizeActivation(x, kvCache);
+        case BlockPoint::Key: // K^T has the key positions as its last axis
+            return quantizeActivation(x.transpose(-1, -2).contiguous(), attention)
+                .transpose(-1, -2);
+        case BlockPoint::Query:
+        case BlockPoint::ValueHeads:
+        case BlockPoint::Probabilities:
+            break;
+        }
+        return quantizeActivation(x, attention);
+    };
+}
 } // namespace
 
-BlockHooks quantizedHooks(const std::vector<QuantizedLinear>& linears, bool attention,
-                          const DecoderOptions& options)
+BlockHooks quantizedHooks(const BlockArtifact& artifact, const ModelArtifact& model,
+                          const BlockWeights& block, const Decoder& decoder)
 {
+    const DecoderOptions& options = decoder.options();
     // Shared: std::function copies its target, and these are large.
     auto prepared = std::make_shared<std::map<std::string, Prepared>>();
-    ActivationQuantizer activation;
-    for (const QuantizedLinear& linear : linears) {
+    for (const QuantizedLinear& linear : artifact.linears) {
         Prepared entry{linear, linear.dequantizedCodes().to(options.device).to(options.compute)};
         entry.linear.codes = at::Tensor();
         entry.linear.a = moved(linear.a, options);
         entry.linear.b = moved(linear.b, options);
-        activation = linear.activation;
         prepared->emplace(linear.name, std::move(entry));
     }
     BlockHooks hooks;
     hooks.linear = [prepared](const LinearWeights& linear, const at::Tensor& input) {
         const auto found = prepared->find(linear.info.name);
         if (found == prepared->end()) { // skipped by an override: runs in full precision
-            at::Tensor y = at::matmul(input, linear.weight.t());
-            return linear.bias.defined() ? y.add_(linear.bias) : y;
+            return at::linear(input, linear.weight, linear.bias);
         }
         return applyQuantized(found->second.linear, found->second.weight, input, linear.bias);
     };
-    if (attention && activation.active()) {
-        hooks.points = {BlockPoint::Query, BlockPoint::Key, BlockPoint::Probabilities,
-                        BlockPoint::ValueHeads};
-        hooks.point = [activation](BlockPoint point, const at::Tensor& x) {
-            if (point == BlockPoint::Key) { // K^T has the key positions as its last axis
-                return quantizeActivation(x.transpose(-1, -2).contiguous(), activation)
-                    .transpose(-1, -2);
-            }
-            return quantizeActivation(x, activation);
-        };
+    if (!artifact.replaced.empty()) {
+        hooks.block =
+            std::make_shared<const BlockWeights>(withReplaced(block, artifact.replaced, decoder));
     }
+    addPoints(model, hooks);
     return hooks;
 }
 
-BlockVariant storedVariant(const ArtifactFolder& artifact, const RunSpec& spec,
-                           const DecoderOptions& options)
+ModelVariant storedVariant(const ArtifactFolder& artifact, const RunSpec& spec,
+                           const Decoder& decoder)
 {
-    return [artifact, spec, options](const BlockWeights& block) {
-        std::vector<QuantizedLinear> linears = artifact.readBlock(block.index).linears;
-        for (QuantizedLinear& linear : linears) { // a sweep stores its largest rank once
+    const ModelArtifact model = artifact.readModel();
+    ModelVariant variant([artifact, spec, model, &decoder](const BlockWeights& block) {
+        BlockArtifact part = artifact.readBlock(block.index);
+        for (QuantizedLinear& linear : part.linears) { // a sweep stores its largest rank once
             linear = linear.withRank(std::min(linear.rank(), settingsFor(spec, linear.name).rank));
         }
-        return quantizedHooks(linears, spec.activation.attention, options);
-    };
+        return quantizedHooks(part, model, block, decoder);
+    });
+    if (!model.replaced.empty()) {
+        variant.outside = std::make_shared<const Decoder>(decoder.checkpoint(), decoder.options(),
+                                                          model.replaced);
+    }
+    return variant;
 }
 
 } // namespace qw

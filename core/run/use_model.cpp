@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <ATen/core/grad_mode.h>
 
@@ -55,18 +56,19 @@ std::string generateText(const std::string& model, const RunResult* run,
     const Checkpoint checkpoint(resolveModel(model));
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
     const Decoder decoder(checkpoint, {at::kFloat, device});
-    BlockVariant variant;
+    std::optional<ModelVariant> variant;
     if (run != nullptr) {
         requireSameModel(checkpoint, *run);
-        variant = storedVariant(storedArtifact(*run), run->spec, decoder.options());
+        variant = storedVariant(storedArtifact(*run), run->spec, decoder);
     }
+    const Decoder& ends = variant && variant->outside ? *variant->outside : decoder;
     std::vector<BlockWeights> blocks;
     std::vector<BlockHooks> hooks;
     for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
         context.checkpoint();
         blocks.push_back(decoder.loadBlock(i));
         if (variant) {
-            hooks.push_back(variant(blocks.back()));
+            hooks.push_back(variant->block(blocks.back()));
         }
     }
     SamplingOptions sampling;
@@ -90,7 +92,7 @@ std::string generateText(const std::string& model, const RunResult* run,
             shown = text;
         }
     };
-    generateTokens(decoder, blocks, hooks, tokenizer.encode(options.prompt), sampling, onToken,
+    generateTokens(ends, blocks, hooks, tokenizer.encode(options.prompt), sampling, onToken,
                    context);
     return tokenizer.decode(tokens);
 }
@@ -107,11 +109,10 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
                           {spec.compute == "bf16" ? at::kBFloat16 : at::kFloat, device});
     const TextWindows windows =
         evaluationWindows(spec, resolveText(spec.text).string(), checkpoint.config(), tokenizer);
-    std::vector<BlockVariant> variants;
+    std::vector<ModelVariant> variants;
     if (quantized != nullptr) {
         requireSameModel(checkpoint, *quantized);
-        variants.push_back(
-            storedVariant(storedArtifact(*quantized), quantized->spec, decoder.options()));
+        variants.push_back(storedVariant(storedArtifact(*quantized), quantized->spec, decoder));
     }
     const Scores scores = scoreWindows(decoder, windows, variants, run);
     EvaluationResult result;

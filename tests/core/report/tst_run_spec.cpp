@@ -34,6 +34,7 @@ RunSpec everythingChanged()
     spec.weight = {"mxint", 3, 32, true, "bf16", "lp", 0.1 + 0.2, 77, 4, "qera"};
     spec.lowRank = {48, 6, 32, "rms", "mean", "full"};
     spec.activation = {"mxint", 6, 32, "float", true};
+    spec.kvCache = {"int", 5};
     spec.calibration = {"a.txt", 5, 300, "sequential", 1};
     spec.evaluation = {"b.txt", 511, 3, "llama.cpp", "bf16"};
     spec.overrides = {{"q_proj$", 8, kPerTensor, 0, false}, {"down", {}, {}, {}, true}};
@@ -157,6 +158,8 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"low_rank":{"rank":-1}})", "low_rank.rank -1 is too small");
     row(R"({"low_rank":{"factor_bits":16}})", "low_rank.factor_bits 16");
     row(R"({"activation":{"format":"int","attention":true}})", "needs activation.format mxint");
+    row(R"({"kv_cache":{"format":"mxint"}})", "kv_cache.format \"mxint\" is not known");
+    row(R"({"kv_cache":{"bits":9}})", "kv_cache.bits 9 is not in 2..8");
     row(R"({"calibration":{"nsamples":0}})", "calibration.nsamples 0");
     row(R"({"evaluation":{"seqlen":1}})", "leaves nothing to predict");
     row(R"({"evaluation":{"protocol":"gtpq"}})", "did you mean \"gptq\"?");

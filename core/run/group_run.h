@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/files.h"
+#include "engine.h"
+#include "eval/text_windows.h"
+#include "model/decoder.h"
+#include "model/tokenizer.h"
+#include "run/artifact.h"
+#include "run/block_calibration.h"
+#include "run/block_quantizer.h"
+#include "run/stopwatch.h"
+
+namespace qw {
+
+/// The runs of one group, from texts to stored results; the first run's id names the folder.
+class GroupRun
+{
+public:
+    /// @param runs  id, spec and sweep filled; @param inStore  the store knows them already;
+    /// @param resume  continue from the blocks in the folder
+    GroupRun(std::vector<RunResult> runs, bool inStore, bool resume, RunStore& store,
+             const RunOptions& options, const RunContext& run);
+    /// @throws Error, Cancelled; the store then says failed or cancelled. A run that cannot be
+    /// resumed stays in the store as it was.
+    std::vector<RunResult> execute();
+
+private:
+    void prepare();
+    void readTexts();
+    void warnOfOverlap();
+    void describeRuns();
+    void openFolder();
+    void quantizeBlocks();
+    void writeModel();
+    void collect();
+    void evaluate();
+    void finish();
+    void storeAll();
+    void closeAs(const std::string& status, const std::string& problem);
+    const RunSpec& common() const { return m_runs.front().spec; } ///< all but the rank
+    std::string fingerprint() const;
+
+    std::vector<RunResult> m_runs;
+    bool m_inStore;
+    bool m_resume;
+    RunStore& m_store;
+    const RunOptions& m_options;
+    const RunContext& m_run;
+    RunGroup m_group;
+    std::optional<Checkpoint> m_checkpoint;
+    std::optional<Tokenizer> m_tokenizer;
+    std::optional<Decoder> m_decoder;
+    std::optional<TextWindows> m_calibration;
+    std::optional<TextWindows> m_evaluation;
+    std::optional<ArtifactFolder> m_artifact;
+    std::optional<FileLock> m_lock;
+    std::vector<std::string> m_said; ///< substitutions and warnings that concern all runs
+    std::vector<double> m_secondsBefore;
+    Stopwatch m_watch;
+};
+
+} // namespace qw

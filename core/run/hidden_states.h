@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+namespace qw {
+
+/// Where hidden states live: in memory up to a budget, beyond it in a file without a name.
+struct HiddenStatesPlace {
+    std::int64_t budgetBytes = std::int64_t{2} << 30;
+    std::filesystem::path folder; ///< for the file; empty: always in memory
+};
+
+/// The hidden states of all calibration windows between two blocks. Same bits in memory and in the
+/// file; the file is gone with the object, whatever happens to the process.
+class HiddenStates
+{
+public:
+    /// @throws Error::Io if the file cannot be made
+    HiddenStates(std::int64_t windows, std::int64_t seqlen, std::int64_t width, std::string device,
+                 const HiddenStatesPlace& place);
+    ~HiddenStates();
+    HiddenStates(const HiddenStates&) = delete;
+    HiddenStates& operator=(const HiddenStates&) = delete;
+
+    std::int64_t windows() const { return m_windows; }
+    std::int64_t seqlen() const { return m_seqlen; }
+    std::int64_t bytes() const { return m_windows * windowBytes(); }
+    bool inFile() const { return m_descriptor >= 0; }
+
+    /// Windows first .. first + count - 1: [count, seqlen, width] float32 on the device. In memory
+    /// it is a view: do not write to it.
+    at::Tensor load(std::int64_t first, std::int64_t count) const;
+    /// @throws Error::Io (full disk)
+    void store(std::int64_t first, const at::Tensor& states);
+
+private:
+    std::int64_t windowBytes() const { return m_seqlen * m_width * std::int64_t{4}; }
+
+    std::int64_t m_windows;
+    std::int64_t m_seqlen;
+    std::int64_t m_width;
+    std::string m_device;
+    std::filesystem::path m_file; ///< its name while it had one, for messages
+    int m_descriptor = -1;
+    at::Tensor m_memory; ///< [windows, seqlen, width] float32
+};
+
+} // namespace qw

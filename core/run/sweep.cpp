@@ -1,0 +1,140 @@
+#include <algorithm>
+#include <ctime>
+
+#include <ATen/Parallel.h>
+
+#include "base/error.h"
+#include "engine.h"
+#include "run/group_run.h"
+#include "store/run_store.h"
+
+namespace qw {
+
+namespace {
+constexpr const char* kFinished = "finished";
+constexpr const char* kQueued = "queued";
+
+std::string utcNow()
+{
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+RunResult newRun(const RunSpec& spec, const RunStore& store, const RunOptions& options)
+{
+    RunResult run;
+    run.id = store.newRunId();
+    run.spec = spec;
+    run.sweep = options.sweep;
+    run.status = kQueued;
+    run.started = utcNow();
+    run.provenance.threads = at::get_num_threads(); // a resume needs as many
+    return run;
+}
+
+/// Runs that share factors, in the order of their first member.
+std::vector<std::vector<RunResult>> grouped(const std::vector<RunResult>& runs)
+{
+    std::vector<std::vector<RunResult>> groups;
+    for (const RunResult& run : runs) {
+        const auto found =
+            std::find_if(groups.begin(), groups.end(), [&](const std::vector<RunResult>& group) {
+                RunSpec sliced = run.spec;
+                sliced.lowRank.rank = group.front().spec.lowRank.rank;
+                return sliced == group.front().spec;
+            });
+        (found == groups.end() ? groups.emplace_back() : *found).push_back(run);
+    }
+    return groups;
+}
+
+/// Executes the groups that have unfinished runs. @return all runs, in order of id, which is the
+/// order in which they were asked for
+std::vector<RunResult> executeAll(const std::vector<RunResult>& runs, bool resume, RunStore& store,
+                                  const RunOptions& options, const RunContext& run)
+{
+    std::vector<RunResult> results;
+    for (std::vector<RunResult>& group : grouped(runs)) {
+        const bool finished = std::all_of(group.begin(), group.end(), [](const RunResult& one) {
+            return one.status == kFinished;
+        });
+        if (!finished) {
+            group = GroupRun(std::move(group), true, resume, store, options, run).execute();
+        }
+        results.insert(results.end(), group.begin(), group.end());
+    }
+    std::sort(results.begin(), results.end(),
+              [](const RunResult& a, const RunResult& b) { return a.id < b.id; });
+    return results;
+}
+
+/// The run, or all of the sweep it belongs to, in order of id.
+std::vector<RunResult> runsOf(const std::string& id, const RunStore& store)
+{
+    const std::optional<RunResult> one = store.find(id);
+    if (one && one->sweep.empty()) {
+        return {*one};
+    }
+    RunFilter filter;
+    filter.sweep = one ? one->sweep : id;
+    std::vector<RunResult> runs;
+    for (const RunSummary& summary : store.list(filter)) {
+        runs.push_back(store.get(summary.result.id));
+    }
+    QW_REQUIRE(!runs.empty(), ErrorCode::NotFound, "no run and no sweep \"", id, "\" in ",
+               store.file().string());
+    std::sort(runs.begin(), runs.end(),
+              [](const RunResult& a, const RunResult& b) { return a.id < b.id; });
+    return runs;
+}
+} // namespace
+
+RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions& options,
+                          const RunContext& run)
+{
+    validate(spec);
+    requireDevice(spec.device);
+    return GroupRun({newRun(spec, store, options)}, false, false, store, options, run)
+        .execute()
+        .front();
+}
+
+std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& store,
+                                const RunOptions& options, const RunContext& run)
+{
+    for (const RunSpec& spec : specs) { // all of them before hours are spent on the first
+        validate(spec);
+        requireDevice(spec.device);
+        planRun(spec, Checkpoint(resolveModel(spec.model)));
+    }
+    std::vector<RunResult> runs;
+    for (const RunSpec& spec : specs) { // stored at once, so that a killed sweep can go on
+        runs.push_back(newRun(spec, store, options));
+        store.save(runs.back());
+    }
+    return executeAll(runs, false, store, options, run);
+}
+
+RunResult firstUnfinished(const std::string& id, const RunStore& store)
+{
+    const std::vector<RunResult> runs = runsOf(id, store);
+    const auto found = std::find_if(runs.begin(), runs.end(),
+                                    [](const RunResult& one) { return one.status != kFinished; });
+    QW_REQUIRE(found != runs.end(), ErrorCode::BadInput, runs.size() > 1 ? "sweep " : "run ",
+               runs.size() > 1 ? runs.front().sweep : runs.front().id,
+               " is finished; qw rerun repeats a run");
+    return *found;
+}
+
+std::vector<RunResult> resumeRuns(const std::string& id, RunStore& store, const RunOptions& options,
+                                  const RunContext& run)
+{
+    requireDevice(firstUnfinished(id, store).spec.device);
+    return executeAll(runsOf(id, store), true, store, options, run);
+}
+
+} // namespace qw

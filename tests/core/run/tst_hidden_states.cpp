@@ -1,0 +1,114 @@
+#include <csignal>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+#include <QtTest>
+
+#include <sys/resource.h>
+
+#include "base/error.h"
+#include "run/block_calibration.h"
+#include "run/hidden_states.h"
+#include "support/tensor_golden.h"
+#include "support/tensor_model_files.h"
+
+using namespace qw;
+using namespace qw::test;
+
+class TestHiddenStates : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void fileHoldsWhatMemoryHolds_data()
+    {
+        QTest::addColumn<int>("perCall");
+        QTest::newRow("one window at a time") << 1;
+        QTest::newRow("two, the last alone") << 2;
+        QTest::newRow("all") << 5;
+    }
+    void fileHoldsWhatMemoryHolds()
+    {
+        QFETCH(int, perCall);
+        HiddenStates memory(5, 3, 4, "cpu", {});
+        HiddenStates file(5, 3, 4, "cpu", tinyBudget());
+        QVERIFY(!memory.inFile());
+        QVERIFY(file.inFile());
+        QCOMPARE(file.bytes(), 5 * 3 * 4 * 4);
+        for (std::int64_t at = 0; at < 5; at += perCall) {
+            const std::int64_t count = std::min<std::int64_t>(perCall, 5 - at);
+            const at::Tensor states = at::randn(
+                {count, 3, 4}, at::detail::createCPUGenerator(static_cast<std::uint64_t>(at)),
+                at::kFloat);
+            memory.store(at, states);
+            file.store(at, states);
+        }
+        for (std::int64_t at = 0; at < 5; ++at) {
+            QVERIFY(at::equal(memory.load(at, 1), file.load(at, 1)));
+        }
+        QVERIFY(at::equal(memory.load(1, 3), file.load(1, 3)));
+    }
+
+    void fileHasNoNameThatCouldStay()
+    {
+        const HiddenStates file(5, 3, 4, "cpu", tinyBudget());
+        QVERIFY(QDir(m_folder.path()).entryList(QDir::Files | QDir::Hidden).isEmpty());
+    }
+
+    void fullDiskIsOneSentence()
+    {
+        HiddenStates file(5, 3, 4, "cpu", tinyBudget());
+        rlimit before{};
+        QCOMPARE(getrlimit(RLIMIT_FSIZE, &before), 0);
+        const rlimit small{16, before.rlim_max};
+        std::signal(SIGXFSZ, SIG_IGN);
+        QCOMPARE(setrlimit(RLIMIT_FSIZE, &small), 0);
+        const std::string sentence = sentenceOf([&] {
+            file.store(3, at::randn({1, 3, 4}, at::detail::createCPUGenerator(1), at::kFloat));
+        });
+        setrlimit(RLIMIT_FSIZE, &before);
+        QVERIFY2(sentence.find("writing hidden states failed: File too large") != std::string::npos,
+                 sentence.c_str());
+    }
+
+    void missingFolderIsOneSentence()
+    {
+        const std::string sentence = sentenceOf([&] {
+            HiddenStates(5, 3, 4, "cpu", {0, m_folder.path().toStdString() + "/none"});
+        });
+        QVERIFY2(sentence.find("cannot be made") != std::string::npos, sentence.c_str());
+    }
+
+    /// Statistics of every block are the same bits, whether states live in memory or in a file.
+    void calibrationIsTheSameEitherWay()
+    {
+        const GoldenModel golden = goldenModel("llama");
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const at::Tensor ids = golden.ids.repeat({3, 1});
+        const RunContext run;
+        BlockCalibration memory(decoder, ids, 2, {}, run);
+        BlockCalibration file(decoder, ids, 2, tinyBudget(), run);
+        const StatisticsNeeds needs{true, true, true};
+        for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+            const BlockWeights block = decoder.loadBlock(i);
+            const auto a = memory.advance(block, needs, run);
+            const auto b = file.advance(block, needs, run);
+            QCOMPARE(a.size(), 4U);
+            for (const auto& [group, statistics] : a) {
+                const InputStatistics& other = *b.at(group);
+                QCOMPARE(statistics->tokens(), ids.numel());
+                QVERIFY(at::equal(statistics->autocorrelation(), other.autocorrelation()));
+                QVERIFY(at::equal(statistics->scaleMeanAbs(true), other.scaleMeanAbs(true)));
+                QVERIFY(at::equal(statistics->meanSquare(), other.meanSquare()));
+            }
+        }
+    }
+
+private:
+    HiddenStatesPlace tinyBudget() const { return {100, m_folder.path().toStdString()}; }
+    QTemporaryDir m_folder;
+};
+
+QTEST_GUILESS_MAIN(TestHiddenStates)
+#include "tst_hidden_states.moc"
