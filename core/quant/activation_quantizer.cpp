@@ -1,83 +1,106 @@
 #include "quant/activation_quantizer.h"
 
-#include <cmath>
+#include <algorithm>
+#include <vector>
 
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/maximum.h>
-#include <ATen/ops/minimum.h>
-#include <ATen/ops/round.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
 
 #include "base/error.h"
+#include "quant/activation_kernels.h"
+#include "quant/mx_rounding.h"
 
 namespace qw {
 
 namespace {
-constexpr double kScaleFloor = 1e-8;
+using Kind = ActivationQuantizer::Kind;
+constexpr std::int64_t kGrain = 1 << 14; // values worth a thread
 
-/// Dynamic per token, min and max not forced to include zero: LRQ's evaluation code with an integer
-/// zero point, LR-QAT's code with a float one.
-at::Tensor tokenAsymmetric(const at::Tensor& x, std::int64_t bits, bool floatZero)
+/// Quantizes one token; what it needs of the options is worked out once.
+class RowQuantizer
 {
-    const double levels = std::ldexp(1.0, static_cast<int>(bits)) - 1;
-    const at::Tensor low = x.amin(-1, true);
-    const at::Tensor scale = ((x.amax(-1, true) - low) / levels).clamp_min(kScaleFloor);
-    const at::Tensor codes = at::round(x / scale);
-    if (floatZero) {
-        const at::Tensor zero = -low / scale;
-        return ((codes + zero).clamp(0, levels) - zero) * scale;
+public:
+    explicit RowQuantizer(const ActivationQuantizer& quantizer)
+        : m_quantizer(quantizer),
+          m_mx(quantizer.kind == Kind::Mx ? mxRounding(quantizer.mx) : MxRounding{})
+    {
     }
-    const at::Tensor zero = at::round(-low / scale).clamp(0, levels);
-    return at::maximum(at::minimum(codes, levels - zero), -zero) * scale;
-}
+    void operator()(const float* x, std::int64_t n, float* y) const
+    {
+        const std::int64_t bits = m_quantizer.bits;
+        switch (m_quantizer.kind) {
+        case Kind::None:
+            std::copy(x, x + n, y);
+            break;
+        case Kind::TokenAsymmetric:
+        case Kind::TokenAsymmetricFloat:
+            tokenAsymmetricRow(x, n, bits, m_quantizer.kind == Kind::TokenAsymmetricFloat, y);
+            break;
+        case Kind::TokenSymmetric:
+            tokenSymmetricRow(x, n, bits, y);
+            break;
+        case Kind::TensorStatic:
+            staticRow(x, n, bits, static_cast<float>(m_quantizer.scale),
+                      static_cast<float>(m_quantizer.zero), y);
+            break;
+        case Kind::Mx:
+            mxFakeQuantizeRow(x, n, m_quantizer.mx.blockSize, m_mx, y);
+            break;
+        }
+    }
 
-at::Tensor tokenSymmetric(const at::Tensor& x, std::int64_t bits)
-{
-    const double largest = std::ldexp(1.0, static_cast<int>(bits) - 1) - 1;
-    const at::Tensor scale = (x.abs().amax(-1, true) / largest).clamp_min(kScaleFloor);
-    return at::round(x / scale).clamp_(-largest - 1, largest) * scale;
-}
+private:
+    const ActivationQuantizer& m_quantizer;
+    MxRounding m_mx;
+};
 
-at::Tensor tensorStatic(const at::Tensor& x, const ActivationQuantizer& quantizer)
+void requireOptions(const ActivationQuantizer& quantizer)
 {
-    const double levels = std::ldexp(1.0, static_cast<int>(quantizer.bits)) - 1;
-    return ((at::round(x / quantizer.scale) + quantizer.zero).clamp_(0, levels) - quantizer.zero) *
-           quantizer.scale;
+    if (quantizer.kind == Kind::Mx) {
+        requireMxOptions(quantizer.mx);
+        return;
+    }
+    QW_REQUIRE(quantizer.bits >= 2 && quantizer.bits <= 8, ErrorCode::BadInput, "activation bits ",
+               quantizer.bits, " are not in 2..8");
 }
 } // namespace
 
 at::Tensor quantizeActivation(const at::Tensor& x, const ActivationQuantizer& quantizer)
 {
-    using Kind = ActivationQuantizer::Kind;
-    if (quantizer.kind == Kind::None) {
+    if (!quantizer.active() || x.numel() == 0) {
         return x;
     }
-    QW_REQUIRE(quantizer.bits >= 2 && quantizer.bits <= 8, ErrorCode::BadInput, "activation bits ",
-               quantizer.bits, " are not in 2..8");
-    const at::Tensor values = x.to(at::kFloat);
-    at::Tensor result;
-    switch (quantizer.kind) {
-    case Kind::None:
-    case Kind::TokenAsymmetric:
-    case Kind::TokenAsymmetricFloat:
-        result =
-            tokenAsymmetric(values, quantizer.bits, quantizer.kind == Kind::TokenAsymmetricFloat);
-        break;
-    case Kind::TokenSymmetric:
-        result = tokenSymmetric(values, quantizer.bits);
-        break;
-    case Kind::TensorStatic:
-        result = tensorStatic(values, quantizer);
-        break;
-    case Kind::Mx:
-        result = mxFakeQuantize(values, quantizer.mx);
-        break;
+    requireOptions(quantizer);
+    const bool narrow = x.scalar_type() == at::kBFloat16;
+    if (!x.is_cpu() || !(narrow || x.scalar_type() == at::kFloat)) {
+        return quantizeActivationByOps(x, quantizer);
     }
-    return result.to(x.scalar_type());
+    const at::Tensor values = x.contiguous();
+    const at::Tensor result = at::empty_like(values);
+    const std::int64_t n = values.size(-1);
+    const RowQuantizer row(quantizer);
+    const std::int64_t grain = std::max<std::int64_t>(1, kGrain / n);
+    at::parallel_for(0, values.numel() / n, grain, [&](std::int64_t begin, std::int64_t end) {
+        if (!narrow) {
+            for (std::int64_t r = begin; r < end; ++r) {
+                row(values.data_ptr<float>() + r * n, n, result.data_ptr<float>() + r * n);
+            }
+            return;
+        }
+        const auto* from = reinterpret_cast<const std::uint16_t*>(values.data_ptr<at::BFloat16>());
+        auto* to = reinterpret_cast<std::uint16_t*>(result.data_ptr<at::BFloat16>());
+        std::vector<float> wide(static_cast<std::size_t>(2 * n)); // a row before and after
+        for (std::int64_t r = begin; r < end; ++r) {
+            widenRow(from + r * n, n, wide.data());
+            row(wide.data(), n, wide.data() + n);
+            narrowRow(wide.data() + n, n, to + r * n);
+        }
+    });
+    return result;
 }
 
 std::string describe(const ActivationQuantizer& quantizer)
 {
-    using Kind = ActivationQuantizer::Kind;
     switch (quantizer.kind) {
     case Kind::TokenAsymmetric:
         return message("int", quantizer.bits, " per token, asymmetric");
@@ -88,7 +111,7 @@ std::string describe(const ActivationQuantizer& quantizer)
     case Kind::TensorStatic:
         return message("int", quantizer.bits, " per tensor, static");
     case Kind::Mx:
-        return message("MXINT", quantizer.mx.bits, " block ", quantizer.mx.blockSize);
+        return describe(quantizer.mx);
     case Kind::None:
         break;
     }

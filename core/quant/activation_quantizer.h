@@ -26,12 +26,18 @@ struct ActivationQuantizer {
     double zero = 0;  ///< Kind::TensorStatic
 
     bool active() const { return kind != Kind::None; }
+    bool operator==(const ActivationQuantizer&) const = default;
 };
 
+/// In one pass over memory on the CPU, rows in parallel.
 /// @param x [.., features] float32 or bfloat16; @return the same shape and dtype
+/// @throws Error::BadInput unless bits is in 2..8
 at::Tensor quantizeActivation(const at::Tensor& x, const ActivationQuantizer& quantizer);
 
-/// "int8 per token", "MXINT8 block 16", ... for people.
+/// The same bits by tensor operations: for devices other than the CPU, and the tests' oracle.
+at::Tensor quantizeActivationByOps(const at::Tensor& x, const ActivationQuantizer& quantizer);
+
+/// "int8 per token, asymmetric", "MXINT8 block 16", ... for people.
 std::string describe(const ActivationQuantizer& quantizer);
 
 } // namespace qw

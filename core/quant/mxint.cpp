@@ -8,124 +8,121 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
+#include "quant/mx_kernels.h"
+#include "quant/mx_rounding.h"
 
 namespace qw {
 
 namespace {
-constexpr float kTieNudge = 1e-9F;    // LQER's code adds it before rounding
-constexpr float kPassThrough = 1e-8F; // LQER's code leaves values this small alone
-constexpr int kQeraZeroExponent = -126;
-
-/// Range of the shared exponent: an 8-bit field with bias 127, a 4-bit one with bias 7.
-struct ExponentRange {
-    int low;
-    int high;
-};
-
-ExponentRange exponentRange(const MxOptions& options)
-{
-    return options.exponentBits == 4 ? ExponentRange{-7, 8} : ExponentRange{-127, 128};
-}
-
-/// Exponent of the block maximum under the rule, from frexp: log2 errs above powers of two.
-int maximumExponent(float maximum, MxRule rule)
-{
-    int exponent = 0;
-    const float mantissa = std::frexp(maximum, &exponent); // maximum = mantissa * 2^exponent
-    if (rule == MxRule::Lqer) {
-        return mantissa == 0.5F ? exponent - 1 : exponent; // ceil(log2)
-    }
-    return exponent - 1; // floor(log2)
-}
-
-/// Exponent of the step of one block.
-int stepExponent(float maximum, const MxOptions& options)
-{
-    const ExponentRange range = exponentRange(options);
-    const int below = static_cast<int>(options.bits) - (options.rule == MxRule::Lqer ? 1 : 2);
-    if (maximum < std::numeric_limits<float>::min()) { // zero, or flushed to zero
-        return std::max(range.low, kQeraZeroExponent) - below;
-    }
-    return std::clamp(maximumExponent(maximum, options.rule), range.low, range.high) - below;
-}
+constexpr std::int64_t kNarrowBias = 7; // of a 4-bit field: LQER's 2^(bits-1) - 1
+constexpr std::int64_t kWideBias = 127;
+constexpr std::int64_t kGrain = 1 << 15; // values worth a thread
 
 struct Rows {
     std::int64_t count;
     std::int64_t width;
     std::int64_t blocks;
+
+    std::int64_t grain() const { return std::max<std::int64_t>(1, kGrain / width); }
 };
 
 Rows rowsOf(const at::Tensor& x, const MxOptions& options)
 {
-    QW_REQUIRE(x.dim() > 0 && x.size(-1) > 0, ErrorCode::BadShape,
-               "block floating point needs at least one value");
-    QW_REQUIRE(options.bits >= 2 && options.bits <= 8 && options.blockSize > 0, ErrorCode::BadInput,
-               "MXINT bits ", options.bits, " or block ", options.blockSize, " is out of range");
     const std::int64_t width = x.size(-1);
     return {x.numel() / width, width, (width + options.blockSize - 1) / options.blockSize};
 }
 
-/// LQER: blocks of zeros borrow the smallest maximum of the other blocks (1 if there is none).
-float borrowedMaximum(const float* x, const Rows& rows, std::int64_t blockSize)
+/// From raw shared exponents to those of the steps, in place.
+void settleExponents(std::int16_t* exponents, std::int64_t count, const MxOptions& options)
 {
-    float smallest = std::numeric_limits<float>::infinity();
-    for (std::int64_t r = 0; r < rows.count; ++r) {
-        for (std::int64_t b = 0; b < rows.blocks; ++b) {
-            const float* from = x + r * rows.width + b * blockSize;
-            const std::int64_t n = std::min(blockSize, rows.width - b * blockSize);
-            float maximum = 0;
-            for (std::int64_t i = 0; i < n; ++i) {
-                maximum = std::max(maximum, std::fabs(from[i]));
-            }
-            if (maximum > 0) {
-                smallest = std::min(smallest, maximum);
-            }
+    int smallest = std::numeric_limits<int>::max();
+    int largest = std::numeric_limits<int>::min();
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (exponents[i] != kNoExponent) {
+            smallest = std::min<int>(smallest, exponents[i]);
+            largest = std::max<int>(largest, exponents[i]);
         }
     }
-    return std::isinf(smallest) ? 1.0F : smallest;
-}
-
-/// Calls body(row, block, values, count, stepExponent) for all blocks, rows in parallel.
-template <class Body>
-void forEachBlock(const float* x, const Rows& rows, const MxOptions& options, const Body& body)
-{
-    const float borrowed =
-        options.rule == MxRule::Lqer ? borrowedMaximum(x, rows, options.blockSize) : 0.0F;
-    at::parallel_for(0, rows.count, 64, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t r = begin; r < end; ++r) {
-            for (std::int64_t b = 0; b < rows.blocks; ++b) {
-                const std::int64_t first = b * options.blockSize;
-                const std::int64_t n = std::min(options.blockSize, rows.width - first);
-                const float* from = x + r * rows.width + first;
-                float maximum = 0;
-                for (std::int64_t i = 0; i < n; ++i) {
-                    maximum = std::max(maximum, std::fabs(from[i]));
-                }
-                if (maximum == 0) {
-                    maximum = borrowed;
-                }
-                body(r, b, first, n, stepExponent(maximum, options));
-            }
-        }
-    });
-}
-
-float codeOf(float value, int exponent, const MxOptions& options, float largest)
-{
-    const float nudge = options.rule == MxRule::Lqer ? kTieNudge : 0.0F;
-    const float magnitude = std::nearbyint(std::ldexp(std::fabs(value) + nudge, -exponent));
-    return std::copysign(std::min(magnitude, largest), value);
-}
-
-float largestCode(const MxOptions& options)
-{
-    return static_cast<float>((1 << (options.bits - 1)) - 1);
+    const bool allZero = smallest > largest;
+    const MxExponentRange range =
+        mxExponentRange(options.exponentBits, allZero ? 0 : smallest, allZero ? 0 : largest);
+    const std::int64_t ofZeros = mxZeroExponent(options.rule, allZero ? 0 : smallest);
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t shared = exponents[i] == kNoExponent ? ofZeros : exponents[i];
+        exponents[i] = static_cast<std::int16_t>(std::clamp(shared, range.low, range.high) -
+                                                 stepBelow(options));
+    }
 }
 } // namespace
 
+void requireMxOptions(const MxOptions& options)
+{
+    QW_REQUIRE(options.bits >= 2 && options.bits <= 8, ErrorCode::BadInput, "MXINT bits ",
+               options.bits, " is not in 2..8");
+    QW_REQUIRE(options.blockSize > 0, ErrorCode::BadInput, "MXINT block ", options.blockSize,
+               " is not above 0");
+    QW_REQUIRE(options.exponentBits == 4 || options.exponentBits == 8, ErrorCode::BadInput,
+               "MXINT exponent bits ", options.exponentBits, " is not 4 or 8");
+}
+
+void requireMxInput(const at::Tensor& x, const MxOptions& options)
+{
+    requireMxOptions(options);
+    QW_REQUIRE(x.dim() > 0 && x.size(-1) > 0, ErrorCode::BadShape,
+               "block floating point needs at least one value a row");
+}
+
+std::int64_t stepBelow(const MxOptions& options)
+{
+    return options.bits - (options.rule == MxRule::Lqer ? 1 : 2);
+}
+
+MxExponentRange mxFixedRange(std::int64_t exponentBits)
+{
+    return exponentBits == 4 ? MxExponentRange{-kNarrowBias, 15 - kNarrowBias}
+                             : MxExponentRange{-kWideBias, 255 - kWideBias};
+}
+
+MxExponentRange mxExponentRange(std::int64_t exponentBits, std::int64_t smallest,
+                                std::int64_t largest)
+{
+    const MxExponentRange fixed = mxFixedRange(exponentBits);
+    if (exponentBits == 8 || (smallest >= fixed.low && largest <= fixed.high)) {
+        return fixed;
+    }
+    return {largest - 15, largest};
+}
+
+std::int64_t mxZeroExponent(MxRule rule, std::int64_t smallest)
+{
+    constexpr std::int64_t kQeraZero = -126;
+    return rule == MxRule::Lqer ? smallest : kQeraZero;
+}
+
+MxRounding mxRounding(const MxOptions& options)
+{
+    const bool lqer = options.rule == MxRule::Lqer;
+    const MxExponentRange range = mxFixedRange(options.exponentBits);
+    MxRounding rounding{};
+    rounding.ceil = lqer;
+    rounding.below = static_cast<int>(stepBelow(options));
+    rounding.largest = static_cast<float>((1 << (options.bits - 1)) - 1);
+    // QERA: float32 and bfloat16 share their smallest normal number.
+    rounding.flush = lqer ? 0.0F : std::numeric_limits<float>::min();
+    rounding.tiny = lqer ? 1e-8F : -1.0F;
+    rounding.nudge = lqer ? 1e-9F : 0.0F;
+    rounding.low = static_cast<int>(range.low);
+    rounding.high = static_cast<int>(lqer ? range.high : std::min<std::int64_t>(range.high, 127));
+    return rounding;
+}
+
 MxCodes mxEncode(const at::Tensor& x, const MxOptions& options)
 {
-    const at::Tensor values = x.to(at::kCPU, at::kFloat).contiguous();
+    requireMxInput(x, options);
+    if (!x.is_cpu()) {
+        return mxEncodeByOps(x, options);
+    }
+    const at::Tensor values = x.to(at::kFloat).contiguous();
     const Rows rows = rowsOf(values, options);
     std::vector<std::int64_t> exponentShape = values.sizes().vec();
     exponentShape.back() = rows.blocks;
@@ -133,59 +130,70 @@ MxCodes mxEncode(const at::Tensor& x, const MxOptions& options)
     const auto* from = values.data_ptr<float>();
     auto* codes = result.codes.data_ptr<std::int8_t>();
     auto* exponents = result.exponents.data_ptr<std::int16_t>();
-    const float largest = largestCode(options);
-    forEachBlock(
-        from, rows, options,
-        [&](std::int64_t r, std::int64_t b, std::int64_t first, std::int64_t n, int exponent) {
-            exponents[r * rows.blocks + b] = static_cast<std::int16_t>(exponent);
-            const std::int64_t offset = r * rows.width + first;
-            for (std::int64_t i = 0; i < n; ++i) {
-                codes[offset + i] =
-                    static_cast<std::int8_t>(codeOf(from[offset + i], exponent, options, largest));
-            }
-        });
+    const MxRounding rounding = mxRounding(options);
+    at::parallel_for(0, rows.count, rows.grain(), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+            mxRowExponents(from + r * rows.width, rows.width, options.blockSize, rounding,
+                           exponents + r * rows.blocks);
+        }
+    });
+    settleExponents(exponents, rows.count * rows.blocks, options);
+    at::parallel_for(0, rows.count, rows.grain(), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+            mxEncodeRow(from + r * rows.width, rows.width, options.blockSize, rounding,
+                        exponents + r * rows.blocks, codes + r * rows.width);
+        }
+    });
     return result;
 }
 
 at::Tensor mxDecode(const MxCodes& codes, const MxOptions& options)
 {
-    const at::Tensor host = codes.codes.cpu().contiguous();
-    const at::Tensor steps = codes.exponents.cpu().contiguous();
+    requireMxInput(codes.codes, options);
+    if (!codes.codes.is_cpu()) {
+        return mxDecodeByOps(codes, options);
+    }
+    const at::Tensor host = codes.codes.contiguous();
+    const at::Tensor steps = codes.exponents.contiguous();
+    const Rows rows = rowsOf(host, options);
     at::Tensor result = at::empty(host.sizes(), at::kFloat);
-    const std::int64_t width = host.size(-1);
-    const std::int64_t blocks = steps.size(-1);
     const auto* from = host.data_ptr<std::int8_t>();
     const auto* exponents = steps.data_ptr<std::int16_t>();
     auto* to = result.data_ptr<float>();
-    for (std::int64_t r = 0; r < host.numel() / width; ++r) {
-        for (std::int64_t c = 0; c < width; ++c) {
-            to[r * width + c] = std::ldexp(static_cast<float>(from[r * width + c]),
-                                           exponents[r * blocks + c / options.blockSize]);
+    at::parallel_for(0, rows.count, rows.grain(), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+            mxDecodeRow(from + r * rows.width, rows.width, options.blockSize,
+                        exponents + r * rows.blocks, to + r * rows.width);
         }
-    }
+    });
     return result;
 }
 
 at::Tensor mxFakeQuantize(const at::Tensor& x, const MxOptions& options)
 {
-    const at::Tensor values = x.to(at::kCPU, at::kFloat).contiguous();
+    requireMxInput(x, options);
+    if (!x.is_cpu()) {
+        return mxFakeQuantizeByOps(x, options);
+    }
+    const at::Tensor values = x.to(at::kFloat).contiguous();
     const Rows rows = rowsOf(values, options);
     at::Tensor result = at::empty(values.sizes(), at::kFloat);
     const auto* from = values.data_ptr<float>();
     auto* to = result.data_ptr<float>();
-    const float largest = largestCode(options);
-    const bool passSmall = options.rule == MxRule::Lqer;
-    forEachBlock(
-        from, rows, options,
-        [&](std::int64_t r, std::int64_t, std::int64_t first, std::int64_t n, int exponent) {
-            const std::int64_t offset = r * rows.width + first;
-            for (std::int64_t i = offset; i < offset + n; ++i) {
-                to[i] = passSmall && std::fabs(from[i]) <= kPassThrough
-                            ? from[i]
-                            : std::ldexp(codeOf(from[i], exponent, options, largest), exponent);
-            }
-        });
-    return result.to(x.device());
+    const MxRounding rounding = mxRounding(options);
+    at::parallel_for(0, rows.count, rows.grain(), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+            mxFakeQuantizeRow(from + r * rows.width, rows.width, options.blockSize, rounding,
+                              to + r * rows.width);
+        }
+    });
+    return result;
+}
+
+std::string describe(const MxOptions& options)
+{
+    return message("MXINT", options.bits, " block ", options.blockSize,
+                   options.exponentBits == 4 ? ", 4-bit exponents" : "");
 }
 
 } // namespace qw
