@@ -1,14 +1,9 @@
 #include "quant/grid.h"
 
-#include <cmath>
-
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/maximum.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/round.h>
-#include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
 #include "quant/range_search.h"
@@ -16,10 +11,6 @@
 namespace qw {
 
 namespace {
-constexpr double kScaleFloor = 1e-8;      // as LRQ and LR-QAT have it
-constexpr double kSmallestHalf = 6.2e-5;  // above float16's smallest normal number, 2^-14
-constexpr double kSmallestBfloat = 1e-37; // likewise for bfloat16
-
 /// [out, in] as [out, groups, width]; a whole tensor as one group.
 at::Tensor grouped(const at::Tensor& w, std::int64_t groupSize)
 {
@@ -40,25 +31,6 @@ at::Tensor spread(const at::Tensor& parameter)
 }
 } // namespace
 
-at::Tensor representableScale(const at::Tensor& scale, at::ScalarType dtype)
-{
-    if (dtype == at::kFloat) {
-        return scale.clamp_min(kScaleFloor);
-    }
-    const double floor = dtype == at::kHalf ? kSmallestHalf : kSmallestBfloat;
-    return scale.clamp_min(std::max(floor, kScaleFloor)).to(dtype).to(at::kFloat);
-}
-
-GridParams paramsFromRange(const at::Tensor& low, const at::Tensor& high,
-                           const GridOptions& options)
-{
-    const double levels = std::ldexp(1.0, static_cast<int>(options.bits)) - 1;
-    GridParams params;
-    params.scale = representableScale((high - low) / levels, options.scaleDtype);
-    params.zero = at::clamp(at::round(-low / params.scale), 0, levels);
-    return params;
-}
-
 std::int64_t codeMin(const GridOptions& options)
 {
     return options.sym ? -(std::int64_t{1} << (options.bits - 1)) : 0;
@@ -74,23 +46,26 @@ GridParams fitGrid(const at::Tensor& w, const GridOptions& options)
     QW_REQUIRE(w.dim() == 2, ErrorCode::BadShape, "a weight must be a matrix");
     QW_REQUIRE(options.bits >= 2 && options.bits <= 8, ErrorCode::BadInput, "bits ", options.bits,
                " is not in 2..8");
-    const at::Tensor groups = grouped(w.to(at::kFloat), options.groupSize);
-    if (options.range == RangeSearch::Lrq && !options.sym) {
-        return searchLrqRange(groups, options);
-    }
-    if (options.sym) {
-        const at::Tensor bound = options.range == RangeSearch::MinMax
-                                     ? groups.abs().amax(2)
-                                     : searchSymmetricRange(groups, options);
-        GridParams params;
-        params.scale =
-            representableScale(bound / static_cast<double>(codeMax(options)), options.scaleDtype);
-        params.zero = at::zeros_like(params.scale);
-        return params;
-    }
-    QW_REQUIRE(options.range == RangeSearch::MinMax, ErrorCode::BadInput,
+    QW_REQUIRE(options.range != RangeSearch::LpNorm || options.sym, ErrorCode::BadInput,
                "the LP range search is for symmetric grids; use the LRQ search or sym");
-    return paramsFromRange(groups.amin(2).clamp_max(0), groups.amax(2).clamp_min(0), options);
+    QW_REQUIRE(options.range != RangeSearch::Lrq || !options.sym, ErrorCode::BadInput,
+               "the LRQ range search is for asymmetric grids; use the LP search or asym");
+    const at::Tensor groups = grouped(w.to(at::kFloat), options.groupSize);
+    GridParams params;
+    if (options.range == RangeSearch::Lrq) {
+        params = searchLrqRange(groups, options);
+    } else if (options.sym) {
+        params = paramsFromBound(options.range == RangeSearch::LpNorm
+                                     ? searchSymmetricRange(groups, options)
+                                     : groups.abs().amax(2),
+                                 options);
+    } else {
+        params = paramsFromRange(groups.amin(2).clamp_max(0), groups.amax(2).clamp_min(0), options);
+    }
+    QW_REQUIRE(at::isfinite(params.scale).all().item<bool>(), ErrorCode::NonFinite,
+               "a scale is above the largest ", scaleTypeName(options.scaleDtype),
+               " number; store scales as f32");
+    return params;
 }
 
 at::Tensor gridCodes(const at::Tensor& w, const GridParams& params, const GridOptions& options)
@@ -99,6 +74,11 @@ at::Tensor gridCodes(const at::Tensor& w, const GridParams& params, const GridOp
     at::Tensor codes = at::round(groups / spread(params.scale)).add_(spread(params.zero));
     codes.clamp_(static_cast<double>(codeMin(options)), static_cast<double>(codeMax(options)));
     return codes.reshape(w.sizes()).to(at::kShort);
+}
+
+const char* scaleTypeName(at::ScalarType type)
+{
+    return type == at::kHalf ? "f16" : type == at::kBFloat16 ? "bf16" : "f32";
 }
 
 at::Tensor gridValues(const at::Tensor& codes, const GridParams& params)

@@ -9,8 +9,8 @@ namespace qw {
 
 enum class RangeSearch {
     MinMax,
-    Lrq,   ///< joint search of range and zero point, methods' own norm (LRQ's code)
-    LpNorm ///< symmetric search (LR-QAT's code)
+    Lrq,   ///< asymmetric: joint search of range and zero point (LRQ's code)
+    LpNorm ///< symmetric: search of the bound (LR-QAT's code)
 };
 
 /// An integer grid: what turns weights into codes.
@@ -31,14 +31,18 @@ struct GridParams {
 };
 
 /// Codes on a grid: unsigned 0..2^b-1 (asymmetric) or signed -2^(b-1)..2^(b-1)-1 (symmetric).
-/// @param w [out, in] float32, finite. @throws Error::BadShape if groupSize does not divide `in`
+/// @param w [out, in] float32, finite. @throws Error::BadShape if groupSize does not divide `in`,
+/// NonFinite if a scale is too large for its type
 GridParams fitGrid(const at::Tensor& w, const GridOptions& options);
 /// @return [out, in] int16 codes
 at::Tensor gridCodes(const at::Tensor& w, const GridParams& params, const GridOptions& options);
 /// @return [out, in] float32
 at::Tensor gridValues(const at::Tensor& codes, const GridParams& params);
 
-/// Largest and smallest code.
+/// "f32" | "f16" | "bf16"
+const char* scaleTypeName(at::ScalarType type);
+
+/// Smallest and largest code.
 std::int64_t codeMin(const GridOptions& options);
 std::int64_t codeMax(const GridOptions& options);
 

@@ -6,20 +6,34 @@
 
 namespace qw {
 
-/// A scale as it will be stored: rounded to the type, floored to a normal number of it.
+constexpr double kScaleFloor = 1e-8;              ///< as LRQ and LR-QAT have it
+constexpr double kSmallestHalf = 1.0 / (1 << 14); ///< smallest normal float16
+constexpr double kLrqStartScore = 1e10; ///< mean error a candidate must be below, as LRQ has it
+
+/// A scale as it will be stored: at least 1e-8, rounded to the type, at least its smallest normal
+/// number (2^-14 for float16). Infinite if it is above the largest number of the type.
 at::Tensor representableScale(const at::Tensor& scale, at::ScalarType dtype);
 
 /// Asymmetric grid for the range [low, high], which must hold zero. [out, groups] float32
 GridParams paramsFromRange(const at::Tensor& low, const at::Tensor& high,
                            const GridOptions& options);
+/// Symmetric grid whose largest code stands for @p bound [out, groups] float32
+GridParams paramsFromBound(const at::Tensor& bound, const GridOptions& options);
 
 /// LRQ's joint search of range and zero point, p = options.rangeNorm (2.4 in its code), on groups
 /// [out, groups, width]; a one-signed tensor takes the one-dimensional search. First best wins.
-/// Source: the official LRQ code (clipping=True). Differs: groups, not only rows.
+/// Source: the official LRQ code (clipping=True). Differs: groups, not only rows; errors are
+/// float32, their powers and sums float64, so that the best does not depend on the order of a sum.
 GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options);
 
 /// LR-QAT's symmetric search: the bound [out, groups] whose grid has the least sum of |w - q|^p.
-/// First best wins; everything in float32. Source: the official LR-QAT code.
+/// First best wins. Source: the official LR-QAT code. Differs: candidates and errors in float32
+/// whatever the dtype of the weights, powers and sums in float64.
 at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& options);
+
+/// The same by trying every candidate on all groups with tensor operations: for devices other than
+/// the CPU, and the tests' oracle.
+GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& options);
+at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions& options);
 
 } // namespace qw

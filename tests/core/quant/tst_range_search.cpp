@@ -1,0 +1,214 @@
+#include "quant/range_search.h"
+
+#include <QtTest>
+
+#include <ATen/ATen.h>
+
+#include "quant/range_kernels.h"
+#include "support/tensor_quantizers.h"
+#include "support/tolerances.h"
+
+using namespace qw;
+using namespace qw::test;
+
+class TestRangeSearch : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void golden_data();
+    void golden();
+    void equalsExhaustive_data();
+    void equalsExhaustive();
+    void neverWorseThanMinMax_data();
+    void neverWorseThanMinMax();
+    void largeGroups();
+    void nearScore_data();
+    void nearScore();
+};
+
+namespace {
+at::Tensor grouped(const at::Tensor& w, std::int64_t width)
+{
+    return width == -1 ? w.reshape({1, 1, w.numel()}) : w.reshape({w.size(0), -1, width});
+}
+
+GridOptions searchOptions(std::int64_t bits, double norm, bool sym)
+{
+    GridOptions options;
+    options.bits = bits;
+    options.rangeNorm = norm;
+    options.sym = sym;
+    options.range = sym ? RangeSearch::LpNorm : RangeSearch::Lrq;
+    return options;
+}
+
+/// "" or how the two differ.
+std::string searchDifference(const at::Tensor& groups, const GridOptions& options)
+{
+    if (options.sym) {
+        return difference(searchSymmetricRange(groups, options),
+                          searchSymmetricRangeByOps(groups, options));
+    }
+    const GridParams fast = searchLrqRange(groups, options);
+    const GridParams all = searchLrqRangeByOps(groups, options);
+    return difference(fast.scale, all.scale) + difference(fast.zero, all.zero);
+}
+
+/// Sum of |w - q(w)|^p of each row.
+at::Tensor scores(const at::Tensor& w, const GridOptions& options)
+{
+    const GridParams params = fitGrid(w, options);
+    const at::Tensor values = gridValues(gridCodes(w, params, options), params);
+    return (values - w).abs().to(at::kDouble).pow(options.rangeNorm).sum(1);
+}
+} // namespace
+
+void TestRangeSearch::golden_data()
+{
+    QTest::addColumn<QByteArray>("part");
+    QTest::addColumn<QByteArray>("name");
+    for (const char* part : {"lrq", "lp"}) {
+        for (const Json& entry : quantizerGolden(part)) {
+            const auto name = QByteArray::fromStdString(entry.at("name").get<std::string>());
+            QTest::addRow("%s: %s", part, name.constData()) << QByteArray(part) << name;
+        }
+    }
+}
+
+void TestRangeSearch::golden()
+{
+    QFETCH(QByteArray, part);
+    QFETCH(QByteArray, name);
+    const Json& entry = namedCase(quantizerGolden(part.constData()), name.constData());
+    const at::Tensor w =
+        matrixOf(quantizerGolden("weights").at(entry.at("input").get<std::string>()));
+    const GridParams params =
+        fitGrid(w, searchOptions(entry.at("bits").get<std::int64_t>(),
+                                 entry.at("norm").get<double>(), part == "lp"));
+    QCOMPARE(difference(params.scale, matrixOf(entry.at("scale"))), std::string());
+    if (part == "lrq") {
+        QCOMPARE(difference(params.zero, matrixOf(entry.at("zero"))), std::string());
+    }
+}
+
+void TestRangeSearch::equalsExhaustive_data()
+{
+    QTest::addColumn<QString>("weight");
+    QTest::addColumn<bool>("sym");
+    for (const auto& [name, w] : awkwardWeights()) {
+        QTest::addRow("%s, LRQ", name.c_str()) << QString::fromStdString(name) << false;
+        QTest::addRow("%s, LP", name.c_str()) << QString::fromStdString(name) << true;
+    }
+}
+
+void TestRangeSearch::equalsExhaustive()
+{
+    QFETCH(QString, weight);
+    QFETCH(bool, sym);
+    const at::Tensor& w = awkwardWeight(weight.toStdString());
+    for (const double norm : {2.4, 5.0}) {
+        for (const std::int64_t bits : {2, 4}) {
+            for (const at::ScalarType type : {at::kFloat, at::kHalf}) {
+                GridOptions options = searchOptions(bits, norm, sym);
+                options.scaleDtype = type;
+                options.rangeSteps = 30;
+                for (const std::int64_t width : {w.size(1), std::int64_t{-1}, std::int64_t{4}}) {
+                    if (width != 4 || w.size(1) % 4 == 0) {
+                        const std::string found = searchDifference(grouped(w, width), options);
+                        QVERIFY2(found.empty(), qPrintable(QString("p %1, %2 bits, width %3: ")
+                                                               .arg(norm)
+                                                               .arg(bits)
+                                                               .arg(width) +
+                                                           QString::fromStdString(found)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+void TestRangeSearch::neverWorseThanMinMax_data()
+{
+    equalsExhaustive_data();
+}
+
+void TestRangeSearch::neverWorseThanMinMax()
+{
+    QFETCH(QString, weight);
+    QFETCH(bool, sym);
+    const at::Tensor& w = awkwardWeight(weight.toStdString());
+    for (const double norm : {2.4, 4.0}) {
+        for (std::int64_t bits = 2; bits <= 8; ++bits) {
+            const GridOptions options = searchOptions(bits, norm, sym);
+            GridOptions plain = options;
+            plain.range = RangeSearch::MinMax;
+            const at::Tensor searched = scores(w, options);
+            const at::Tensor minMax = scores(w, plain);
+            const at::Tensor noise = (kSearchNoise * w.abs().amax(1).to(at::kDouble)).pow(norm);
+            QVERIFY2(
+                (searched <= minMax * (1 + kSearchGap * std::ldexp(1.0, static_cast<int>(bits))) +
+                                 noise * w.size(1))
+                    .all()
+                    .item<bool>(),
+                qPrintable(QString("p %1, %2 bits").arg(norm).arg(bits)));
+        }
+    }
+    // It finds better than min-max where there are outliers to cut.
+    if (weight == "square") {
+        GridOptions options = searchOptions(3, 2.4, sym);
+        GridOptions plain = options;
+        plain.range = RangeSearch::MinMax;
+        QVERIFY(scores(w, options).sum().item<double>() < scores(w, plain).sum().item<double>());
+    }
+}
+
+void TestRangeSearch::largeGroups()
+{
+    const at::Tensor w = normal({6, 512}) * at::pow(10, normal({6, 512}, 0.4, 2));
+    for (const bool sym : {false, true}) {
+        for (const std::int64_t width : {64, 512, -1}) {
+            for (const std::int64_t bits : {3, 6}) {
+                GridOptions options = searchOptions(bits, 2.4, sym);
+                options.rangeSteps = 25;
+                const std::string found = searchDifference(grouped(w, width), options);
+                QVERIFY2(found.empty(), found.c_str());
+            }
+        }
+    }
+}
+
+void TestRangeSearch::nearScore_data()
+{
+    QTest::addColumn<double>("norm");
+    for (const double norm : {0.5, 1.0, 2.0, 2.4, 3.0, 3.5, 4.0, 5.0, 8.0}) {
+        QTest::addRow("p %.1f", norm) << norm;
+    }
+}
+
+void TestRangeSearch::nearScore()
+{
+    QFETCH(double, norm);
+    const double infinity = std::numeric_limits<double>::infinity();
+    for (const std::int64_t bits : {2, 4, 8}) {
+        const CodeRange codes = {0, static_cast<float>((1 << bits) - 1)};
+        for (const double size : {0.3, 1e-3, 1e-6}) {
+            const at::Tensor w = normal({1000}, size).clamp(-1, 1);
+            const auto* values = w.data_ptr<float>();
+            for (int i = 1; i <= 20; ++i) {
+                const GridPoint point = {static_cast<float>(size * i / codes.high),
+                                         std::floor(codes.high / 2)};
+                const double exact = gridScore(values, 1000, point, codes, norm);
+                const double near =
+                    gridScoreNear(values, 1000, point, codes, static_cast<float>(norm), infinity);
+                QVERIFY(std::abs(near - exact) <=
+                        nearTolerance(norm) / 2 * exact + 1000 * kNearFloor);
+                QVERIFY(gridScoreNear(values, 1000, point, codes, static_cast<float>(norm),
+                                      near / 2) > near / 2);
+            }
+        }
+    }
+}
+
+QTEST_GUILESS_MAIN(TestRangeSearch)
+#include "tst_range_search.moc"
