@@ -9,11 +9,6 @@
 namespace qw {
 
 namespace {
-MxOptions mxOptions(const WeightFormat& format)
-{
-    return {format.bits, format.groupSize, format.exponentBits, format.mxRule};
-}
-
 void requireFinite(const std::string& name, const at::Tensor& w)
 {
     const at::Tensor bad = at::isfinite(w).logical_not_();
@@ -29,8 +24,13 @@ void requireFinite(const std::string& name, const at::Tensor& w)
 Factor sliced(const Factor& factor, std::int64_t dim, std::int64_t k)
 {
     Factor result = factor;
-    result.value = k > 0 ? factor.value.narrow(dim, 0, k).contiguous() : at::Tensor();
+    result.value = factor.value.narrow(dim, 0, k).contiguous();
     return result;
+}
+
+std::int64_t exponentsBits(std::int64_t count, std::int64_t width)
+{
+    return count * width + (width == 4 ? 8 : 0); // the largest, once
 }
 
 std::int64_t factorBits(const Factor& factor)
@@ -45,22 +45,40 @@ std::int64_t factorBits(const Factor& factor)
     const std::int64_t width = factor.value.size(-1);
     const std::int64_t blocks =
         values / width * ((width + factor.mx.blockSize - 1) / factor.mx.blockSize);
-    return values * factor.mx.bits + blocks * factor.mx.exponentBits;
+    return values * factor.mx.bits + exponentsBits(blocks, factor.mx.exponentBits);
 }
-
 } // namespace
 
 at::Tensor Factor::deployed() const
 {
-    return quantized ? mxFakeQuantize(value.to(at::kFloat), mx).to(value.scalar_type()) : value;
+    return settled().value.to(value.scalar_type());
+}
+
+Factor Factor::settled() const
+{
+    if (!quantized || codes.defined()) {
+        return *this;
+    }
+    Factor result = *this;
+    result.codes = mxEncode(value.to(at::kFloat), mx);
+    result.value = mxDecode(result.codes, mx);
+    return result;
 }
 
 QuantizedLinear QuantizedLinear::withRank(std::int64_t k) const
 {
+    QW_REQUIRE(k >= 0 && k <= rank(), ErrorCode::BadInput, name, ": has no rank ", k, ", only 0..",
+               rank());
     QuantizedLinear result = *this;
-    if (a.defined() && k < rank()) {
-        result.a = sliced(a, 1, k);
-        result.b = sliced(b, 0, k);
+    if (k < rank()) {
+        QW_REQUIRE(k == 0 || !(a.codes.defined() || b.codes.defined()), ErrorCode::BadInput, name,
+                   ": its quantized factors are of rank ", rank(), " and cannot be cut to ", k);
+        result.a = k > 0 ? sliced(a, 1, k) : Factor{};
+        result.b = k > 0 ? sliced(b, 0, k) : Factor{};
+    }
+    if (k > 0) {
+        result.a = result.a.settled();
+        result.b = result.b.settled();
     }
     return result;
 }
@@ -68,9 +86,13 @@ QuantizedLinear QuantizedLinear::withRank(std::int64_t k) const
 at::Tensor QuantizedLinear::dequantizedCodes() const
 {
     if (format.kind == WeightFormat::Kind::Mx) {
-        return mxDecode({codes, exponents}, mxOptions(format));
+        return mxDecode({codes, exponents}, format.mx());
     }
     GridParams params{scale, zero.defined() ? zero.to(at::kFloat) : at::zeros_like(scale)};
+    if (groupIndex.defined()) { // a scale for each column, then a group of one column each
+        params.scale = params.scale.index_select(1, groupIndex).expand({out, in});
+        params.zero = params.zero.index_select(1, groupIndex).expand({out, in});
+    }
     return gridValues(codes, params);
 }
 
@@ -83,18 +105,17 @@ at::Tensor QuantizedLinear::dequantized() const
     return w;
 }
 
-QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
-                               const WeightFormat& format, const GridOptions& grid)
+namespace {
+QuantizedLinear nearest(const std::string& name, const at::Tensor& w, const WeightFormat& format,
+                        const GridOptions& grid)
 {
-    QW_REQUIRE(w.dim() == 2, ErrorCode::BadShape, name, ": the weight is not a matrix");
-    requireFinite(name, w);
     QuantizedLinear linear;
     linear.name = name;
     linear.out = w.size(0);
     linear.in = w.size(1);
     linear.format = format;
     if (format.kind == WeightFormat::Kind::Mx) {
-        MxCodes codes = mxEncode(w, mxOptions(format));
+        MxCodes codes = mxEncode(w, format.mx());
         linear.codes = codes.codes;
         linear.exponents = codes.exponents;
         return linear;
@@ -107,12 +128,25 @@ QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
     }
     return linear;
 }
+} // namespace
+
+QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
+                               const WeightFormat& format, const GridOptions& grid)
+{
+    QW_REQUIRE(w.dim() == 2, ErrorCode::BadShape, name, ": the weight is not a matrix");
+    requireFinite(name, w);
+    try {
+        return nearest(name, w, format, grid);
+    } catch (const Error& problem) { // the grids know no layer
+        throw Error(problem.code(), message(name, ": ", problem.what()));
+    }
+}
 
 std::int64_t storedBits(const QuantizedLinear& linear)
 {
     std::int64_t bits = linear.codes.numel() * linear.format.bits;
     if (linear.exponents.defined()) {
-        bits += linear.exponents.numel() * linear.format.exponentBits;
+        bits += exponentsBits(linear.exponents.numel(), linear.format.exponentBits);
     }
     if (linear.scale.defined()) {
         bits += linear.scale.numel() * (linear.format.scaleDtype == at::kFloat ? 32 : 16);

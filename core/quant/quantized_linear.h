@@ -24,17 +24,22 @@ struct WeightFormat {
     std::int64_t exponentBits = 8; ///< Mx
     MxRule mxRule = MxRule::Lqer;  ///< Mx
     bool operator==(const WeightFormat&) const = default;
+
+    MxOptions mx() const { return {bits, groupSize, exponentBits, mxRule}; }
 };
 
-/// A low-rank factor: plain floats, or MXINT codes made of them when it is used. Kept unquantized
-/// so that a smaller rank is a slice of a larger one and equals a run made at that rank.
+/// A low-rank factor. One to be quantized is kept as floats while its rank may still be cut, since
+/// a slice of codes is not what the slice would be quantized to, and as codes from then on.
 struct Factor {
-    at::Tensor value; ///< float32
+    at::Tensor value; ///< float32: as computed, or as `codes` decode
     bool quantized = false;
-    MxOptions mx; ///< how, blocks along the last axis
+    MxOptions mx;  ///< how, blocks along the last axis
+    MxCodes codes; ///< if settled
     bool defined() const { return value.defined(); }
     /// As it multiplies, in the dtype of value.
     at::Tensor deployed() const;
+    /// With codes if it is to be quantized; the values it was made of are dropped.
+    Factor settled() const;
 };
 
 /// The one value every method ends in and every consumer reads: a linear layer as deployed.
@@ -48,13 +53,14 @@ struct QuantizedLinear {
     at::Tensor scale;      ///< Int: [out, groups] float32
     at::Tensor zero;       ///< Int, asym: [out, groups] uint8; else undefined
     at::Tensor exponents;  ///< Mx: [out, blocks] int16
-    at::Tensor groupIndex; ///< [in] int32 if columns are not grouped in order (act-order)
+    at::Tensor groupIndex; ///< Int: [in] int32, group of each column if not in order (act-order)
     Factor a;              ///< [in, k] or undefined
     Factor b;              ///< [k, out] or undefined
     ActivationQuantizer activation;
 
     std::int64_t rank() const { return a.defined() ? a.value.size(1) : 0; }
-    /// The same with only the first k columns of A and rows of B.
+    /// As deployed at rank k <= rank(): the first k columns of A and rows of B, settled.
+    /// @throws Error::BadInput for a smaller rank once the factors are settled
     QuantizedLinear withRank(std::int64_t k) const;
     /// W^ of the codes alone. [out, in] float32
     at::Tensor dequantizedCodes() const;
@@ -63,11 +69,13 @@ struct QuantizedLinear {
 };
 
 /// Quantizes a weight by rounding to nearest. @param w [out, in] float32
-/// @throws Error::NonFinite naming layer and first index, BadShape
+/// @throws Error::NonFinite naming layer and first index, or if a scale is too large for its type;
+/// BadShape, BadInput naming the layer
 QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
                                const WeightFormat& format, const GridOptions& grid);
 
-/// Bits really stored: codes, scales (at scaleDtype), zero points, exponents, group index, factors.
+/// Bits stored for the layer as deployed: codes, scales (at scaleDtype), zero points, exponents,
+/// group index, factors. The tensors of toTensors() take no more but the padding of packed rows.
 std::int64_t storedBits(const QuantizedLinear& linear);
 
 /// Applies the layer. @param x [tokens, in]; @param weight  dequantizedCodes(), prepared by the
@@ -75,13 +83,14 @@ std::int64_t storedBits(const QuantizedLinear& linear);
 at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weight,
                           const at::Tensor& x, const at::Tensor& bias);
 
-/// Tensors (packed codes and the rest) and description, for the artifact. Bit-exact both ways.
+/// Tensors (packed codes and the rest) and description, for the artifact, as docs/artifact.md has
+/// it. Bit-exact both ways.
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear);
 Json describeFormat(const QuantizedLinear& linear);
 Json activationToJson(const ActivationQuantizer& quantizer);
-/// @throws nlohmann::json::exception, Error::BadFile
-ActivationQuantizer activationFromJson(const Json& json);
-/// @throws Error::BadFile naming layer and tensor
+/// @param where  layer or file, for the sentence. @throws Error::BadFile naming it and the key
+ActivationQuantizer activationFromJson(const Json& json, const std::string& where);
+/// Trusts neither. @throws Error::BadFile naming layer and tensor, expected and found
 QuantizedLinear quantizedLinearFrom(const std::string& name, const Json& description,
                                     const std::map<std::string, at::Tensor>& tensors);
 

@@ -1,85 +1,161 @@
-#include <c10/core/ScalarType.h>
+#include <algorithm>
+#include <set>
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/isfinite.h>
 
 #include "base/error.h"
 #include "quant/packing.h"
 #include "quant/quantized_linear.h"
+#include "quant/quantized_linear_json.h"
 
 namespace qw {
 
 namespace {
-const char* scaleName(at::ScalarType type)
+std::int64_t blocksOf(std::int64_t n, std::int64_t block)
 {
-    return type == at::kHalf ? "f16" : type == at::kBFloat16 ? "bf16" : "f32";
+    return (n + block - 1) / block;
 }
 
-at::ScalarType scaleType(const std::string& name)
+constexpr std::int64_t kNarrowSpan = 15;               // of a 4-bit exponent field
+constexpr std::int64_t kLowest = -127, kHighest = 128; // shared exponents of float32 numbers
+
+/// Adds shared exponents as fields of exponentBits, and the exponent at the top of a narrow field.
+void addExponents(std::map<std::string, at::Tensor>& tensors, const std::string& prefix,
+                  const at::Tensor& steps, const MxOptions& mx)
 {
-    return name == "f16" ? at::kHalf : name == "bf16" ? at::kBFloat16 : at::kFloat;
+    const at::Tensor shared = steps + stepBelow(mx);
+    const MxExponentRange range = mxExponentRange(
+        mx.exponentBits, shared.min().item<std::int64_t>(), shared.max().item<std::int64_t>());
+    tensors.emplace(prefix + "exponents", packCodes(shared - range.low, mx.exponentBits));
+    if (mx.exponentBits == 4) {
+        tensors.emplace(prefix + "exponent_top", at::full({1}, range.high - kLowest, at::kByte));
+    }
 }
 
-const char* ruleName(MxRule rule)
+void addFactor(std::map<std::string, at::Tensor>& tensors, const std::string& name,
+               const Factor& factor)
 {
-    return rule == MxRule::Qera ? "qera" : "lqer";
-}
-
-MxRule ruleFrom(const std::string& name)
-{
-    return name == "qera" ? MxRule::Qera : MxRule::Lqer;
-}
-
-Json mxToJson(const MxOptions& mx)
-{
-    return {{"bits", mx.bits},
-            {"block_size", mx.blockSize},
-            {"exponent_bits", mx.exponentBits},
-            {"rule", ruleName(mx.rule)}};
-}
-
-MxOptions mxFromJson(const Json& json)
-{
-    return {json.at("bits").get<std::int64_t>(), json.at("block_size").get<std::int64_t>(),
-            json.at("exponent_bits").get<std::int64_t>(),
-            ruleFrom(json.at("rule").get<std::string>())};
-}
-
-const at::Tensor& need(const std::map<std::string, at::Tensor>& tensors, const std::string& layer,
-                       const char* name)
-{
-    const auto found = tensors.find(name);
-    QW_REQUIRE(found != tensors.end(), ErrorCode::BadFile, layer, ": the artifact has no tensor \"",
-               name, "\" for it");
-    return found->second;
-}
-
-void addFactor(std::map<std::string, at::Tensor>& tensors, const char* name, const Factor& factor)
-{
-    // Stored before quantization: every rank is then a slice, quantized after it is cut.
-    if (factor.defined()) {
+    if (factor.codes.defined()) {
+        tensors.emplace(name, packCodes(factor.codes.codes, factor.mx.bits));
+        addExponents(tensors, name + "_", factor.codes.exponents, factor.mx);
+    } else if (factor.defined()) {
         tensors.emplace(name, factor.value);
     }
 }
+
+/// Takes the tensors of one layer, each checked against what its description makes of it.
+class Tensors
+{
+public:
+    Tensors(const std::string& layer, const std::map<std::string, at::Tensor>& tensors)
+        : m_layer(layer), m_tensors(tensors)
+    {
+    }
+    bool has(const std::string& name) const { return m_tensors.contains(name); }
+    const at::Tensor& take(const std::string& name, at::ScalarType type, at::IntArrayRef shape);
+    /// @return finite float32
+    at::Tensor takeFinite(const std::string& name, at::ScalarType type, at::IntArrayRef shape);
+    /// @return [rows, cols] int16
+    at::Tensor takePacked(const std::string& name, std::int64_t rows, std::int64_t cols,
+                          std::int64_t bits, bool isSigned);
+    MxCodes takeMx(const std::string& codes, const std::string& prefix, std::int64_t rows,
+                   std::int64_t cols, const MxOptions& mx);
+    /// @throws Error::BadFile unless all values are in low..high
+    void requireRange(const std::string& name, const at::Tensor& values, std::int64_t low,
+                      std::int64_t high) const;
+    /// @throws Error::BadFile if there is a tensor that nobody took
+    void finish() const;
+
+private:
+    const std::string& m_layer;
+    const std::map<std::string, at::Tensor>& m_tensors;
+    std::set<std::string> m_taken;
+};
+
+const at::Tensor& Tensors::take(const std::string& name, at::ScalarType type, at::IntArrayRef shape)
+{
+    const auto found = m_tensors.find(name);
+    QW_REQUIRE(found != m_tensors.end(), ErrorCode::BadFile, m_layer,
+               ": the artifact has no tensor \"", name, "\" for it");
+    const at::Tensor& tensor = found->second;
+    QW_REQUIRE(tensor.scalar_type() == type && tensor.sizes() == shape, ErrorCode::BadFile, m_layer,
+               ": its tensor \"", name, "\" is ", tensor.scalar_type(), " ", tensor.sizes(),
+               ", not ", type, " ", shape);
+    m_taken.insert(name);
+    return tensor;
+}
+
+at::Tensor Tensors::takeFinite(const std::string& name, at::ScalarType type, at::IntArrayRef shape)
+{
+    const at::Tensor tensor = take(name, type, shape).to(at::kFloat);
+    QW_REQUIRE(at::isfinite(tensor).all().item<bool>(), ErrorCode::BadFile, m_layer,
+               ": its tensor \"", name, "\" holds what is not a finite number");
+    return tensor;
+}
+
+at::Tensor Tensors::takePacked(const std::string& name, std::int64_t rows, std::int64_t cols,
+                               std::int64_t bits, bool isSigned)
+{
+    return unpackCodes(take(name, at::kByte, {rows, (cols * bits + 7) / 8}), cols, bits, isSigned);
+}
+
+void Tensors::requireRange(const std::string& name, const at::Tensor& values, std::int64_t low,
+                           std::int64_t high) const
+{
+    const auto least = values.min().item<std::int64_t>();
+    const auto most = values.max().item<std::int64_t>();
+    QW_REQUIRE(least >= low && most <= high, ErrorCode::BadFile, m_layer, ": its tensor \"", name,
+               "\" holds ", least < low ? least : most, ", not only ", low, "..", high);
+}
+
+MxCodes Tensors::takeMx(const std::string& codes, const std::string& prefix, std::int64_t rows,
+                        std::int64_t cols, const MxOptions& mx)
+{
+    MxCodes result;
+    result.codes = takePacked(codes, rows, cols, mx.bits, true).to(at::kChar);
+    const std::int64_t largest = (std::int64_t{1} << (mx.bits - 1)) - 1;
+    requireRange(codes, result.codes, -largest, largest);
+    std::int64_t low = kLowest;
+    if (mx.exponentBits == 4) {
+        low += take(prefix + "exponent_top", at::kByte, {1}).item<std::int64_t>() - kNarrowSpan;
+    }
+    const std::string name = prefix + "exponents";
+    const at::Tensor shared =
+        takePacked(name, rows, blocksOf(cols, mx.blockSize), mx.exponentBits, false) + low;
+    // 2^128 is no float32; under LQER's rule the largest code stays below it.
+    requireRange(name, shared, low, mx.rule == MxRule::Lqer ? kHighest : kHighest - 1);
+    result.exponents = shared - stepBelow(mx);
+    return result;
+}
+
+void Tensors::finish() const
+{
+    for (const auto& [name, tensor] : m_tensors) {
+        QW_REQUIRE(m_taken.contains(name), ErrorCode::BadFile, m_layer, ": a tensor \"", name,
+                   "\" does not belong to its format");
+    }
+}
+
+void takeInteger(Tensors& tensors, QuantizedLinear& linear)
+{
+    const WeightFormat& format = linear.format;
+    const std::int64_t rows = format.groupSize == -1 ? 1 : linear.out;
+    const std::int64_t groups = format.groupSize > 0 ? linear.in / format.groupSize : 1;
+    linear.codes = tensors.takePacked("codes", linear.out, linear.in, format.bits, format.sym)
+                       .to(format.sym ? at::kChar : at::kByte);
+    linear.scale = tensors.takeFinite("scale", format.scaleDtype, {rows, groups});
+    QW_REQUIRE(linear.scale.gt(0).all().item<bool>(), ErrorCode::BadFile, linear.name,
+               ": its tensor \"scale\" holds a number that is not above 0");
+    if (!format.sym) {
+        linear.zero = tensors.takePacked("zero", rows, groups, format.bits, false).to(at::kByte);
+    }
+    if (tensors.has("group_index")) {
+        linear.groupIndex = tensors.take("group_index", at::kInt, {linear.in});
+        tensors.requireRange("group_index", linear.groupIndex, 0, groups - 1);
+    }
+}
 } // namespace
-
-Json activationToJson(const ActivationQuantizer& quantizer)
-{
-    return {{"kind", static_cast<int>(quantizer.kind)},
-            {"description", describe(quantizer)},
-            {"bits", quantizer.bits},
-            {"mx", mxToJson(quantizer.mx)},
-            {"scale", quantizer.scale},
-            {"zero", quantizer.zero}};
-}
-
-ActivationQuantizer activationFromJson(const Json& json)
-{
-    ActivationQuantizer quantizer;
-    quantizer.kind = static_cast<ActivationQuantizer::Kind>(json.at("kind").get<int>());
-    quantizer.bits = json.at("bits").get<std::int64_t>();
-    quantizer.mx = mxFromJson(json.at("mx"));
-    quantizer.scale = json.at("scale").get<double>();
-    quantizer.zero = json.at("zero").get<double>();
-    return quantizer;
-}
 
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear)
 {
@@ -90,10 +166,10 @@ std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear)
         tensors.emplace("scale", linear.scale.to(linear.format.scaleDtype));
     }
     if (linear.zero.defined()) {
-        tensors.emplace("zero", linear.zero);
+        tensors.emplace("zero", packCodes(linear.zero, linear.format.bits));
     }
     if (linear.exponents.defined()) {
-        tensors.emplace("exponents", linear.exponents);
+        addExponents(tensors, "", linear.exponents, linear.format.mx());
     }
     if (linear.groupIndex.defined()) {
         tensors.emplace("group_index", linear.groupIndex);
@@ -103,74 +179,34 @@ std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear)
     return tensors;
 }
 
-Json describeFormat(const QuantizedLinear& linear)
-{
-    const WeightFormat& format = linear.format;
-    Json json = {{"kind", format.kind == WeightFormat::Kind::Mx ? "mxint" : "int"},
-                 {"bits", format.bits},
-                 {"group_size", format.groupSize},
-                 {"sym", format.sym},
-                 {"scale_dtype", scaleName(format.scaleDtype)},
-                 {"exponent_bits", format.exponentBits},
-                 {"mx_rule", ruleName(format.mxRule)},
-                 {"out", linear.out},
-                 {"in", linear.in},
-                 {"rank", linear.rank()},
-                 {"activation", activationToJson(linear.activation)}};
-    if (linear.a.quantized) {
-        json["factors"] = mxToJson(linear.a.mx);
-    }
-    return json;
-}
-
 QuantizedLinear quantizedLinearFrom(const std::string& name, const Json& description,
-                                    const std::map<std::string, at::Tensor>& tensors)
+                                    const std::map<std::string, at::Tensor>& stored)
 {
-    QuantizedLinear linear;
-    linear.name = name;
-    try {
-        WeightFormat& format = linear.format;
-        format.kind =
-            description.at("kind") == "mxint" ? WeightFormat::Kind::Mx : WeightFormat::Kind::Int;
-        format.bits = description.at("bits").get<std::int64_t>();
-        format.groupSize = description.at("group_size").get<std::int64_t>();
-        format.sym = description.at("sym").get<bool>();
-        format.scaleDtype = scaleType(description.at("scale_dtype").get<std::string>());
-        format.exponentBits = description.at("exponent_bits").get<std::int64_t>();
-        format.mxRule = ruleFrom(description.at("mx_rule").get<std::string>());
-        linear.out = description.at("out").get<std::int64_t>();
-        linear.in = description.at("in").get<std::int64_t>();
-        linear.activation = activationFromJson(description.at("activation"));
-        if (description.contains("factors")) {
-            linear.a.quantized = linear.b.quantized = true;
-            linear.a.mx = linear.b.mx = mxFromJson(description.at("factors"));
-        }
-    } catch (const nlohmann::json::exception& problem) {
-        throw Error(ErrorCode::BadFile,
-                    message(name, ": its description is damaged: ", problem.what()));
-    }
-    const bool mx = linear.format.kind == WeightFormat::Kind::Mx;
-    const bool isSigned = mx || linear.format.sym;
-    const at::Tensor& packed = need(tensors, name, "codes");
-    QW_REQUIRE(packed.dim() == 2 && packed.size(0) == linear.out, ErrorCode::BadFile, name,
-               ": its codes have the wrong shape");
-    linear.codes = unpackCodes(packed, linear.in, linear.format.bits, isSigned)
-                       .to(isSigned ? at::kChar : at::kByte);
-    if (mx) {
-        linear.exponents = need(tensors, name, "exponents");
+    DescribedLinear described = describedLinear(name, description);
+    QuantizedLinear& linear = described.linear;
+    Tensors tensors(name, stored);
+    if (linear.format.kind == WeightFormat::Kind::Mx) {
+        MxCodes codes = tensors.takeMx("codes", "", linear.out, linear.in, linear.format.mx());
+        linear.codes = codes.codes;
+        linear.exponents = codes.exponents;
     } else {
-        linear.scale = need(tensors, name, "scale").to(at::kFloat);
-        if (!linear.format.sym) {
-            linear.zero = need(tensors, name, "zero");
+        takeInteger(tensors, linear);
+    }
+    const std::int64_t rank = described.rank;
+    const auto takeFactor = [&](Factor& factor, const char* key, std::int64_t rows,
+                                std::int64_t cols) {
+        if (described.factorsAsCodes) {
+            factor.codes = tensors.takeMx(key, std::string(key) + "_", rows, cols, factor.mx);
+            factor.value = mxDecode(factor.codes, factor.mx);
+        } else {
+            factor.value = tensors.takeFinite(key, at::kFloat, {rows, cols});
         }
+    };
+    if (rank > 0) {
+        takeFactor(linear.a, "a", linear.in, rank);
+        takeFactor(linear.b, "b", rank, linear.out);
     }
-    if (tensors.contains("group_index")) {
-        linear.groupIndex = tensors.at("group_index");
-    }
-    if (tensors.contains("a")) {
-        linear.a.value = need(tensors, name, "a");
-        linear.b.value = need(tensors, name, "b");
-    }
+    tensors.finish();
     return linear;
 }
 

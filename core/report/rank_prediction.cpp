@@ -30,17 +30,22 @@ double energyAt(const CorrectionSpectrum& spectrum, std::int64_t rank)
 }
 } // namespace
 
-std::int64_t factorBits(std::int64_t out, std::int64_t in, std::int64_t rank,
-                        const LowRankSpec& lowRank, std::int64_t exponentBits)
+std::int64_t exponentBits(std::int64_t count, std::int64_t width)
 {
-    if (lowRank.factorBits == 0) {
+    return count * width + (width < 8 ? 8 : 0);
+}
+
+std::int64_t factorBits(std::int64_t out, std::int64_t in, std::int64_t rank,
+                        const LowRankSpec& lowRank, std::int64_t exponentWidth)
+{
+    if (rank == 0 || lowRank.factorBits == 0) {
         return rank * (in + out) * 32;
     }
     const auto blocks = [&](std::int64_t n) {
         return (n + lowRank.factorBlock - 1) / lowRank.factorBlock;
     };
-    return rank * (in + out) * lowRank.factorBits +
-           (in * blocks(rank) + rank * blocks(out)) * exponentBits;
+    return rank * (in + out) * lowRank.factorBits + exponentBits(in * blocks(rank), exponentWidth) +
+           exponentBits(rank * blocks(out), exponentWidth);
 }
 
 CorrectionSpectrum correctionSpectrum(const LayerResult& layer, const RunSpec& spec)

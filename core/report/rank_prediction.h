@@ -7,9 +7,12 @@
 
 namespace qw {
 
+/// Bits that the shared exponents of one MXINT tensor take: a field narrower than 8 bits counts
+/// down from the tensor's largest, which is stored once in 8.
+std::int64_t exponentBits(std::int64_t count, std::int64_t width);
 /// Bits that A [in, rank] and B [rank, out] take: float32, or MXINT blocks along their last axis.
 std::int64_t factorBits(std::int64_t out, std::int64_t in, std::int64_t rank,
-                        const LowRankSpec& lowRank, std::int64_t exponentBits);
+                        const LowRankSpec& lowRank, std::int64_t exponentWidth);
 
 /// What a run stored about the correction of one layer: enough to say what any other rank would
 /// give, without computing anything again.

@@ -232,8 +232,9 @@ ModelArtifact ArtifactFolder::readModel() const
     ModelArtifact model;
     try {
         const Json quantizers = metadataOf(file, "qw_quantizers");
-        model.attention = activationFromJson(quantizers.at("attention"));
-        model.kvCache = activationFromJson(quantizers.at("kv_cache"));
+        const std::string where = file.path().string();
+        model.attention = activationFromJson(quantizers.at("attention"), where);
+        model.kvCache = activationFromJson(quantizers.at("kv_cache"), where);
     } catch (const nlohmann::json::exception& problem) {
         throw Error(ErrorCode::BadFile, message(file.path().string(),
                                                 ": its quantizers are damaged: ", problem.what()));

@@ -46,7 +46,9 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
     }
     artifact.substitutions.insert(artifact.substitutions.end(), outcome.substitutions.begin(),
                                   outcome.substitutions.end());
-    artifact.linears.push_back(outcome.linear);
+    // Factors that several ranks are sliced from stay as computed until they are cut.
+    artifact.linears.push_back(
+        group.specs.size() == 1 ? outcome.linear.withRank(outcome.linear.rank()) : outcome.linear);
 }
 } // namespace
 

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "methods/method.h"
 #include "report/rank_prediction.h"
 
 namespace qw {
@@ -38,8 +39,13 @@ void settleGroupSize(const RunSpec& spec, LayerPlan& layer, std::vector<std::str
                            " columns"));
 }
 
-void settleRank(LayerPlan& layer, std::vector<std::string>& said)
+void settleRank(const MethodInfo& method, LayerPlan& layer, std::vector<std::string>& said)
 {
+    if (!method.lowRank && layer.settings.rank > 0) {
+        said.push_back(message(layer.info.name, ": rank 0 instead of ", layer.settings.rank, "; ",
+                               method.id, " has no low-rank correction"));
+        layer.settings.rank = 0;
+    }
     const std::int64_t full = std::min(layer.info.in, layer.info.out);
     if (layer.settings.rank > full) {
         said.push_back(message(layer.info.name, ": rank ", full, " instead of ",
@@ -86,7 +92,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
             continue;
         }
         settleGroupSize(spec, layer, plan.substitutions);
-        settleRank(layer, plan.substitutions);
+        settleRank(findMethod(spec.method).info(), layer, plan.substitutions);
         const std::int64_t weights = linear.in * linear.out;
         plan.weights += weights;
         plan.bytesOriginal += weights * (linear.dtype == "F32" ? 4 : 2);
@@ -104,10 +110,10 @@ std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank)
     const WeightSpec& weight = layer.settings.weight;
     const std::int64_t in = layer.info.in;
     const std::int64_t out = layer.info.out;
-    const auto blocks = [](std::int64_t n, std::int64_t size) { return (n + size - 1) / size; };
     std::int64_t bits = in * out * weight.bits;
     if (weight.format == "mxint") {
-        bits += out * blocks(in, weight.groupSize) * weight.exponentBits;
+        const std::int64_t blocks = (in + weight.groupSize - 1) / weight.groupSize;
+        bits += exponentBits(out * blocks, weight.exponentBits);
     } else {
         const std::int64_t scales = weight.groupSize == kPerTensor ? 1
                                     : weight.groupSize == kPerChannel
