@@ -23,7 +23,7 @@ class RunStore;
 struct EngineInfo {
     std::string version;   ///< of this program
     std::string torch;     ///< of libtorch
-    std::string blas;      ///< "OpenBLAS", "MKL", "reference", as measured and reported
+    std::string blas;      ///< "OpenBLAS", "MKL", "reference BLAS", "unknown BLAS"
     bool slowBlas = false; ///< a small product runs at the speed of the reference library
     std::string cpu;
     std::int64_t physicalCores = 0;

@@ -5,15 +5,17 @@
 #include <string>
 #include <thread>
 
+#include <dlfcn.h>
+
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
-#include <torch/version.h>
 
 #include "base/error.h"
 #include "engine.h"
+#include "torch_compat.h"
 
 namespace qw {
 
@@ -51,19 +53,31 @@ std::string cpuInfoLine(const std::string& key)
     return {};
 }
 
-/// Seconds of a 512^3 float32 product: 2 ms with an optimized library, 100 with the reference one.
-double productSeconds()
+/// Whether a 512^3 float32 product is slow: 2 ms with an optimized library, 100 with the reference
+/// one. Several tries: the machine may be busy.
+bool productIsSlow()
 {
+    constexpr int kTries = 5;
+    constexpr double kSlowSeconds = 0.03;
     const at::Tensor a = at::ones({512, 512});
-    at::matmul(a, a);
-    double best = 1;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < kTries; ++i) {
         const auto start = std::chrono::steady_clock::now();
         at::matmul(a, a);
-        best = std::min(
-            best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        const auto passed = std::chrono::steady_clock::now() - start;
+        if (std::chrono::duration<double>(passed).count() < kSlowSeconds) {
+            return false;
+        }
     }
-    return best;
+    return true;
+}
+
+std::string blasName(bool slow)
+{
+    if (at::hasMKL()) {
+        return "MKL";
+    }
+    const bool openBlas = ::dlsym(RTLD_DEFAULT, "openblas_get_config") != nullptr;
+    return slow ? "reference BLAS" : openBlas ? "OpenBLAS" : "unknown BLAS";
 }
 } // namespace
 
@@ -86,8 +100,8 @@ EngineInfo engineInfo()
         info.cuda = at::hasCUDA();
         info.cudaDevices =
             info.cuda ? static_cast<std::int64_t>(at::detail::getCUDAHooks().getNumGPUs()) : 0;
-        info.slowBlas = productSeconds() > 0.03;
-        info.blas = at::hasMKL() ? "MKL" : info.slowBlas ? "reference BLAS" : "OpenBLAS";
+        info.slowBlas = productIsSlow();
+        info.blas = blasName(info.slowBlas);
         return info;
     }();
     return kInfo;

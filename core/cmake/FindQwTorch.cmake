@@ -5,6 +5,17 @@
 # CUDA toolkit and mixes in the system's libtorch. The libraries are linked directly instead.
 include(FindPackageHandleStandardArgs)
 
+# Paths found for one libtorch are of no use for another.
+set(_qw_torch_paths QwTorch_INCLUDE_DIR QwTorch_API_INCLUDE_DIR QwTorch_torch_LIBRARY
+    QwTorch_torch_cpu_LIBRARY QwTorch_c10_LIBRARY QwTorch_torch_cuda_LIBRARY
+    QwTorch_c10_cuda_LIBRARY)
+if(NOT "${QW_TORCH_DIR}" STREQUAL "${QwTorch_FOUND_FOR}")
+    foreach(path ${_qw_torch_paths})
+        unset(${path} CACHE)
+    endforeach()
+endif()
+set(QwTorch_FOUND_FOR "${QW_TORCH_DIR}" CACHE INTERNAL "The libtorch these paths belong to")
+
 if(QW_TORCH_DIR)
     set(_qw_torch_hints NO_DEFAULT_PATH PATHS "${QW_TORCH_DIR}")
 else()
@@ -12,7 +23,7 @@ else()
 endif()
 find_path(QwTorch_INCLUDE_DIR ATen/core/Tensor.h ${_qw_torch_hints} PATH_SUFFIXES include)
 find_path(QwTorch_API_INCLUDE_DIR torch/types.h ${_qw_torch_hints}
-          PATHS ${QwTorch_INCLUDE_DIR}
+          HINTS ${QwTorch_INCLUDE_DIR}
           PATH_SUFFIXES include/torch/csrc/api/include torch/csrc/api/include)
 foreach(lib torch torch_cpu c10)
     find_library(QwTorch_${lib}_LIBRARY ${lib} ${_qw_torch_hints} PATH_SUFFIXES lib)
@@ -20,9 +31,19 @@ endforeach()
 foreach(lib torch_cuda c10_cuda)   # optional: a libtorch with CUDA
     find_library(QwTorch_${lib}_LIBRARY ${lib} ${_qw_torch_hints} PATH_SUFFIXES lib)
 endforeach()
+set(_qw_torch_config "${QW_TORCH_DIR}/share/cmake/Torch/TorchConfig.cmake")
+if(QW_TORCH_DIR AND EXISTS "${_qw_torch_config}")
+    file(STRINGS "${_qw_torch_config}" _qw_old_abi REGEX "_GLIBCXX_USE_CXX11_ABI=0")
+    if(_qw_old_abi)
+        message(FATAL_ERROR "${QW_TORCH_DIR} was built for the C++ ABI of before 2015; "
+            "take the libtorch called \"cxx11 ABI\", or one of 2.6 or newer")
+    endif()
+endif()
 find_package_handle_standard_args(QwTorch REQUIRED_VARS
     QwTorch_INCLUDE_DIR QwTorch_API_INCLUDE_DIR
-    QwTorch_torch_LIBRARY QwTorch_torch_cpu_LIBRARY QwTorch_c10_LIBRARY)
+    QwTorch_torch_LIBRARY QwTorch_torch_cpu_LIBRARY QwTorch_c10_LIBRARY
+    REASON_FAILURE_MESSAGE
+        "QW_TORCH_DIR is '${QW_TORCH_DIR}', which must hold include and lib (empty: the system)")
 
 if(QwTorch_FOUND AND NOT TARGET QwTorch::QwTorch)
     find_package(OpenMP REQUIRED)
@@ -41,4 +62,4 @@ if(QwTorch_FOUND AND NOT TARGET QwTorch::QwTorch)
         target_link_options(QwTorch::QwTorch INTERFACE "-Wl,-rpath,${QW_TORCH_DIR}/lib")
     endif()
 endif()
-mark_as_advanced(QwTorch_INCLUDE_DIR QwTorch_API_INCLUDE_DIR)
+mark_as_advanced(${_qw_torch_paths})
