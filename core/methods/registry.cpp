@@ -33,8 +33,10 @@ const LayerMethod& findMethod(const std::string& id)
     for (const std::string& name : known) {
         list += (list.empty() ? "" : ", ") + name;
     }
+    const std::string nearest = nearestName(id, known);
     throw Error(ErrorCode::BadInput,
-                message("unknown method \"", id, "\"; these are built in: ", list));
+                message("unknown method \"", id, "\"; these are built in: ", list,
+                        nearest.empty() ? "" : " (did you mean \"" + nearest + "\"?)"));
 }
 
 } // namespace qw

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <regex>
 #include <sstream>
 
 #include "base/error.h"
@@ -53,6 +54,21 @@ void settleRank(const MethodInfo& method, LayerPlan& layer, std::vector<std::str
         layer.settings.rank = full;
     }
 }
+/// A pattern that matches nothing is most likely a typing error.
+void noteUnusedOverrides(const RunSpec& spec, const Checkpoint& checkpoint,
+                         std::vector<std::string>& said)
+{
+    for (const LayerOverride& entry : spec.overrides) {
+        const std::regex pattern(entry.pattern, std::regex::ECMAScript);
+        const auto matches = [&](const LinearInfo& linear) {
+            return std::regex_search(linear.name, pattern);
+        };
+        if (std::none_of(checkpoint.linears().begin(), checkpoint.linears().end(), matches)) {
+            said.push_back(message("override \"", entry.pattern, "\" matches none of the ",
+                                   checkpoint.linears().size(), " linear layers"));
+        }
+    }
+}
 } // namespace
 
 std::string divisorsOf(std::int64_t columns)
@@ -83,7 +99,9 @@ std::vector<LayerPlan> RunPlan::ofBlock(std::int64_t block) const
 
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
 {
+    findMethod(spec.method); // refuses an unknown one
     RunPlan plan;
+    noteUnusedOverrides(spec, checkpoint, plan.substitutions);
     std::int64_t skipped = 0;
     for (const LinearInfo& linear : checkpoint.linears()) {
         LayerPlan layer{linear, settingsFor(spec, linear.name)};

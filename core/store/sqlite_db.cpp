@@ -66,8 +66,11 @@ void Database::fail(const std::string& doing) const
     const int code = sqlite3_errcode(m_handle) & 0xff;
     std::string sentence = m_file.string() + ": the run store " + doing + ": ";
     if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) {
-        sentence += "the file is damaged or is no run store (";
-    } else if (code == SQLITE_BUSY) {
+        throw Error(ErrorCode::BadFile, m_file.string() +
+                                            ": the file is damaged or is no run store (" +
+                                            sqlite3_errmsg(m_handle) + ")");
+    }
+    if (code == SQLITE_BUSY) {
         sentence += "another program holds it (";
     } else {
         throw Error(ErrorCode::Store, sentence + sqlite3_errmsg(m_handle));

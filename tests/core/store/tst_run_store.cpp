@@ -224,7 +224,7 @@ void TestRunStore::damagedFileIsRefused()
 {
     std::filesystem::create_directories(m_file.parent_path());
     std::ofstream(m_file) << std::string(8192, 'x');
-    const QString said = refusal(ErrorCode::Store, [&] { RunStore{m_file}; });
+    const QString said = refusal(ErrorCode::BadFile, [&] { RunStore{m_file}; });
     QVERIFY2(said.contains("damaged or is no run store"), qPrintable(said));
     QVERIFY(readTextFile(m_file) == std::string(8192, 'x'));
 }
