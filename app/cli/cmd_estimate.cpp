@@ -20,15 +20,14 @@ void addEstimate(CLI::App& app, Session& session)
     static SpecFlags flags;
     command.add_option("model", model, "Model folder, or demo")->required();
     flags.addTo(command, true);
+    command.footer("Example:\n  qw estimate demo --method lqer --bits 3 --rank 16");
     onRun(command, [&session] {
         const Estimate estimate = estimateRun(flags.result(model, session.device, session.threads));
         if (session.json) {
-            std::cout << Json{{"bytes", estimate.bytes},
-                              {"bits_per_weight", finiteOrNull(estimate.bitsPerWeight)},
-                              {"peak_rss_bytes", estimate.peakRssBytes},
-                              {"seconds", finiteOrNull(estimate.seconds)}}
-                             .dump(2)
-                      << '\n';
+            printJson(Json{{"bytes", estimate.bytes},
+                           {"bits_per_weight", finiteOrNull(estimate.bitsPerWeight)},
+                           {"peak_rss_bytes", estimate.peakRssBytes},
+                           {"seconds", finiteOrNull(estimate.seconds)}});
         } else {
             std::cout << formatMegabytes(estimate.bytes) << " ("
                       << formatNumber(estimate.bitsPerWeight, 2) << " bits/weight), about "

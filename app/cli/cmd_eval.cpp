@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "engine.h"
 #include "session.h"
+#include "spec_flags.h"
 #include "table.h"
 
 namespace qw::cli {
@@ -23,14 +24,12 @@ struct Options {
 void printChoices(const Session& session, const ChoiceScore& score)
 {
     if (session.json) {
-        std::cout << Json{{"questions", score.questions},
-                          {"accuracy", finiteOrNull(score.accuracy)},
-                          {"accuracy_stderr", finiteOrNull(score.stderrAccuracy)},
-                          {"accuracy_normalized", finiteOrNull(score.accuracyNormalized)},
-                          {"accuracy_normalized_stderr", finiteOrNull(score.stderrNormalized)},
-                          {"seconds", finiteOrNull(score.seconds)}}
-                         .dump(2)
-                  << '\n';
+        printJson(Json{{"questions", score.questions},
+                       {"accuracy", finiteOrNull(score.accuracy)},
+                       {"accuracy_stderr", finiteOrNull(score.stderrAccuracy)},
+                       {"accuracy_normalized", finiteOrNull(score.accuracyNormalized)},
+                       {"accuracy_normalized_stderr", finiteOrNull(score.stderrNormalized)},
+                       {"seconds", finiteOrNull(score.seconds)}});
         return;
     }
     std::cout << "accuracy " << formatWithError(score.accuracy, score.stderrAccuracy, 4)
@@ -65,7 +64,7 @@ void printScore(const Session& session, const EvaluationResult& result)
             json["kl_p99"] = finiteOrNull(result.comparison.klP99);
             json["top1_agreement"] = finiteOrNull(result.comparison.top1Agreement);
         }
-        std::cout << json.dump(2) << '\n';
+        printJson(json);
         return;
     }
     std::cout << "perplexity "
@@ -77,15 +76,22 @@ void printScore(const Session& session, const EvaluationResult& result)
               << formatMegabytes(result.peakRssBytes) << '\n';
 }
 
-int eval(const Session& session, const Options& options)
+int eval(const Session& session, Options& options)
 {
     QW_REQUIRE(options.choices.empty() != options.spec.text.empty(), ErrorCode::BadInput,
                "give either --text or --choices");
-    session.startEngine();
     std::optional<RunResult> run;
     if (!options.runId.empty()) {
         run = session.openStore().get(options.runId);
+        if (options.model.empty()) {
+            options.model = run->spec.model;
+        }
     }
+    RunSpec checked; // the same rules as for a run
+    checked.model = options.model;
+    checked.evaluation = options.spec;
+    validate(checked);
+    session.startEngine();
     const RunResult* quantized = run ? &*run : nullptr;
     if (!options.choices.empty()) {
         printChoices(session, evaluateChoices(options.model, quantized, options.choices,
@@ -103,15 +109,14 @@ void addEval(CLI::App& app, Session& session)
     CLI::App& command = *app.add_subcommand("eval", "Measure perplexity or multiple choice");
     session.addTo(command);
     static Options options;
-    command.add_option("model", options.model, "Model folder, or demo")->required();
+    command.add_option("model", options.model, "Model folder, or demo (default: that of --run)");
     command.add_option("--run", options.runId, "Evaluate this stored run of the model");
-    command.add_option("--text", options.spec.text, "Text file, or demo:evaluation");
-    command.add_option("--seqlen", options.spec.seqlen, "Tokens of one window");
-    command.add_option("--windows", options.spec.windows, "Windows (default: all)");
-    command.add_option("--protocol", options.spec.protocol, "gptq | llama.cpp");
-    command.add_option("--compute", options.spec.compute, "f32 | bf16");
-    command.add_option("--choices", options.choices, "Questions, one JSON object a line");
-    command.footer("Example:\n  qw eval demo --text demo:evaluation");
+    addEvaluationFlags(command, options.spec);
+    command.add_option("--choices", options.choices,
+                       "Multiple choice instead: questions, one JSON object a line");
+    command.footer("Examples:\n  qw eval demo --text demo:evaluation\n"
+                   "  qw eval --run ID --text book.txt --seqlen 256 --json\n"
+                   "  qw eval demo --choices questions.jsonl");
     onRun(command, [&session] { return eval(session, options); });
 }
 

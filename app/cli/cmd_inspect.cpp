@@ -81,8 +81,9 @@ void printCsv(const ModelOverview& model)
     std::cout << "layer,rows,cols,dtype,minimum,maximum,standard_deviation,outlier_ratio\n";
     for (const LayerOverview& layer : model.layers) {
         std::cout << layer.name << ',' << layer.rows << ',' << layer.cols << ',' << layer.dtype
-                  << ',' << layer.minimum << ',' << layer.maximum << ',' << layer.standardDeviation
-                  << ',' << layer.outlierRatio << '\n';
+                  << ',' << formatCsv(layer.minimum) << ',' << formatCsv(layer.maximum) << ','
+                  << formatCsv(layer.standardDeviation) << ',' << formatCsv(layer.outlierRatio)
+                  << '\n';
     }
 }
 
@@ -96,13 +97,11 @@ void printSpectra(const Session& session, const LayerSpectra& spectra, bool csv)
                               {"values", curve.values},
                               {"normalized", curve.normalized}});
         }
-        std::cout << Json{{"layer", spectra.layer},
-                          {"stable_rank", finiteOrNull(spectra.stableRank)},
-                          {"marchenko_pastur_edge", finiteOrNull(spectra.marchenkoPasturEdge)},
-                          {"above_edge", spectra.aboveEdge},
-                          {"curves", curves}}
-                         .dump(2)
-                  << '\n';
+        printJson(Json{{"layer", spectra.layer},
+                       {"stable_rank", finiteOrNull(spectra.stableRank)},
+                       {"marchenko_pastur_edge", finiteOrNull(spectra.marchenkoPasturEdge)},
+                       {"above_edge", spectra.aboveEdge},
+                       {"curves", curves}});
         return;
     }
     const char* separator = csv ? "," : "  ";
@@ -121,8 +120,9 @@ void printSpectra(const Session& session, const LayerSpectra& spectra, bool csv)
     for (std::size_t i = 0; i < spectra.curves.front().values.size(); ++i) {
         std::cout << i + 1;
         for (const LayerSpectra::Curve& curve : spectra.curves) {
-            std::cout << separator
-                      << (i < curve.normalized.size() ? formatNumber(curve.normalized[i], 6) : "");
+            const bool there = i < curve.normalized.size();
+            const double value = there ? curve.normalized[i] : kMissing;
+            std::cout << separator << (csv ? formatCsv(value) : formatNumber(value, 6));
         }
         std::cout << '\n';
     }
@@ -130,6 +130,8 @@ void printSpectra(const Session& session, const LayerSpectra& spectra, bool csv)
 
 int inspect(const Session& session, const Options& options, const SpecFlags& flags)
 {
+    QW_REQUIRE(!(options.csv && session.json), ErrorCode::BadInput,
+               "--csv and --json exclude each other");
     session.startEngine();
     QW_REQUIRE(options.spectrum == !options.layer.empty(), ErrorCode::BadInput,
                "--spectrum and --layer NAME go together");
@@ -143,7 +145,7 @@ int inspect(const Session& session, const Options& options, const SpecFlags& fla
     }
     const ModelOverview model = inspectModel(options.model, true, session.context());
     if (session.json) {
-        std::cout << toJson(model).dump(2) << '\n';
+        printJson(toJson(model));
     } else if (options.csv) {
         printCsv(model);
     } else {
@@ -166,7 +168,8 @@ void addInspect(CLI::App& app, Session& session)
                      "R^1/2 E");
     command.add_flag("--csv", options.csv, "Comma-separated values");
     flags.addTo(command, true);
-    command.footer("Example:\n  qw inspect demo --layer model.layers.0.mlp.down_proj --spectrum "
+    command.footer("Examples:\n  qw inspect demo\n  qw inspect demo --csv > layers.csv\n"
+                   "  qw inspect demo --layer model.layers.0.mlp.down_proj --spectrum "
                    "--bits 3 --calibration demo:calibration");
     onRun(command, [&session] { return inspect(session, options, flags); });
 }

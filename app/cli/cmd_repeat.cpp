@@ -12,21 +12,22 @@
 namespace qw::cli {
 
 namespace {
-constexpr int kMismatchStatus = 3;
+constexpr int kMismatchStatus = 3; // of a verification; scripts rely on it
 
 void print(const Session& session, const RunResult& result)
 {
     if (session.json) {
-        std::cout << toPublicJson(result, true).dump(2) << '\n';
+        printJson(toPublicJson(result, true));
     } else {
         std::cout << runTable({result});
     }
 }
 
-/// The number of threads decides the bits: a repetition uses those of the run.
+/// The number of threads decides the bits: a repetition uses those of the run unless told
+/// otherwise.
 void startAsThen(Session session, const RunResult& stored)
 {
-    session.threads = stored.provenance.threads;
+    session.threads = session.threadsGiven ? session.threads : stored.provenance.threads;
     session.device = stored.spec.device;
     session.startEngine();
 }
@@ -39,19 +40,17 @@ int rerun(const Session& session, const std::string& id, bool verify)
     if (!verify) {
         RunOptions options;
         options.workFolder = session.workFolder();
-        options.started = [](const RunResult& r) { std::cerr << "run " << r.id << '\n'; };
+        options.started = [](const RunResult& r) { say("run " + r.id); };
         print(session, runQuantization(stored.spec, store, options, session.context()));
         return 0;
     }
     const VerifyReport report = verifyRun(stored, session.context());
     if (session.json) {
-        std::cout << Json{{"id", stored.id},
-                          {"same", report.same},
-                          {"stored_hash", report.storedHash},
-                          {"new_hash", report.newHash},
-                          {"differences", report.differences}}
-                         .dump(2)
-                  << '\n';
+        printJson(Json{{"id", stored.id},
+                       {"same", report.same},
+                       {"stored_hash", report.storedHash},
+                       {"new_hash", report.newHash},
+                       {"differences", report.differences}});
     } else {
         std::cout << (report.same ? "same bits: " : "DIFFERENT bits: ") << report.storedHash
                   << (report.same ? "" : " then, " + report.newHash + " now") << '\n';
@@ -77,7 +76,7 @@ int resume(const Session& session, const std::string& id)
         for (const RunResult& result : results) {
             runs.push_back(toPublicJson(result, true));
         }
-        std::cout << Json{{"runs", runs}}.dump(2) << '\n';
+        printJson(Json{{"runs", runs}});
     } else {
         std::cout << runTable(results);
     }
@@ -93,11 +92,13 @@ void addRepeat(CLI::App& app, Session& session)
     session.addTo(again);
     again.add_option("id", id, "Run")->required();
     again.add_flag("--verify", verify, "Only compare the tensors with the stored ones");
+    again.footer("Example:\n  qw rerun ID --verify");
     onRun(again, [&session] { return rerun(session, id, verify); });
     CLI::App& further =
         *app.add_subcommand("resume", "Continue a run, or a sweep, that was stopped");
     session.addTo(further);
     further.add_option("id", id, "Run, or sweep")->required();
+    further.footer("Example:\n  qw resume ID");
     onRun(further, [&session] { return resume(session, id); });
 }
 

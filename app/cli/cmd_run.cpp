@@ -4,6 +4,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "base/error.h"
 #include "base/json_io.h"
 #include "engine.h"
 #include "session.h"
@@ -13,29 +14,83 @@
 namespace qw::cli {
 
 namespace {
+constexpr std::int64_t kMostSpecBytes = 1 << 20;
+
 bool isSpecFile(const std::string& name)
 {
     return name.size() > 5 && name.compare(name.size() - 5, 5, ".json") == 0;
 }
 
-int run(const Session& session, const std::string& target, const SpecFlags& flags)
+/// A spec file says everything; flags beside it would be silently lost.
+void refuseFlagsBesideSpec(const CLI::App& command, const std::string& file)
 {
-    const RunSpec spec = isSpecFile(target) ? runSpecFromJson(readJsonFile(target, 1 << 20))
-                                            : flags.result(target, session.device, session.threads);
+    for (const CLI::Option* option : command.get_options()) {
+        QW_REQUIRE(option->count() == 0 || option->get_positional() ||
+                       option->get_group() == "Everywhere",
+                   ErrorCode::BadInput, option->get_name(), ": the settings come from ", file,
+                   "; change them there");
+    }
+}
+
+RunSpec specOf(Session& session, const CLI::App& command, const std::string& target,
+               const SpecFlags& flags)
+{
+    if (!isSpecFile(target)) {
+        return flags.result(target, session.device, session.threads);
+    }
+    refuseFlagsBesideSpec(command, target);
+    RunSpec spec = runSpecFromJson(readJsonFile(target, kMostSpecBytes));
+    makePathsAbsolute(spec);
+    spec.threads = session.threadsGiven ? session.threads : spec.threads;
+    spec.device = session.deviceGiven ? session.device : spec.device;
+    validate(spec);
+    session.threads = spec.threads;
+    session.device = spec.device;
+    return spec;
+}
+
+/// "12 MB (predicted 11 MB)"; an unknown prediction is left out.
+std::string beside(const std::string& actual, const std::string& predicted, bool known)
+{
+    return actual + (known ? " (predicted " + predicted + ")" : "");
+}
+
+void announce(const RunResult& run)
+{
+    const Estimate& estimate = run.estimate;
+    say("run " + run.id + ": will take " + formatMegabytes(estimate.bytes) + " (" +
+        formatNumber(estimate.bitsPerWeight, 2) + " bits/weight)" +
+        (estimate.peakRssBytes > 0
+             ? ", about " + formatMegabytes(estimate.peakRssBytes) + " of memory"
+             : "") +
+        (estimate.seconds > 0 ? ", about " + formatDuration(estimate.seconds) : ""));
+}
+
+int run(Session& session, const CLI::App& command, const std::string& target,
+        const SpecFlags& flags)
+{
+    const RunSpec spec = specOf(session, command, target, flags);
     session.startEngine();
     RunStore store = session.openStore();
     RunOptions options;
     options.workFolder = session.workFolder();
-    options.started = [](const RunResult& result) { std::cerr << "run " << result.id << '\n'; };
+    options.started = announce;
     const RunResult result = runQuantization(spec, store, options, session.context());
     if (session.json) {
-        std::cout << toPublicJson(result, true).dump(2) << '\n';
+        printJson(toPublicJson(result, true));
         return 0;
     }
-    std::cout << layerTable(result) << '\n' << runTable({result});
-    std::cout << "\nfull precision: perplexity " << formatNumber(result.comparison.fpPerplexity, 3)
-              << ", " << result.score.protocol << " protocol, " << result.score.tokens
-              << " predictions, windows of " << result.score.seqlen << '\n';
+    const Estimate& estimate = result.estimate;
+    std::cout << layerTable(result) << '\n' << runTable({result}) << '\n';
+    std::cout << measureLine(result) << "size "
+              << beside(formatMegabytes(result.bytes), formatMegabytes(estimate.bytes), true)
+              << ", peak memory "
+              << beside(formatMegabytes(result.peakRssBytes),
+                        formatMegabytes(estimate.peakRssBytes), estimate.peakRssBytes > 0)
+              << ", time "
+              << beside(formatDuration(result.seconds), formatDuration(estimate.seconds),
+                        estimate.seconds > 0)
+              << '\n';
     for (const std::string& sentence : result.substitutions) {
         std::cout << "note: " << sentence << '\n';
     }
@@ -52,9 +107,11 @@ void addRun(CLI::App& app, Session& session)
     command.add_option("model", target, "Model folder, demo, or a spec ending in .json")
         ->required();
     flags.addTo(command, true);
-    command.footer("Example:\n  qw run demo --method l2qer --format mxint --bits 4 --rank 32 "
-                   "--calibration demo:calibration --text demo:evaluation");
-    onRun(command, [&session] { return run(session, target, flags); });
+    command.footer("Examples:\n  qw run demo --method l2qer --format mxint --bits 4 --rank 32 "
+                   "--calibration demo:calibration --text demo:evaluation\n"
+                   "  qw run demo --bits 3 --group-size 64 --override 'down_proj:bits=8' --json\n"
+                   "  qw run spec.json --threads 4");
+    onRun(command, [&session, &command] { return run(session, command, target, flags); });
 }
 
 } // namespace qw::cli

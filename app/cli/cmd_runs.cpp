@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
+#include <map>
+#include <set>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -12,7 +15,11 @@
 namespace qw::cli {
 
 namespace {
+/// Every artifact folder holds this file from its first moment.
+constexpr const char* kArtifactMark = "fingerprint.txt";
+
 struct Options {
+    std::string id;
     std::vector<std::string> ids;
     std::string tag;
     std::string other;
@@ -31,7 +38,7 @@ int list(const Session& session, const Options& options)
             object["notes"] = run.notes;
             runs.push_back(std::move(object));
         }
-        std::cout << Json{{"runs", runs}}.dump(2) << '\n';
+        printJson(Json{{"runs", runs}});
         return 0;
     }
     std::vector<RunResult> results;
@@ -48,14 +55,13 @@ int list(const Session& session, const Options& options)
 
 int show(const Session& session, const Options& options)
 {
-    const RunResult run = session.openStore().get(options.ids.front());
+    const RunResult run = session.openStore().get(options.id);
     if (session.json) {
-        std::cout << toPublicJson(run, true).dump(2) << '\n';
+        printJson(toPublicJson(run, true));
         return 0;
     }
-    std::cout << layerTable(run) << '\n'
-              << runTable({run}) << "\nspec:\n"
-              << toJson(run.spec).dump(2) << '\n';
+    std::cout << layerTable(run) << '\n' << runTable({run}) << "\nspec:\n";
+    printJson(toJson(run.spec));
     for (const std::string& sentence : run.substitutions) {
         std::cout << "note: " << sentence << '\n';
     }
@@ -111,9 +117,7 @@ int compare(const Session& session, const Options& options)
                 different[key] = row;
             }
         }
-        std::cout << Json{{"runs", objects}, {"differences", different}, {"incomparable", reasons}}
-                         .dump(2)
-                  << '\n';
+        printJson(Json{{"runs", objects}, {"differences", different}, {"incomparable", reasons}});
         return 0;
     }
     std::vector<std::string> header{"setting"};
@@ -142,27 +146,54 @@ int compare(const Session& session, const Options& options)
 int done(const Session& session, const char* what, const std::vector<std::string>& ids)
 {
     if (session.json) {
-        std::cout << Json{{what, ids}}.dump() << '\n';
+        printJson(Json{{what, ids}});
     }
     return 0;
+}
+
+/// The folders of deleted runs that no other run needs: the runs of a sweep share one.
+std::set<std::filesystem::path> unneededFolders(const RunStore& store)
+{
+    std::set<std::filesystem::path> folders;
+    for (const RunResult& run : store.removed()) {
+        // The path may come from another machine's store: only what is an artifact is removed.
+        if (!run.artifactFolder.empty() &&
+            std::filesystem::exists(std::filesystem::path(run.artifactFolder) / kArtifactMark)) {
+            folders.insert(run.artifactFolder);
+        }
+    }
+    for (const RunSummary& run : store.list()) {
+        folders.erase(run.result.artifactFolder);
+    }
+    return folders;
+}
+
+std::int64_t bytesIn(const std::filesystem::path& folder)
+{
+    std::int64_t bytes = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+        bytes += entry.is_regular_file() ? static_cast<std::int64_t>(entry.file_size()) : 0;
+    }
+    return bytes;
 }
 
 int purge(const Session& session)
 {
     RunStore store = session.openStore();
+    const auto deleted = static_cast<std::int64_t>(store.removed().size());
     std::int64_t freed = 0;
-    for (const RunResult& run : store.removed()) {
-        std::error_code ignored;
-        if (!run.artifactFolder.empty()) {
-            freed +=
-                static_cast<std::int64_t>(std::filesystem::remove_all(run.artifactFolder, ignored));
-        }
+    for (const std::filesystem::path& folder : unneededFolders(store)) {
+        freed += bytesIn(folder);
+        std::filesystem::remove_all(folder);
     }
     store.purge();
     if (session.json) {
-        std::cout << Json{{"files_removed", freed}}.dump() << '\n';
+        printJson(Json{{"runs_removed", deleted}, {"bytes_freed", freed}});
     } else {
-        std::cout << freed << " files of deleted runs removed\n";
+        std::cout << deleted << " deleted runs removed for good, "
+                  << (freed > 0 ? formatMegabytes(freed) + " of artifacts freed"
+                                : std::string("no artifacts to free"))
+                  << '\n';
     }
     return 0;
 }
@@ -171,8 +202,7 @@ int merge(const Session& session, const Options& options)
 {
     const MergeReport report = session.openStore().mergeFrom(options.other);
     if (session.json) {
-        std::cout << Json{{"added", report.added}, {"already_there", report.alreadyThere}}.dump()
-                  << '\n';
+        printJson(Json{{"added", report.added}, {"already_there", report.alreadyThere}});
     } else {
         std::cout << report.added << " runs added, " << report.alreadyThere << " were there\n";
     }
@@ -185,36 +215,39 @@ void addRuns(CLI::App& app, Session& session)
     CLI::App& command = *app.add_subcommand("runs", "List, show, compare and tidy stored runs");
     command.require_subcommand(1);
     static Options options;
-    const auto add = [&](const char* name, const char* help) -> CLI::App& {
+    command.footer("Examples:\n  qw runs list --method l2qer\n  qw runs compare ID ID");
+    const auto add = [&](const char* name, const char* help,
+                         const std::string& example) -> CLI::App& {
         CLI::App& sub = *command.add_subcommand(name, help);
+        sub.footer("Example:\n  qw runs " + example);
         session.addTo(sub);
         return sub;
     };
-    CLI::App& listing = add("list", "All runs, newest first");
+    CLI::App& listing = add("list", "All runs, newest first", "list --method l2qer --limit 10");
     listing.add_option("--method", options.filter.method, "Only this method");
     listing.add_option("--tag", options.filter.tag, "Only with this tag");
     listing.add_option("--status", options.filter.status, "finished, failed, cancelled, running");
-    listing.add_option("--limit", options.filter.limit, "At most so many");
+    listing.add_option("--sweep", options.filter.sweep, "Only of this sweep");
+    listing.add_option("--limit", options.filter.limit, "At most so many")
+        ->check(CLI::PositiveNumber);
     onRun(listing, [&session] { return list(session, options); });
-    CLI::App& showing = add("show", "One run with its layers");
-    showing.add_option("id", options.ids, "Run, or the beginning of its id")
-        ->required()
-        ->expected(1);
+    CLI::App& showing = add("show", "One run with its layers", "show ID --json");
+    showing.add_option("id", options.id, "Run, or the beginning of its id")->required();
     onRun(showing, [&session] { return show(session, options); });
-    CLI::App& comparing = add("compare", "What differs between runs");
+    CLI::App& comparing = add("compare", "What differs between runs", "compare ID ID");
     comparing.add_option("ids", options.ids, "Two runs or more")->required();
     onRun(comparing, [&session] { return compare(session, options); });
-    CLI::App& tagging = add("tag", "Give a run a tag");
-    tagging.add_option("id", options.ids, "Run")->required()->expected(1);
+    CLI::App& tagging = add("tag", "Give a run a tag", "tag ID best");
+    tagging.add_option("id", options.id, "Run")->required();
     tagging.add_option("tag", options.tag, "Tag")->required();
     tagging.add_flag("--remove", options.remove, "Take the tag away");
     onRun(tagging, [&session] {
         RunStore store = session.openStore();
-        const std::string id = store.get(options.ids.front()).id;
+        const std::string id = store.get(options.id).id;
         options.remove ? store.untag(id, options.tag) : store.tag(id, options.tag);
-        return done(session, "tagged", {id});
+        return done(session, options.remove ? "untagged" : "tagged", {id});
     });
-    CLI::App& deleting = add("delete", "Hide runs; purge removes them for good");
+    CLI::App& deleting = add("delete", "Hide runs; purge removes them for good", "delete ID ID");
     deleting.add_option("ids", options.ids, "Runs")->required();
     onRun(deleting, [&session] {
         RunStore store = session.openStore();
@@ -227,10 +260,10 @@ void addRuns(CLI::App& app, Session& session)
         }
         return done(session, "deleted", ids);
     });
-    CLI::App& merging = add("merge", "Bring in the runs of another store");
+    CLI::App& merging = add("merge", "Bring in the runs of another store", "merge part0.sqlite");
     merging.add_option("other", options.other, "Its file")->required();
     onRun(merging, [&session] { return merge(session, options); });
-    onRun(add("purge", "Remove deleted runs and their artifacts for good"),
+    onRun(add("purge", "Remove deleted runs and their artifacts for good", "purge"),
           [&session] { return purge(session); });
 }
 

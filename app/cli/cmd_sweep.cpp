@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <iostream>
+#include <regex>
+#include <set>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -38,16 +41,15 @@ std::vector<RunSpec> points(const Grid& grid, const RunSpec& base)
             for (const std::int64_t group : groups) {
                 for (const std::int64_t seed : grid.seeds) {
                     for (const std::int64_t rank : grid.ranks) {
-                        if (method == "rtn" && rank != grid.ranks.front()) {
-                            continue; // it has no rank: once is enough
-                        }
                         RunSpec spec = base;
                         spec.method = method;
                         spec.weight.bits = bits;
                         spec.weight.groupSize = group;
-                        spec.lowRank.rank = method == "rtn" ? 0 : rank;
+                        spec.lowRank.rank = method == "rtn" ? 0 : rank; // has none: once is enough
                         spec.seed = seed;
-                        specs.push_back(std::move(spec));
+                        if (std::find(specs.begin(), specs.end(), spec) == specs.end()) {
+                            specs.push_back(std::move(spec));
+                        }
                     }
                 }
             }
@@ -62,16 +64,11 @@ std::vector<RunSpec> shareOf(const std::vector<RunSpec>& specs, const std::strin
     if (shard.empty()) {
         return specs;
     }
-    const auto slash = shard.find('/');
-    long long index = -1;
-    long long count = 0;
-    try {
-        index = std::stoll(shard.substr(0, slash));
-        count = slash == std::string::npos ? 0 : std::stoll(shard.substr(slash + 1));
-    } catch (const std::exception&) {
-        count = 0;
-    }
-    QW_REQUIRE(count > 0 && index >= 0 && index < count, ErrorCode::BadInput, "--shard \"", shard,
+    std::smatch parts;
+    const bool form = std::regex_match(shard, parts, std::regex("([0-9]{1,9})/([0-9]{1,9})"));
+    const long long index = form ? std::stoll(parts[1]) : -1;
+    const long long count = form ? std::stoll(parts[2]) : 0;
+    QW_REQUIRE(index >= 0 && index < count, ErrorCode::BadInput, "--shard \"", shard,
                "\" is not of the form I/N with I from 0 to N-1");
     std::vector<RunSpec> share;
     long long group = -1;
@@ -98,19 +95,26 @@ int sweep(const Session& session, const std::string& model, const SpecFlags& fla
     RunOptions options;
     options.workFolder = session.workFolder();
     options.sweep = store.newRunId();
-    options.started = [](const RunResult& result) { std::cerr << "run " << result.id << '\n'; };
+    options.started = [](const RunResult& r) { say("run " + r.id); };
     const std::vector<RunResult> results = runSweep(specs, store, options, session.context());
     if (session.json) {
         Json runs = Json::array();
         for (const RunResult& result : results) {
             runs.push_back(toPublicJson(result, true));
         }
-        std::cout << Json{{"runs", runs}}.dump(2) << '\n';
+        printJson(Json{{"runs", runs}});
     } else {
         std::cout << runTable(results);
         if (!results.empty()) {
-            std::cout << "full precision: perplexity "
-                      << formatNumber(results.front().comparison.fpPerplexity, 3) << '\n';
+            std::cout << measureLine(results.front());
+        }
+        std::set<std::string> said;
+        for (const RunResult& result : results) {
+            for (const std::string& sentence : result.substitutions) {
+                if (said.insert(sentence).second) {
+                    std::cout << "note: " << sentence << '\n';
+                }
+            }
         }
     }
     return 0;
@@ -125,16 +129,21 @@ void addSweep(CLI::App& app, Session& session)
     static SpecFlags flags;
     static Grid grid;
     command.add_option("model", model, "Model folder, or demo")->required();
-    command.add_option("--methods", grid.methods, "Comma-separated")->delimiter(',');
-    command.add_option("--bits", grid.bits, "Comma-separated")->delimiter(',');
-    command.add_option("--ranks", grid.ranks, "Comma-separated; factors are computed once")
-        ->delimiter(',');
-    command.add_option("--group-sizes", grid.groupSizes, "Comma-separated")->delimiter(',');
-    command.add_option("--seeds", grid.seeds, "Comma-separated")->delimiter(',');
-    command.add_option("--shard", grid.shard, "I/N: this share of the grid, for job arrays");
+    const auto add = [&](const char* name, auto& values, const char* help) {
+        command.add_option(name, values, help)->delimiter(',')->group("Grid, comma-separated");
+    };
+    add("--methods", grid.methods, "rtn, lqer, l2qer, qera-approx, qera-exact (default rtn)");
+    add("--bits", grid.bits, "Widths of the codes, 2..8 (default 4)");
+    add("--ranks", grid.ranks, "Ranks; factors are computed once, at the largest (default 0)");
+    add("--group-sizes", grid.groupSizes, "Numbers, channel, tensor (default 128; mxint 16)");
+    add("--seeds", grid.seeds, "Seeds (default 0)");
+    command.add_option("--shard", grid.shard,
+                       "I/N, I from 0 to N-1: only this share of the grid, for job arrays");
     flags.addTo(command, false);
-    command.footer("Example:\n  qw sweep demo --methods lqer,l2qer --bits 3,4 --ranks 0,4,8,16 "
-                   "--calibration demo:calibration --text demo:evaluation");
+    command.footer("Examples:\n  qw sweep demo --methods lqer,l2qer --bits 3,4 --ranks 0,4,8,16 "
+                   "--calibration demo:calibration --text demo:evaluation\n"
+                   "  qw sweep demo --bits 2,3,4 --shard 0/3 --store part0.sqlite\n"
+                   "  qw runs merge part0.sqlite");
     onRun(command, [&session] { return sweep(session, model, flags, grid); });
 }
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -6,6 +7,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "base/error.h"
 #include "engine.h"
 #include "session.h"
 
@@ -20,8 +22,23 @@ struct Options {
     bool ignoreEos = false;
 };
 
+void checkSampling(const GenerateOptions& options)
+{
+    QW_REQUIRE(options.maxTokens >= 1, ErrorCode::BadInput, "--tokens ", options.maxTokens,
+               " is too small; it must be at least 1");
+    QW_REQUIRE(std::isfinite(options.temperature) && options.temperature >= 0, ErrorCode::BadInput,
+               "--temperature ", options.temperature, " is not a number from 0 on");
+    QW_REQUIRE(options.topK >= 0, ErrorCode::BadInput, "--top-k ", options.topK,
+               " is too small; it must be at least 0");
+    QW_REQUIRE(options.topP > 0 && options.topP <= 1, ErrorCode::BadInput, "--top-p ", options.topP,
+               " is not above 0 and at most 1");
+    QW_REQUIRE(options.seed >= 0, ErrorCode::BadInput, "--seed ", options.seed,
+               " is too small; it must be at least 0");
+}
+
 int generate(const Session& session, Options& options)
 {
+    checkSampling(options.generate);
     session.startEngine();
     std::optional<RunResult> run;
     if (!options.runId.empty()) {
@@ -41,7 +58,7 @@ int generate(const Session& session, Options& options)
         },
         session.context());
     if (session.json) {
-        std::cout << Json{{"prompt", options.generate.prompt}, {"text", text}}.dump(2) << '\n';
+        printJson(Json{{"prompt", options.generate.prompt}, {"text", text}});
     } else {
         std::cout << '\n';
     }
@@ -53,7 +70,7 @@ int tokenize(const Session& session, const Options& options)
     const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
     const std::vector<std::int32_t> ids = tokenizeText(options.model, text, !options.noSpecial);
     if (session.json) {
-        std::cout << Json{{"ids", ids}}.dump() << '\n';
+        printJson(Json{{"ids", ids}});
         return 0;
     }
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -72,13 +89,18 @@ void addGenerate(CLI::App& app, Session& session)
     command.add_option("model", options.model, "Model folder, or demo (default: that of --run)");
     command.add_option("--run", options.runId, "Generate with this stored run");
     command.add_option("--prompt", options.generate.prompt, "Text to continue");
-    command.add_option("--tokens", options.generate.maxTokens, "At most so many new tokens");
-    command.add_option("--temperature", options.generate.temperature, "0: greedy");
-    command.add_option("--top-k", options.generate.topK, "0: all");
-    command.add_option("--top-p", options.generate.topP, "1: all");
-    command.add_option("--seed", options.generate.seed, "Seed of the sampling");
+    command.add_option("--tokens", options.generate.maxTokens,
+                       "At most so many new tokens (default 64)");
+    command.add_option("--temperature", options.generate.temperature, "0: greedy (default)");
+    command.add_option("--top-k", options.generate.topK,
+                       "Only the K most likely tokens; 0: all (default)");
+    command.add_option(
+        "--top-p", options.generate.topP,
+        "Only the most likely tokens that make up this probability; 1: all (default)");
+    command.add_option("--seed", options.generate.seed, "Seed of the sampling (default 0)");
     command.add_flag("--ignore-eos", options.ignoreEos, "Go on after the end of the text");
-    command.footer("Example:\n  qw generate demo --prompt 'Once upon a time' --temperature 0.8");
+    command.footer("Examples:\n  qw generate demo --prompt 'Once upon a time' --temperature 0.8\n"
+                   "  qw generate --run ID --prompt 'The sea' --tokens 200 --top-p 0.9 --seed 7");
     onRun(command, [&session] { return generate(session, options); });
 }
 
@@ -90,7 +112,8 @@ void addTokenize(CLI::App& app, Session& session)
     static Options options;
     command.add_option("model", options.model, "Model folder, or demo")->required();
     command.add_flag("--no-special", options.noSpecial, "Add no special tokens");
-    command.footer("Example:\n  printf 'Hello' | qw tokenize demo");
+    command.footer("Examples:\n  printf 'Hello' | qw tokenize demo\n"
+                   "  qw tokenize demo --no-special < book.txt");
     onRun(command, [&session] { return tokenize(session, options); });
 }
 

@@ -1,10 +1,10 @@
 #include "session.h"
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
-#include <chrono>
-#include <memory>
+#include <regex>
 #include <stop_token>
 #include <thread>
 
@@ -14,6 +14,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
 #include "table.h"
@@ -37,7 +38,6 @@ extern "C" void onInterrupt(int signal)
 class ProgressPrinter
 {
 public:
-    ~ProgressPrinter() { clear(); }
     void operator()(const Progress& progress)
     {
         if (!m_terminal) {
@@ -78,15 +78,50 @@ private:
     bool m_drawn = false;
     std::string m_phase;
 };
+
+/// One per process: whoever writes to standard error asks it to make way.
+ProgressPrinter& printer()
+{
+    static ProgressPrinter only;
+    return only;
+}
+
+constexpr std::int64_t kMostThreads = 4096;
+
+std::string checkDevice(const std::string& device)
+{
+    static const std::regex kForm("cpu|cuda(:[0-9]{1,3})?");
+    return std::regex_match(device, kForm)
+               ? ""
+               : message("unknown device \"", device, "\": use cpu, cuda or cuda:N");
+}
 } // namespace
 
 void Session::addTo(CLI::App& command)
 {
-    command.add_option("--store", storeFile, "The run store, an SQLite file");
-    command.add_option("--threads", threads, "Threads of the engine (default: all physical cores)")
-        ->check(CLI::NonNegativeNumber);
-    command.add_option("--device", device, "cpu, cuda or cuda:N");
-    command.add_flag("--json", json, "One JSON object on standard output");
+    const auto shared = [&](CLI::Option* option) { return option->group("Everywhere"); };
+    shared(command.add_option("--store", storeFile, "The run store, an SQLite file"))
+        ->check([](const std::string& file) {
+            return std::string(file.empty() ? "give the file of the store" : "");
+        });
+    shared(command.add_option_function<std::int64_t>(
+        "--threads",
+        [this](std::int64_t wanted) {
+            QW_REQUIRE(wanted >= 0 && wanted <= kMostThreads, ErrorCode::BadInput, "--threads ",
+                       wanted, " is not in 0..", kMostThreads);
+            threads = wanted;
+            threadsGiven = true;
+        },
+        "Threads of the engine (default 0: all physical cores)"));
+    shared(command.add_option_function<std::string>(
+               "--device",
+               [this](const std::string& wanted) {
+                   device = wanted;
+                   deviceGiven = true;
+               },
+               "cpu, cuda or cuda:N (default cpu)"))
+        ->check(checkDevice);
+    shared(command.add_flag("--json", json, "One JSON object on standard output"));
 }
 
 void Session::startEngine() const
@@ -94,14 +129,20 @@ void Session::startEngine() const
     qw::startEngine(threads);
     requireDevice(device);
     if (engineInfo().slowBlas) {
-        std::cerr << "warning: matrix products run on the reference BLAS, some fifty times slower "
-                     "than OpenBLAS; install libopenblas0-pthread\n";
+        say("warning: matrix products run on the reference BLAS, some fifty times slower than "
+            "OpenBLAS; install libopenblas0-pthread");
     }
 }
 
 RunStore Session::openStore() const
 {
-    return RunStore(storeFile.empty() ? RunStore::defaultFile() : std::filesystem::path(storeFile));
+    const std::filesystem::path file =
+        storeFile.empty() ? RunStore::defaultFile() : std::filesystem::path(storeFile);
+    try {
+        return RunStore(file);
+    } catch (const Error& problem) { // an answer to --store, so wrong input rather than a failure
+        throw Error(ErrorCode::BadInput, problem.what());
+    }
 }
 
 std::filesystem::path Session::workFolder() const
@@ -125,10 +166,20 @@ RunContext Session::context() const
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
         }
     });
-    const auto printer = std::make_shared<ProgressPrinter>();
     return RunContext(
-        stop.get_token(), [printer](const Progress& progress) { (*printer)(progress); },
-        [](const std::string& line) { std::cerr << line << '\n'; });
+        stop.get_token(), [](const Progress& progress) { printer()(progress); },
+        [](const std::string& line) { say(line); });
+}
+
+void printJson(const Json& object)
+{
+    std::cout << object.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
+void say(const std::string& line)
+{
+    printer().clear();
+    std::cerr << line << std::endl;
 }
 
 void onRun(CLI::App& command, Callback callback)

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/json_io.h"
 #include "base/run_context.h"
 #include "store/run_store.h"
 
@@ -21,6 +22,10 @@ struct Session {
     std::string device = "cpu";
     bool json = false;
 
+    /// Whether the user gave --threads or --device, which then win over a spec or a stored run.
+    bool threadsGiven = false;
+    bool deviceGiven = false;
+
     /// Adds --store, --threads, --device, --json.
     void addTo(CLI::App& command);
     /// Sets threads and warns about a slow BLAS. Call before engine work.
@@ -30,6 +35,11 @@ struct Session {
     /// Progress on standard error, stopped by Ctrl+C.
     RunContext context() const;
 };
+
+/// One object on standard output; text that is no UTF-8 is repaired rather than refused.
+void printJson(const Json& object);
+/// One line on standard error; a progress bar makes way for it.
+void say(const std::string& line);
 
 /// Subcommands add themselves to the application; their callbacks return the exit status through
 /// setExit().
@@ -46,6 +56,6 @@ void addRuns(CLI::App& app, Session& session);
 void addRepeat(CLI::App& app, Session& session); ///< rerun and resume
 void addEstimate(CLI::App& app, Session& session);
 void addTokenize(CLI::App& app, Session& session);
-void addCompletion(CLI::App& app);
+void addCompletion(CLI::App& app, Session& session);
 
 } // namespace qw::cli

@@ -1,6 +1,7 @@
 #include "spec_flags.h"
 
 #include <charconv>
+#include <filesystem>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -23,66 +24,116 @@ std::int64_t wholeNumber(const std::string& text, const std::string& what)
 void addWeightFlags(CLI::App& command, SpecFlags& flags, bool withGrid)
 {
     WeightSpec& weight = flags.spec.weight;
-    command.add_option("--format", weight.format, "int | mxint");
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Weights");
+    };
+    add("--format", weight.format, "int | mxint (default int)");
     if (withGrid) {
-        command.add_option("--bits", weight.bits, "Width of a weight's code, 2..8");
-        command.add_option("--group-size", flags.groupSize,
-                           "Columns per scale: a number, channel or tensor; mxint: the block");
+        add("--bits", weight.bits, "Width of a weight's code, 2..8 (default 4)");
+        add("--group-size", flags.groupSize,
+            "Columns per scale: a number, channel or tensor (default 128); mxint: the block "
+            "(default 16)");
     }
-    command.add_flag("--sym", flags.sym, "Symmetric grid");
-    command.add_flag("--asym", flags.asym, "Asymmetric grid (default)");
-    command.add_option("--scale-dtype", weight.scaleDtype, "f16 | f32 | bf16");
-    command.add_option("--range", weight.range, "minmax | lrq | lp: where the grid ends");
-    command.add_option("--range-norm", weight.rangeNorm, "Norm of the range search");
-    command.add_option("--exponent-bits", weight.exponentBits, "mxint: 4 | 8");
-    command.add_option("--mx-rule", weight.mxRule, "mxint: lqer | qera");
+    command.add_flag("--sym", flags.sym, "Symmetric grid")->group("Weights");
+    command.add_flag("--asym", flags.asym, "Asymmetric grid (default)")->group("Weights");
+    add("--scale-dtype", weight.scaleDtype, "f16 | f32 | bf16 (default f16)");
+    add("--range", weight.range, "minmax | lrq | lp: where the grid ends (default minmax)");
+    add("--range-norm", weight.rangeNorm, "Norm of the range search (default 2.4)");
+    add("--range-steps", weight.rangeSteps, "Candidates of the range search (default 100)");
+    add("--exponent-bits", weight.exponentBits, "mxint: 4 | 8 (default 8)");
+    add("--mx-rule", weight.mxRule, "mxint: lqer | qera (default lqer)");
 }
 
-void addDataFlags(CLI::App& command, RunSpec& spec)
+void addCorrectionFlags(CLI::App& command, LowRankSpec& lowRank, bool withGrid)
 {
-    CalibrationSpec& calibration = spec.calibration;
-    command.add_option("--calibration", calibration.text, "Text file, or demo:calibration");
-    command.add_option("--nsamples", calibration.nsamples, "Calibration windows");
-    command.add_option("--calibration-seqlen", calibration.seqlen, "Tokens of one");
-    command.add_option("--calibration-windows", calibration.windows, "random | sequential");
-    command.add_option("--stat-batch", calibration.statBatch,
-                       "Windows per batch of L2QER's maximum");
-    EvaluationSpec& evaluation = spec.evaluation;
-    command.add_option("--text", evaluation.text, "Text to measure on, or demo:evaluation");
-    command.add_option("--seqlen", evaluation.seqlen, "Tokens of one window");
-    command.add_option("--windows", evaluation.windows, "Windows (default: all)");
-    command.add_option("--protocol", evaluation.protocol, "gptq | llama.cpp");
-    command.add_option("--compute", evaluation.compute, "f32 | bf16: products of the evaluation");
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Low-rank correction");
+    };
+    if (withGrid) {
+        add("--rank", lowRank.rank, "Rank of the correction (default 0)");
+    }
+    add("--factor-bits", lowRank.factorBits,
+        "MXINT width of A and B (default 0: unquantized float32)");
+    add("--factor-block", lowRank.factorBlock, "Block of A and B (default 16)");
+    add("--statistic", lowRank.statistic, "l2qer: mean-abs | rms (default mean-abs)");
+    add("--reduce", lowRank.reduce, "l2qer: max | mean over batches (default max)");
+    add("--solver", lowRank.solver, "randomized | full (default randomized)");
+}
+
+void addActivationFlags(CLI::App& command, ActivationSpec& activation)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Activations");
+    };
+    add("--act-format", activation.format, "none | int | mxint (default none)");
+    add("--act-bits", activation.bits, "Width of an activation's code (default 8)");
+    add("--act-block", activation.blockSize, "mxint: block of activations (default 16)");
+    add("--act-zero-point", activation.zeroPoint, "int: rounded | float (default rounded)");
+    command
+        .add_flag("--act-attention", activation.attention,
+                  "mxint: quantize the operands of QK^T and PV too")
+        ->group("Activations");
+}
+
+void addCalibrationFlags(CLI::App& command, CalibrationSpec& calibration)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Calibration");
+    };
+    add("--calibration", calibration.text, "Text file, or demo:calibration");
+    add("--nsamples", calibration.nsamples, "Calibration windows (default 32)");
+    add("--calibration-seqlen", calibration.seqlen,
+        "Tokens of one (default: 2048, or the model's maximum if that is less)");
+    add("--calibration-windows", calibration.windows, "random | sequential (default random)");
+    add("--stat-batch", calibration.statBatch, "Windows per batch of L2QER's maximum (default 2)");
 }
 } // namespace
+
+void addEvaluationFlags(CLI::App& command, EvaluationSpec& evaluation)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Evaluation");
+    };
+    add("--text", evaluation.text, "Text to measure on: a file, or demo:evaluation");
+    add("--seqlen", evaluation.seqlen,
+        "Tokens of one window (default: 2048, or the model's maximum if that is less; "
+        "llama.cpp: 512)");
+    add("--windows", evaluation.windows, "Windows (default: all)");
+    add("--protocol", evaluation.protocol, "gptq | llama.cpp (default gptq)");
+    add("--compute", evaluation.compute, "f32 | bf16: products of the evaluation (default f32)");
+}
 
 void SpecFlags::addTo(CLI::App& command, bool withGrid)
 {
     if (withGrid) {
         command.add_option("--method", spec.method,
-                           "rtn | lqer | l2qer | qera-approx | qera-exact");
-        command.add_option("--rank", spec.lowRank.rank, "Rank of the correction");
-        command.add_option("--seed", spec.seed, "Seed of windows and factorization");
+                           "rtn | lqer | l2qer | qera-approx | qera-exact (default rtn)");
+        command.add_option("--seed", spec.seed, "Seed of windows and factorization (default 0)");
     }
     addWeightFlags(command, *this, withGrid);
-    command.add_option("--factor-bits", spec.lowRank.factorBits,
-                       "MXINT width of A and B; 0 keeps them float32");
-    command.add_option("--factor-block", spec.lowRank.factorBlock, "Block of A and B");
-    command.add_option("--statistic", spec.lowRank.statistic, "l2qer: mean-abs | rms");
-    command.add_option("--reduce", spec.lowRank.reduce, "l2qer: max | mean over batches");
-    command.add_option("--solver", spec.lowRank.solver, "randomized | full");
-    command.add_option("--act-format", spec.activation.format, "none | int | mxint");
-    command.add_option("--act-bits", spec.activation.bits, "Width of activations");
-    command.add_option("--act-block", spec.activation.blockSize, "mxint: block of activations");
-    command.add_option("--act-zero-point", spec.activation.zeroPoint, "int: rounded | float");
-    command.add_flag("--act-attention", spec.activation.attention,
-                     "mxint: quantize the operands of QK^T and PV too");
-    addDataFlags(command, spec);
-    command.add_option("--override", overrides, "'REGEX:bits=8,rank=0,group_size=64': some layers")
+    addCorrectionFlags(command, spec.lowRank, withGrid);
+    addActivationFlags(command, spec.activation);
+    addCalibrationFlags(command, spec.calibration);
+    addEvaluationFlags(command, spec.evaluation);
+    command
+        .add_option("--override", overrides,
+                    "'REGEX:bits=8,rank=0,group_size=64': settings of some layers; may be repeated")
         ->take_all();
-    command.add_option("--skip", skips, "REGEX of layers to leave alone")->take_all();
+    command.add_option("--skip", skips, "REGEX of layers to leave alone; may be repeated")
+        ->take_all();
     command.add_flag("--adjust", spec.adjust, "Take the nearest group size that divides");
-    command.add_option("--artifacts", spec.artifacts, "keep | discard");
+    command.add_option("--artifacts", spec.artifacts, "keep | discard (default keep)");
+}
+
+void makePathsAbsolute(RunSpec& spec)
+{
+    for (std::string* path : {&spec.model, &spec.calibration.text, &spec.evaluation.text}) {
+        std::error_code ignored;
+        if (!path->empty() && *path != "demo" && path->rfind("demo:", 0) != 0 &&
+            std::filesystem::exists(*path, ignored)) {
+            *path = std::filesystem::absolute(*path).lexically_normal().string();
+        }
+    }
 }
 
 RunSpec SpecFlags::result(const std::string& model, const std::string& device,
@@ -108,6 +159,8 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device,
         skip.skip = true;
         made.overrides.push_back(skip);
     }
+    makePathsAbsolute(made);
+    validate(made);
     return made;
 }
 

@@ -17,15 +17,21 @@ struct SpecFlags {
     std::string groupSize;
     bool sym = false;
     bool asym = false;
-    std::int64_t activationBits = 8;
     std::vector<std::string> overrides;
     std::vector<std::string> skips;
 
     /// @param withGrid  leave out what a sweep varies (method, bits, rank, group size, seed)
     void addTo(CLI::App& command, bool withGrid);
-    /// The finished spec. @throws Error::BadInput
+    /// The finished spec, checked as far as that goes without the model.
+    /// @throws Error::BadInput
     RunSpec result(const std::string& model, const std::string& device, std::int64_t threads) const;
 };
+
+/// --text, --seqlen, --windows, --protocol, --compute.
+void addEvaluationFlags(CLI::App& command, EvaluationSpec& evaluation);
+
+/// What the user typed is relative to this folder; a stored run is repeated from anywhere.
+void makePathsAbsolute(RunSpec& spec);
 
 /// 'REGEX:bits=8,rank=0'. @throws Error::BadInput naming the unknown key
 LayerOverride parseOverride(const std::string& text);

@@ -1,6 +1,8 @@
 #include "table.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 
 namespace qw::cli {
 
@@ -44,6 +46,16 @@ std::string Table::text() const
     return out;
 }
 
+std::string formatCsv(double value)
+{
+    if (!std::isfinite(value)) {
+        return {};
+    }
+    char text[64];
+    std::snprintf(text, sizeof text, "%.9g", value);
+    return text;
+}
+
 std::string runTable(const std::vector<RunResult>& runs)
 {
     Table table({"run", "method", "format", "rank", "bits/weight", "size", "perplexity", "Δnll",
@@ -70,13 +82,26 @@ std::string runTable(const std::vector<RunResult>& runs)
     return table.text();
 }
 
+std::string measureLine(const RunResult& run)
+{
+    if (run.score.tokens == 0) {
+        return {};
+    }
+    const TextScore& score = run.score;
+    return "full precision: perplexity " + formatNumber(run.comparison.fpPerplexity, 3) + "; " +
+           score.protocol + " protocol, " + std::to_string(score.tokens) + " predictions, " +
+           std::to_string(score.windows) + " windows of " + std::to_string(score.seqlen) + ", " +
+           score.compute + '\n';
+}
+
 std::string layerTable(const RunResult& run)
 {
     Table table({"layer", "shape", "rank", "weight error", "output error", "SQNR", "bits/weight"});
     for (const LayerResult& layer : run.layers) {
         table.add({layer.name, std::to_string(layer.rows) + " x " + std::to_string(layer.cols),
                    std::to_string(layer.rank), formatPercent(layer.weightError),
-                   formatPercent(layer.outputError), formatNumber(layer.sqnrDb, 1) + " dB",
+                   formatPercent(layer.outputError),
+                   formatNumber(layer.sqnrDb, 1) + (std::isfinite(layer.sqnrDb) ? " dB" : ""),
                    formatNumber(layer.bitsPerWeight, 2)});
     }
     return table.text();

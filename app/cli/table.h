@@ -21,8 +21,12 @@ private:
     std::vector<std::vector<std::string>> m_rows;
 };
 
+std::string formatCsv(double value); ///< nine digits; missing: nothing
+
 /// One line a run, with what makes runs comparable.
 std::string runTable(const std::vector<RunResult>& runs);
+/// How a run was measured and what full precision gave; empty if it was not. Ends in a newline.
+std::string measureLine(const RunResult& run);
 /// One line a layer.
 std::string layerTable(const RunResult& run);
 

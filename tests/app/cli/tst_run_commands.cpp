@@ -1,0 +1,247 @@
+#include "store/run_store.h"
+#include "support/qw_process.h"
+
+#include <QDirIterator>
+#include <QElapsedTimer>
+#include <QJsonArray>
+#include <QRegularExpression>
+#include <QtTest>
+
+#include <csignal>
+
+#include <sys/types.h>
+
+using namespace qw;
+using test::QwOutcome;
+using test::QwProgram;
+
+namespace {
+/// A run that is over in a moment.
+const QString kQuick = QStringLiteral("run demo --bits 3 --threads 1 --json ");
+const QString kMeasured = kQuick + QStringLiteral("--text demo:evaluation --seqlen 32 ");
+
+/// Files of artifacts in a folder.
+int filesUnder(const QString& folder)
+{
+    int count = 0;
+    QDirIterator entries(folder, QDir::Files, QDirIterator::Subdirectories);
+    while (entries.hasNext()) {
+        entries.next();
+        ++count;
+    }
+    return count;
+}
+} // namespace
+
+/// Stored runs: repeated, verified, resumed, compared, merged, deleted.
+class TestRunCommands : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void verifySame();
+    void verifyDifferent();
+    void rerunMakesAnother();
+    void interruptAndResume();
+    void finishedRunIsNotResumed();
+    void shardsMergeWithoutDuplicates();
+    void comparableRuns();
+    void incomparableRunsAreLabelled();
+    void tags();
+    void deleteAndPurge();
+    void purgeKeepsWhatAnotherRunNeeds();
+    void relativePathsAreStoredWhole();
+
+private:
+    QJsonObject make(const QString& line) const { return m_qw.run(line).json(); }
+    QJsonArray list(const QString& flags = {}) const
+    {
+        return make("runs list --json " + flags)["runs"].toArray();
+    }
+
+    QwProgram m_qw;
+};
+
+void TestRunCommands::verifySame()
+{
+    const QString id = make(kQuick)["id"].toString();
+    const QwOutcome outcome = m_qw.run("rerun " + id + " --verify --json");
+    QCOMPARE(outcome.status, 0);
+    QCOMPARE(outcome.json()["same"], QJsonValue(true));
+    QCOMPARE(outcome.json()["stored_hash"], outcome.json()["new_hash"]);
+    QCOMPARE(list().size(), 1); // a verification stores nothing
+}
+
+void TestRunCommands::verifyDifferent()
+{
+    const QString file = m_qw.path("other.sqlite");
+    const QString id = make(kQuick + "--store other.sqlite")["id"].toString();
+    {
+        RunStore store(file.toStdString());
+        RunResult run = store.get(id.toStdString());
+        run.artifactHash = "0123456789abcdef";
+        store.save(run);
+    }
+    const QwOutcome outcome = m_qw.run("rerun " + id + " --verify --json --store other.sqlite");
+    QCOMPARE(outcome.status, 3);
+    QCOMPARE(outcome.json()["same"], QJsonValue(false));
+}
+
+void TestRunCommands::rerunMakesAnother()
+{
+    const QJsonObject first = make(kQuick);
+    const QJsonObject again = make("rerun " + first["id"].toString() + " --json");
+    QVERIFY(first["id"] != again["id"]);
+    QCOMPARE(again["artifact_hash"], first["artifact_hash"]);
+    QCOMPARE(again["bits"], first["bits"]);
+}
+
+void TestRunCommands::interruptAndResume()
+{
+    // Long enough to be interrupted on any machine: 80 000 tokens of calibration.
+    const QString line = "run demo --method l2qer --bits 3 --rank 4 --calibration "
+                         "demo:calibration --nsamples 640 --calibration-seqlen 128 --threads 1 "
+                         "--json --store long.sqlite";
+    QProcess process;
+    m_qw.start(process, line.split(' '));
+    QString err;
+    const QRegularExpression announced("^run (\\w+)", QRegularExpression::MultilineOption);
+    QTRY_VERIFY_WITH_TIMEOUT(
+        (err += QString::fromUtf8(process.readAllStandardError())).contains("quantize"), 60000);
+    const QString id = announced.match(err).captured(1);
+    QVERIFY2(!id.isEmpty(), qPrintable(err));
+    QElapsedTimer clock;
+    clock.start();
+    QCOMPARE(::kill(static_cast<pid_t>(process.processId()), SIGINT), 0);
+    const QwOutcome outcome = QwProgram::finish(process);
+    QVERIFY2(clock.elapsed() < 10000, "a second on a free machine"); // a busy one gets more
+    QCOMPARE(outcome.status, 130);
+    QCOMPARE(outcome.out, QByteArray());
+    QVERIFY2(outcome.err.contains("qw: cancelled"), qPrintable(outcome.err));
+    const QJsonObject stored = make("runs show " + id + " --json --store long.sqlite");
+    QCOMPARE(stored["status"].toString(), "cancelled");
+    const QwOutcome resumed = m_qw.run("resume " + id + " --json --store long.sqlite");
+    QCOMPARE(resumed.status, 0);
+    QCOMPARE(resumed.json()["id"].toString(), id);
+    QCOMPARE(resumed.json()["status"].toString(), "finished");
+}
+
+void TestRunCommands::finishedRunIsNotResumed()
+{
+    const QString id = make(kQuick)["id"].toString();
+    const QwOutcome outcome = m_qw.run("resume " + id);
+    QCOMPARE(outcome.status, 2);
+    QVERIFY2(outcome.err.contains("is finished"), qPrintable(outcome.err));
+}
+
+void TestRunCommands::shardsMergeWithoutDuplicates()
+{
+    const QString grid = "sweep demo --methods rtn,lqer --bits 2,3 --ranks 0,4 --threads 1 --json "
+                         "--artifacts discard --shard ";
+    QSet<QString> points;
+    int made = 0;
+    for (const char* shard : {"0/3", "1/3", "2/3"}) {
+        const QString store = QStringLiteral(" --store part%1.sqlite").arg(QChar(shard[0]));
+        const QJsonArray runs = make(grid + shard + store)["runs"].toArray();
+        made += static_cast<int>(runs.size());
+        for (const QJsonValue& run : runs) {
+            points.insert(QStringLiteral("%1 %2 %3")
+                              .arg(run["method"].toString())
+                              .arg(run["bits"].toInt())
+                              .arg(run["rank"].toInt()));
+        }
+    }
+    const QSet<QString> whole{"rtn 2 0", "rtn 3 0", "lqer 2 0", "lqer 2 4", "lqer 3 0", "lqer 3 4"};
+    QCOMPARE(points, whole);
+    QCOMPARE(made, 6);
+    for (const char* part : {"part0.sqlite", "part1.sqlite", "part2.sqlite", "part1.sqlite"}) {
+        QCOMPARE(m_qw.run(QStringLiteral("runs merge --store all.sqlite ") + part).status, 0);
+    }
+    QCOMPARE(list("--store all.sqlite").size(), 6);
+    const QJsonObject again = make("runs merge part0.sqlite --store all.sqlite --json");
+    QCOMPARE(again["added"].toInt(), 0);
+    QVERIFY(again["already_there"].toInt() > 0);
+}
+
+void TestRunCommands::comparableRuns()
+{
+    const QString a = make(kMeasured + "--windows 2")["id"].toString();
+    const QString b = make(kMeasured + "--windows 2 --group-size 64")["id"].toString();
+    const QJsonObject json = make("runs compare " + a + " " + b + " --json");
+    QCOMPARE(json["incomparable"].toArray().size(), 0);
+    QCOMPARE(json["runs"].toArray().size(), 2);
+    QCOMPARE(json["differences"].toObject().keys(), QStringList{"weight.group_size"});
+}
+
+void TestRunCommands::incomparableRunsAreLabelled()
+{
+    const QString a = make(kMeasured + "--windows 2")["id"].toString();
+    const QString b = make(kMeasured + "--windows 3")["id"].toString();
+    const QString unmeasured = make(kQuick)["id"].toString();
+    QCOMPARE(make("runs compare " + a + " " + b + " --json")["incomparable"].toArray().size(), 1);
+    const QwOutcome outcome = m_qw.run("runs compare " + a + " " + b + " " + unmeasured);
+    QCOMPARE(outcome.status, 0);
+    const QString out = QString::fromUtf8(outcome.out);
+    QVERIFY2(out.contains("2 and 3 windows"), qPrintable(out));
+    QVERIFY2(out.contains("was not evaluated on a text"), qPrintable(out));
+}
+
+void TestRunCommands::tags()
+{
+    const QString id = make(kQuick + "--store tags.sqlite")["id"].toString();
+    make(kQuick + "--store tags.sqlite");
+    QCOMPARE(m_qw.run("runs tag " + id + " best --store tags.sqlite").status, 0);
+    const QJsonArray found = list("--tag best --store tags.sqlite");
+    QCOMPARE(found.size(), 1);
+    QCOMPARE(found.first()["id"].toString(), id);
+    QCOMPARE(found.first()["tags"].toArray(), QJsonArray{"best"});
+    QCOMPARE(m_qw.run("runs tag " + id + " best --remove --store tags.sqlite").status, 0);
+    QCOMPARE(list("--tag best --store tags.sqlite").size(), 0);
+}
+
+void TestRunCommands::deleteAndPurge()
+{
+    const QString store = "--store purge.sqlite";
+    const QString folder = m_qw.path("purge.sqlite.runs");
+    const QString gone = make(kQuick + store)["id"].toString();
+    const QString kept = make(kQuick + store)["id"].toString();
+    const int before = filesUnder(folder);
+    QVERIFY(before > 0);
+    QCOMPARE(make("runs delete " + gone + " --json " + store)["deleted"].toArray(),
+             QJsonArray{gone});
+    QCOMPARE(list(store).size(), 1);
+    QCOMPARE(filesUnder(folder), before); // hidden, not lost
+    const QJsonObject purged = make("runs purge --json " + store);
+    QCOMPARE(purged["runs_removed"].toInt(), 1);
+    QVERIFY(purged["bytes_freed"].toDouble() > 0);
+    QCOMPARE(filesUnder(folder), before / 2);
+    QCOMPARE(list(store).first()["id"].toString(), kept);
+}
+
+void TestRunCommands::purgeKeepsWhatAnotherRunNeeds()
+{
+    const QString store = " --store shared.sqlite";
+    const QJsonArray runs =
+        make("sweep demo --methods lqer --bits 3 --ranks 0,4 --threads 1 --json" + store)["runs"]
+            .toArray();
+    QCOMPARE(runs.size(), 2);
+    m_qw.run("runs delete " + runs.first()["id"].toString() + store);
+    QCOMPARE(m_qw.run("runs purge" + store).status, 0);
+    const QwOutcome outcome = m_qw.run("eval --run " + runs.last()["id"].toString() +
+                                       " --text demo:evaluation --seqlen 32 --windows 1 "
+                                       "--threads 1 --json" +
+                                       store);
+    QVERIFY2(outcome.status == 0, qPrintable(outcome.err));
+}
+
+void TestRunCommands::relativePathsAreStoredWhole()
+{
+    m_qw.write("text.txt", QByteArray("A sentence of some words. ").repeated(40));
+    const QJsonObject made = make(kQuick + "--text text.txt --seqlen 16 --windows 1");
+    RunStore store(m_qw.path("data/quant-workbench/runs.sqlite").toStdString());
+    const RunResult run = store.get(made["id"].toString().toStdString());
+    QCOMPARE(QString::fromStdString(run.spec.evaluation.text), m_qw.path("text.txt"));
+    QCOMPARE(QString::fromStdString(run.spec.model), "demo");
+}
+
+QTEST_GUILESS_MAIN(TestRunCommands)
+#include "tst_run_commands.moc"

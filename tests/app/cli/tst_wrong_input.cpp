@@ -1,0 +1,157 @@
+#include "support/qw_process.h"
+
+#include <QDir>
+#include <QtTest>
+
+using qw::test::QwOutcome;
+using qw::test::QwProgram;
+
+/// Wrong input of every kind: one sentence that says what is wrong, exit status 2, nothing on
+/// standard output.
+class TestWrongInput : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase();
+    void oneSentence_data();
+    void oneSentence();
+
+private:
+    QwProgram m_qw;
+};
+
+void TestWrongInput::initTestCase()
+{
+    m_qw.write("empty.txt", "");
+    m_qw.write("short.txt", "hi\n");
+    QDir(m_qw.folder()).mkdir("empty_folder");
+    QDir(m_qw.folder()).mkdir("bad_config");
+    m_qw.write("bad_config/config.json", "{\"model_type\": \"lama\"}");
+    m_qw.write("unknown_key.json", R"({"model": "demo", "metod": "rtn"})");
+    m_qw.write("bits9.json", R"({"model": "demo", "weight": {"bits": 9}})");
+    m_qw.write("cut.json", R"({"model": )");
+    m_qw.write("list.json", "[]");
+    m_qw.write("nan.json", R"({"model": "demo", "weight": {"range_norm": NaN}})");
+    m_qw.write("good.json", R"({"model": "demo"})");
+    m_qw.write("damaged.sqlite", QByteArray(8192, 'x'));
+}
+
+void TestWrongInput::oneSentence_data()
+{
+    QTest::addColumn<QString>("line");
+    QTest::addColumn<QStringList>("said");
+    const auto row = [](const char* line, const QStringList& said) {
+        QTest::newRow(line) << line << said;
+    };
+    // The command line itself.
+    row("", {"a command is missing", "qw --help"});
+    row("evl demo", {"unknown command evl", "did you mean eval?"});
+    row("runs", {"a command is missing", "qw runs --help"});
+    row("runs shw x", {"unknown command shw", "did you mean show?"});
+    row("run", {"model is required"});
+    row("run demo --metod rtn", {"unknown option --metod", "did you mean --method?"});
+    row("sweep demo --methods rtn --bit 3", {"unknown option --bit", "did you mean --bits?"});
+    row("eval demo extra --text x", {"extra"});
+    row("run demo --bits", {"--bits"});
+    row("completion powershell", {"powershell", "bash,zsh,fish"});
+    // Numbers.
+    row("run demo --bits x", {"--bits \"x\" is not a whole number"});
+    row("run demo --bits 3.5", {"--bits \"3.5\" is not a whole number"});
+    row("run demo --range-norm many", {"--range-norm \"many\" is not a number"});
+    row("run demo --sym --range lp --range-norm nan", {"range_norm nan"});
+    row("run demo --sym --range lp --range-norm inf", {"range_norm inf"});
+    row("run demo --bits 9", {"bits 9 is not in 2..8"});
+    row("run demo --bits 1", {"bits 1 is not in 2..8"});
+    row("run demo --rank -1", {"rank -1", "at least 0"});
+    row("run demo --seed -1", {"seed -1"});
+    row("run demo --nsamples 0", {"nsamples 0"});
+    row("run demo --threads -1", {"--threads -1 is not in 0..4096"});
+    row("runs list --threads x", {"--threads \"x\" is not a whole number"});
+    row("runs list --limit 0", {"--limit"});
+    row("eval demo --text demo:evaluation --seqlen 1", {"seqlen 1"});
+    row("eval demo --text demo:evaluation --seqlen 100000", {"seqlen 100000", "512"});
+    row("eval demo --text demo:evaluation --windows -1", {"windows -1"});
+    row("generate demo --tokens 0", {"--tokens 0"});
+    row("generate demo --temperature nan", {"--temperature nan"});
+    row("generate demo --top-p 7", {"--top-p 7"});
+    row("generate demo --top-k -1", {"--top-k -1"});
+    // Names.
+    row("run demo --method rnt", {"unknown method \"rnt\"", "qera-exact", "did you mean \"rtn\"?"});
+    row("estimate demo --method lqre", {"unknown method \"lqre\"", "did you mean \"lqer\"?"});
+    row("sweep demo --methods rtn,lqre", {"unknown method \"lqre\""});
+    row("run demo --format itn", {"format \"itn\"", "int, mxint"});
+    row("eval demo --text demo:evaluation --protocol ggml", {"protocol \"ggml\"", "llama.cpp"});
+    row("eval demo --text demo:evaluation --compute f16", {"compute \"f16\"", "bf16"});
+    row("run demo --artifacts maybe", {"artifacts \"maybe\"", "keep, discard"});
+    row("inspect demo --spectrum --layer model.layers.0.mlp.down_prj",
+        {"no linear layer", "did you mean \"model.layers.0.mlp.down_proj\"?"});
+    // Combinations.
+    row("run demo --group-size 100", {"group_size 100 does not divide", "256 columns",
+                                      "1, 2, 4, 8, 16, 32, 64, 128, 256", "--adjust"});
+    row("run demo --group-size 0", {"group_size \"0\"", "channel", "tensor"});
+    row("run demo --format mxint --group-size channel", {"channel", "mxint"});
+    row("sweep demo --group-sizes 128,100", {"group_size 100 does not divide"});
+    row("run demo --sym --asym", {"--sym and --asym"});
+    row("run demo --method l2qer --rank 4", {"l2qer", "calibration"});
+    row("run demo --override q_proj", {"--override \"q_proj\"", "REGEX:bits=8"});
+    row("run demo --override q_proj:bitz=3", {"unknown key \"bitz\"", "group_size"});
+    row("run demo --override (:bits=3", {"override \"(\"", "regular expression"});
+    row("run demo --skip .", {"nothing is left to quantize"});
+    row("sweep demo --shard 2/2", {"--shard \"2/2\"", "I from 0 to N-1"});
+    row("sweep demo --shard 1/2x", {"--shard \"1/2x\""});
+    row("eval demo", {"--text", "--choices"});
+    row("inspect demo --spectrum", {"--spectrum and --layer"});
+    row("inspect demo --csv --json", {"--csv and --json"});
+    row("runs compare one", {"two runs"});
+    row("run good.json --bits 3", {"--bits", "good.json"});
+    // Devices.
+    row("runs list --device tpu", {"unknown device \"tpu\"", "cuda:N"});
+    row("run demo --device cuda:99", {"cuda:99", "is not there"});
+    // Files.
+    row("run nowhere", {"nowhere", "no such model folder"});
+    row("run short.txt", {"short.txt", "config.json"});
+    row("run empty_folder", {"empty_folder", "config.json"});
+    row("inspect bad_config", {"bad_config", "lama"});
+    row("tokenize nowhere", {"nowhere"});
+    row("eval demo --text nowhere.txt", {"nowhere.txt", "no such text file"});
+    row("eval demo --text demo:novel", {"demo:novel", "demo:evaluation"});
+    row("eval demo --text empty.txt", {"empty.txt", "one window"});
+    row("eval demo --text short.txt --seqlen 64", {"short.txt", "one window of 64"});
+    row("run nowhere.json", {"nowhere.json", "No such file"});
+    row("run unknown_key.json", {"unknown key \"metod\"", "did you mean \"method\"?"});
+    row("run bits9.json", {"bits 9 is not in 2..8"});
+    row("run cut.json", {"cut.json", "not valid JSON"});
+    row("run list.json", {"expected an object"});
+    row("run nan.json", {"nan.json", "not valid JSON"});
+    // Stores and runs.
+    row("runs list --store damaged.sqlite", {"damaged.sqlite", "damaged"});
+    row("run demo --store damaged.sqlite", {"damaged.sqlite", "damaged"});
+    row("runs list --store empty_folder", {"empty_folder", "cannot be opened"});
+    row("runs list --store short.txt/new.sqlite", {"short.txt", "cannot be made"});
+    row("runs list --store /proc/new.sqlite", {"/proc/new.sqlite", "cannot be opened"});
+    row("runs show nothing", {"no run \"nothing\""});
+    row("runs tag nothing x", {"no run \"nothing\""});
+    row("runs delete nothing", {"no run \"nothing\""});
+    row("runs merge nowhere.sqlite", {"nowhere.sqlite"});
+    row("rerun nothing --verify", {"no run \"nothing\""});
+    row("resume nothing", {"no run and no sweep \"nothing\""});
+    row("generate --run nothing", {"no run \"nothing\""});
+}
+
+void TestWrongInput::oneSentence()
+{
+    QFETCH(QString, line);
+    QFETCH(QStringList, said);
+    const QwOutcome outcome = m_qw.run(line);
+    QStringList sentences = outcome.err.split('\n', Qt::SkipEmptyParts);
+    sentences.removeAll("prepare"); // the phase, where it begins before the mistake is found
+    QCOMPARE(outcome.status, 2);
+    QCOMPARE(outcome.out, QByteArray());
+    QVERIFY2(sentences.size() == 1 && sentences.front().startsWith("qw"), qPrintable(outcome.err));
+    for (const QString& part : said) {
+        QVERIFY2(sentences.front().contains(part), qPrintable(outcome.err));
+    }
+}
+
+QTEST_GUILESS_MAIN(TestWrongInput)
+#include "tst_wrong_input.moc"
