@@ -137,6 +137,19 @@ std::string predictionLabel(Prediction prediction)
     return {};
 }
 
+std::string predictionTitle(Prediction prediction)
+{
+    switch (prediction) {
+    case Prediction::Energy:
+        return "Energy captured";
+    case Prediction::OutputError:
+        return "Predicted output error";
+    case Prediction::BitsPerWeight:
+        return "Bits per weight";
+    }
+    return {};
+}
+
 double predicted(const RankPoint& point, Prediction prediction)
 {
     switch (prediction) {
@@ -158,7 +171,7 @@ PlotSet<PlotData> layerPlot(const std::vector<RunResult>& runs, LayerMetric metr
     };
     const auto make = [metric](const std::vector<RunResult>& members) {
         PlotData plot;
-        plot.title = "Layers: " + metricLabel(metric);
+        plot.title = "Layer by layer";
         plot.yLabel = metricLabel(metric);
         const std::vector<std::string> layers = layerNames(members);
         nameLayers(plot, layers);
@@ -181,6 +194,7 @@ PlotSet<PlotData> layerPlot(const std::vector<RunResult>& runs, LayerMetric metr
             }
             plot.series.push_back(std::move(series));
         }
+        numberVariants(plot.series);
         plot.logY = members.size() > 1 && wantsLog(plot.series); // bars start at zero
         return plot;
     };
@@ -247,6 +261,7 @@ PlotSet<PlotData> spectraPlot(const std::vector<RunResult>& runs, const std::str
                                                  once[i].spec.method, found.singularValues,
                                                  found.errorNorm));
         }
+        numberVariants(plot.series);
         return plot;
     };
     return plotGroups<PlotData>(runs, spectrumMismatch(layer), kFillSpectra, make);
@@ -257,7 +272,7 @@ PlotSet<PlotData> predictionPlot(const std::vector<RunResult>& runs, const std::
 {
     const auto make = [&](const std::vector<RunResult>& members) {
         PlotData plot;
-        plot.title = predictionLabel(prediction) + " over rank, " + layer;
+        plot.title = predictionTitle(prediction) + " over rank, " + layer;
         plot.xLabel = "rank of the correction";
         plot.yLabel = predictionLabel(prediction);
         const std::vector<RunResult> once = withSpectrum(members, layer);
@@ -276,6 +291,7 @@ PlotSet<PlotData> predictionPlot(const std::vector<RunResult>& runs, const std::
             }
             plot.series.push_back(std::move(series));
         }
+        numberVariants(plot.series);
         return plot;
     };
     return plotGroups<PlotData>(runs, spectrumMismatch(layer), kFillSpectra, make);

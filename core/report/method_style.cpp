@@ -24,18 +24,18 @@ constexpr std::uint32_t kLightGrey = 0xA8A8A8;
 const std::vector<MethodStyle>& methodStyles()
 {
     static const std::vector<MethodStyle> styles = {
-        {"rtn", "RTN", kGrey, kLightGrey, Marker::Circle, true, false},
-        {"lqer", "LQER", kSkyBlue, kPaleBlue, Marker::Square, true, false},
-        {"l2qer", "L²QER", kBlue, kLightBlue, Marker::Diamond, true, false},
-        {"qera-approx", "QERA-approx", kSkyBlue, kPaleBlue, Marker::TriangleUp, false, true},
-        {"qera-exact", "QERA-exact", kBlue, kLightBlue, Marker::TriangleDown, false, true},
-        {"lrq", "LRQ", kGreen, kLightGreen, Marker::Square, true, false},
-        {"flexround", "FlexRound", kGreen, kLightGreen, Marker::Circle, false, true},
-        {"lr-qat", "LR-QAT", kVermillion, kLightVermillion, Marker::Diamond, true, false},
-        {"lsq", "LSQ", kOrange, kOrange, Marker::TriangleUp, true, false},
-        {"peqa", "PEQA", kOrange, kOrange, Marker::Square, false, true},
-        {"gptq", "GPTQ", kPurple, kPurple, Marker::TriangleDown, true, false},
-        {"awq", "AWQ", kPurple, kPurple, Marker::Diamond, false, true},
+        {"rtn", "RTN", kGrey, kLightGrey, Marker::Circle, true},
+        {"lqer", "LQER", kSkyBlue, kPaleBlue, Marker::Square, true},
+        {"l2qer", "L²QER", kBlue, kLightBlue, Marker::Diamond, true},
+        {"qera-approx", "QERA-approx", kSkyBlue, kPaleBlue, Marker::TriangleUp, false},
+        {"qera-exact", "QERA-exact", kBlue, kLightBlue, Marker::TriangleDown, false},
+        {"lrq", "LRQ", kGreen, kLightGreen, Marker::Square, true},
+        {"flexround", "FlexRound", kGreen, kLightGreen, Marker::Circle, false},
+        {"lr-qat", "LR-QAT", kVermillion, kLightVermillion, Marker::Diamond, true},
+        {"lsq", "LSQ", kOrange, kOrange, Marker::TriangleUp, true},
+        {"peqa", "PEQA", kOrange, kOrange, Marker::Square, false},
+        {"gptq", "GPTQ", kPurple, kPurple, Marker::TriangleDown, true},
+        {"awq", "AWQ", kPurple, kPurple, Marker::Diamond, false},
     };
     return styles;
 }
@@ -46,8 +46,8 @@ MethodStyle methodStyle(const std::string& method)
     const auto found = std::find_if(styles.begin(), styles.end(), [&](const MethodStyle& style) {
         return style.method == method;
     });
-    return found != styles.end() ? *found : MethodStyle{method,        method, 0x202020, 0xE8E8E8,
-                                                        Marker::Cross, true,   false};
+    return found != styles.end() ? *found : MethodStyle{method,   method,        0x202020,
+                                                        0xE8E8E8, Marker::Cross, true};
 }
 
 } // namespace qw

@@ -10,7 +10,7 @@ enum class Marker { Circle, Square, Diamond, TriangleUp, TriangleDown, Cross };
 
 /// How a method looks in every plot of the window and of the report. Colours are those of Okabe and
 /// Ito ("Color Universal Design", 2008), told apart under all common kinds of colour blindness;
-/// methods of one family share a hue and differ in marker, filling and line.
+/// methods of one family share a hue and differ in marker and filling.
 struct MethodStyle {
     std::string method;             ///< id
     std::string title;              ///< for people
@@ -18,7 +18,6 @@ struct MethodStyle {
     std::uint32_t dark = 0x000000;  ///< and on a dark one
     Marker marker = Marker::Circle;
     bool filled = true;
-    bool dashed = false;
 };
 
 /// All known methods, families together.

@@ -1,20 +1,29 @@
 #include "report/number_format.h"
 
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 
 namespace qw {
 
 const char* const kMissingText = "\u2013";
 
+namespace {
+/// Not printf: it writes a comma where the user's locale has one.
+std::string digits(double value, std::chars_format format, int precision)
+{
+    char text[400]; // the largest double has 309 digits
+    return {text, std::to_chars(text, text + sizeof text, value, format, precision).ptr};
+}
+
+std::string twoDigits(long long value)
+{
+    return (value < 10 ? "0" : "") + std::to_string(value);
+}
+} // namespace
+
 std::string formatNumber(double value, int decimals)
 {
-    if (!std::isfinite(value)) {
-        return kMissingText;
-    }
-    char text[400]; // the largest double has 309 digits
-    std::snprintf(text, sizeof text, "%.*f", decimals, value);
-    return text;
+    return std::isfinite(value) ? digits(value, std::chars_format::fixed, decimals) : kMissingText;
 }
 
 std::string formatWithError(double value, double standardError, int decimals)
@@ -28,12 +37,8 @@ std::string formatWithError(double value, double standardError, int decimals)
 
 std::string formatPercent(double share)
 {
-    if (!std::isfinite(share)) {
-        return kMissingText;
-    }
-    char text[64];
-    std::snprintf(text, sizeof text, "%.3g %%", share * 100);
-    return text;
+    return std::isfinite(share) ? digits(share * 100, std::chars_format::general, 3) + " %"
+                                : kMissingText;
 }
 
 std::string formatMegabytes(std::int64_t bytes)
@@ -50,13 +55,8 @@ std::string formatDuration(double seconds)
         return formatNumber(seconds, 1) + " s";
     }
     const auto whole = static_cast<long long>(seconds);
-    char text[64];
-    if (whole < 3600) {
-        std::snprintf(text, sizeof text, "%lld:%02lld", whole / 60, whole % 60);
-    } else {
-        std::snprintf(text, sizeof text, "%lld h %02lld", whole / 3600, whole / 60 % 60);
-    }
-    return text;
+    return whole < 3600 ? std::to_string(whole / 60) + ":" + twoDigits(whole % 60)
+                        : std::to_string(whole / 3600) + " h " + twoDigits(whole / 60 % 60);
 }
 
 } // namespace qw

@@ -27,6 +27,7 @@ struct Series {
     enum class Draw { LineAndPoints, Line, Points, Bars, Steps };
     std::string name;
     std::string method; ///< decides colour and marker (see method_style.h); empty: neutral
+    int variant = 0;    ///< which of several series of one method; decides the dashes of the line
     Draw draw = Draw::LineAndPoints;
     std::vector<double> x;
     std::vector<double> y;
@@ -74,7 +75,7 @@ struct ParallelAxis {
     double low = 0;
     double high = 1;
     bool log = false;
-    std::vector<std::string> names; ///< not empty: values are indices of these
+    std::vector<PlotTick> ticks; ///< empty: numbers
     bool operator==(const ParallelAxis&) const = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,15 @@ PlotSet<Plot> plotGroups(const std::vector<RunResult>& runs, const Mismatch& mis
         set.plots.back().empty = whatFills;
     }
     return set;
+}
+
+/// Numbers the series of each method, so that they can be told apart by their dashes.
+inline void numberVariants(std::vector<Series>& series)
+{
+    std::map<std::string, int> used;
+    for (Series& one : series) {
+        one.variant = used[one.method]++;
+    }
 }
 
 /// A wide range of positive values wants a logarithmic axis.

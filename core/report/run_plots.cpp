@@ -12,12 +12,6 @@
 namespace qw {
 
 namespace {
-std::string qualityText(const RunResult& run, Quality quality)
-{
-    const double value = qualityValue(run, quality);
-    return formatWithError(value, qualityError(run, quality), std::abs(value) < 1 ? 5 : 3);
-}
-
 void addFullPrecision(PlotData& plot, const std::vector<RunResult>& runs, Quality quality)
 {
     const auto known = std::find_if(runs.begin(), runs.end(), [](const RunResult& run) {
@@ -33,6 +27,42 @@ void addFullPrecision(PlotData& plot, const std::vector<RunResult>& runs, Qualit
     }
 }
 
+std::string qualityTitle(Quality quality)
+{
+    switch (quality) {
+    case Quality::Perplexity:
+        return "Perplexity";
+    case Quality::DeltaNll:
+        return "Loss over full precision";
+    case Quality::Kl:
+        return "KL divergence";
+    case Quality::Top1:
+        return "Top-1 agreement";
+    }
+    return {};
+}
+
+/// The error that matters on axes shared with full precision: where it is known, that of the
+/// difference to it on the same windows, a fraction of that of the perplexity itself.
+double plottedError(const RunResult& run, Quality quality)
+{
+    const double paired = run.score.perplexity * run.comparison.deltaNllStderr;
+    return quality == Quality::Perplexity && std::isfinite(paired) ? paired
+                                                                   : qualityError(run, quality);
+}
+
+std::string axisLabel(const std::vector<RunResult>& runs, Quality quality)
+{
+    const bool paired = std::any_of(runs.begin(), runs.end(), [](const RunResult& run) {
+        return std::isfinite(run.comparison.deltaNllStderr);
+    });
+    const std::string label = qualityLabel(quality);
+    if (quality == Quality::Perplexity) {
+        return label + (paired ? ", ± error of the difference to full precision" : ", ± error");
+    }
+    return quality == Quality::DeltaNll ? label + ", ± paired error" : label;
+}
+
 /// Everything that decides the result but rank.
 std::string curveKey(const RunResult& run)
 {
@@ -46,9 +76,9 @@ std::string curveKey(const RunResult& run)
 PlotData rankCurves(std::vector<RunResult> runs, Quality quality)
 {
     PlotData plot;
-    plot.title = qualityLabel(quality) + " over rank";
+    plot.title = qualityTitle(quality) + " over rank";
     plot.xLabel = "rank of the correction";
-    plot.yLabel = qualityLabel(quality);
+    plot.yLabel = axisLabel(runs, quality);
     std::stable_sort(runs.begin(), runs.end(),
                      [](const RunResult& a, const RunResult& b) { return a.rank < b.rank; });
     std::vector<RunResult> firsts; // one of each curve, its rank taken away: they carry the names
@@ -66,8 +96,8 @@ PlotData rankCurves(std::vector<RunResult> runs, Quality quality)
         Series& series = plot.series[found->second];
         series.x.push_back(static_cast<double>(run.rank));
         series.y.push_back(qualityValue(run, quality));
-        series.yError.push_back(qualityError(run, quality));
-        series.labels.push_back(shortName(run) + ": " + qualityText(run, quality));
+        series.yError.push_back(plottedError(run, quality));
+        series.labels.push_back(shortName(run));
         series.keys.push_back(run.id);
         ranks.insert(run.rank);
     }
@@ -78,6 +108,7 @@ PlotData rankCurves(std::vector<RunResult> runs, Quality quality)
     for (const std::int64_t rank : ranks) {
         plot.xTicks.push_back({static_cast<double>(rank), std::to_string(rank)});
     }
+    numberVariants(plot.series);
     addFullPrecision(plot, runs, quality);
     plot.logY = wantsLog(plot.series);
     return plot;
@@ -87,9 +118,9 @@ PlotData sizeAndQuality(const std::vector<RunResult>& runs, Quality quality, Siz
 {
     PlotData plot;
     const bool bits = size == SizeAxis::BitsPerWeight;
-    plot.title = qualityLabel(quality) + (bits ? " over bits per weight" : " over size");
+    plot.title = qualityTitle(quality) + (bits ? " over bits per weight" : " over size");
     plot.xLabel = bits ? "bits per weight" : "size of the quantized layers, MB";
-    plot.yLabel = qualityLabel(quality);
+    plot.yLabel = axisLabel(runs, quality);
     plot.labelPoints = true;
     std::map<std::string, std::size_t> byMethod;
     const std::vector<std::string> names = distinctNames(runs);
@@ -109,7 +140,7 @@ PlotData sizeAndQuality(const std::vector<RunResult>& runs, Quality quality, Siz
         Series& series = plot.series[found->second];
         series.x.push_back(x.back());
         series.y.push_back(y.back());
-        series.yError.push_back(qualityError(run, quality));
+        series.yError.push_back(plottedError(run, quality));
         series.labels.push_back(names[i]);
         series.keys.push_back(run.id);
     }
@@ -144,15 +175,17 @@ AxisValues namedAxis(const std::string& label, const std::vector<std::string>& t
 {
     AxisValues result;
     result.axis.label = label;
+    std::vector<std::string> names;
     for (const std::string& text : texts) {
-        auto& names = result.axis.names;
         const auto found = std::find(names.begin(), names.end(), text);
-        result.values.push_back(static_cast<double>(found - names.begin()));
+        const auto place = static_cast<double>(found - names.begin());
+        result.values.push_back(place);
         if (found == names.end()) {
             names.push_back(text);
+            result.axis.ticks.push_back({place, text});
         }
     }
-    result.axis.high = std::max(1.0, static_cast<double>(result.axis.names.size()) - 1);
+    result.axis.high = std::max(1.0, static_cast<double>(names.size()) - 1);
     return result;
 }
 
@@ -175,6 +208,20 @@ AxisValues numberAxis(const std::string& label, std::vector<double> values)
     if (low <= high) {
         result.axis.low = low;
         result.axis.high = high;
+    }
+    return result;
+}
+
+/// A scale of settings: marked at the few values that occur.
+AxisValues settingAxis(const std::string& label, const std::vector<double>& values)
+{
+    constexpr std::size_t kFew = 7;
+    AxisValues result = numberAxis(label, values);
+    const std::set<double> distinct(values.begin(), values.end());
+    for (const double value : distinct) {
+        if (distinct.size() <= kFew) {
+            result.axis.ticks.push_back({value, formatNumber(value, 0)});
+        }
     }
     return result;
 }
@@ -214,15 +261,15 @@ std::vector<AxisValues> parallelAxes(const std::vector<RunResult>& runs)
         namedAxis("method",
                   texts([](const RunResult& run) { return methodStyle(run.spec.method).title; })),
         namedAxis("format", texts([](const RunResult& run) { return run.spec.weight.format; })),
-        numberAxis("bits", numbers([](const RunResult& run) {
-                       return static_cast<double>(run.spec.weight.bits);
-                   })),
+        settingAxis("bits", numbers([](const RunResult& run) {
+                        return static_cast<double>(run.spec.weight.bits);
+                    })),
         namedAxis("group", texts([](const RunResult& run) {
                       const Json group = groupSizeToJson(run.spec.weight.groupSize);
                       return group.is_string() ? group.get<std::string>() : group.dump();
                   })),
-        numberAxis("rank",
-                   numbers([](const RunResult& run) { return static_cast<double>(run.rank); })),
+        settingAxis("rank",
+                    numbers([](const RunResult& run) { return static_cast<double>(run.rank); })),
         numberAxis("bits per weight",
                    numbers([](const RunResult& run) { return run.bitsPerWeight; })),
         quality(Quality::Perplexity),

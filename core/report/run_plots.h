@@ -16,7 +16,8 @@ double qualityError(const RunResult& run, Quality quality); ///< one standard er
 bool lowerIsBetter(Quality quality);
 
 /// Quality over rank, a curve for each configuration that differs in more than rank, with one
-/// standard error and the full-precision line. Keys are run ids.
+/// standard error and the full-precision line. The error of a perplexity is here that of its
+/// difference to full precision on the same windows, where known. Keys are run ids.
 PlotSet<PlotData> rankPlot(const std::vector<RunResult>& runs, Quality quality);
 
 enum class SizeAxis { Megabytes, BitsPerWeight };
