@@ -1,0 +1,134 @@
+#include "report/spec_command.h"
+
+#include <algorithm>
+#include <array>
+
+#include "report/run_tables.h"
+
+namespace qw {
+
+namespace {
+struct FlagOf {
+    const char* setting; ///< path in JSON
+    const char* flag;
+};
+constexpr std::array kFlags = {
+    FlagOf{"method", "--method"},
+    FlagOf{"weight.format", "--format"},
+    FlagOf{"weight.bits", "--bits"},
+    FlagOf{"weight.group_size", "--group-size"},
+    FlagOf{"weight.scale_dtype", "--scale-dtype"},
+    FlagOf{"weight.range", "--range"},
+    FlagOf{"weight.range_norm", "--range-norm"},
+    FlagOf{"weight.exponent_bits", "--exponent-bits"},
+    FlagOf{"weight.mx_rule", "--mx-rule"},
+    FlagOf{"low_rank.rank", "--rank"},
+    FlagOf{"low_rank.factor_bits", "--factor-bits"},
+    FlagOf{"low_rank.factor_block", "--factor-block"},
+    FlagOf{"low_rank.statistic", "--statistic"},
+    FlagOf{"low_rank.reduce", "--reduce"},
+    FlagOf{"low_rank.solver", "--solver"},
+    FlagOf{"activation.format", "--act-format"},
+    FlagOf{"activation.bits", "--act-bits"},
+    FlagOf{"activation.block_size", "--act-block"},
+    FlagOf{"activation.zero_point", "--act-zero-point"},
+    FlagOf{"calibration.text", "--calibration"},
+    FlagOf{"calibration.nsamples", "--nsamples"},
+    FlagOf{"calibration.seqlen", "--calibration-seqlen"},
+    FlagOf{"calibration.windows", "--calibration-windows"},
+    FlagOf{"calibration.stat_batch", "--stat-batch"},
+    FlagOf{"evaluation.text", "--text"},
+    FlagOf{"evaluation.seqlen", "--seqlen"},
+    FlagOf{"evaluation.windows", "--windows"},
+    FlagOf{"evaluation.protocol", "--protocol"},
+    FlagOf{"evaluation.compute", "--compute"},
+    FlagOf{"seed", "--seed"},
+    FlagOf{"artifacts", "--artifacts"},
+    FlagOf{"device", "--device"},
+    FlagOf{"threads", "--threads"},
+};
+/// Flags without a value, for settings that are off by default.
+constexpr std::array kSwitches = {
+    FlagOf{"weight.sym", "--sym"},
+    FlagOf{"activation.attention", "--act-attention"},
+    FlagOf{"adjust", "--adjust"},
+};
+
+template <class Flags>
+const char* flagFor(const Flags& flags, const std::string& setting)
+{
+    const auto found = std::find_if(flags.begin(), flags.end(),
+                                    [&](const FlagOf& entry) { return setting == entry.setting; });
+    return found == flags.end() ? nullptr : found->flag;
+}
+
+/// --override and --skip; false if they cannot say it: the program puts all skips last.
+bool addOverrides(const std::vector<LayerOverride>& overrides, std::string& command)
+{
+    bool skipped = false;
+    for (const LayerOverride& entry : overrides) {
+        std::string settings;
+        const auto add = [&](const char* key, const std::string& value) {
+            settings += (settings.empty() ? "" : ",") + std::string(key) + "=" + value;
+        };
+        if (entry.bits) {
+            add("bits", std::to_string(*entry.bits));
+        }
+        if (entry.groupSize) {
+            const Json group = groupSizeToJson(*entry.groupSize);
+            add("group_size", group.is_string() ? group.get<std::string>() : group.dump());
+        }
+        if (entry.rank) {
+            add("rank", std::to_string(*entry.rank));
+        }
+        const bool skip = entry.skip.value_or(false);
+        if (entry.pattern.empty() || skip == !settings.empty() || (skipped && !skip) ||
+            (entry.skip && !skip)) {
+            return false;
+        }
+        command += skip ? " --skip " + shellQuoted(entry.pattern)
+                        : " --override " + shellQuoted(entry.pattern + ":" + settings);
+        skipped = skip;
+    }
+    return true;
+}
+} // namespace
+
+std::string shellQuoted(const std::string& word)
+{
+    const std::string plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,+-";
+    if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) {
+        return word;
+    }
+    std::string quoted = "'";
+    for (const char c : word) {
+        quoted += c == '\'' ? "'\\''" : std::string(1, c);
+    }
+    return quoted + "'";
+}
+
+std::string runCommand(const RunSpec& spec)
+{
+    RunSpec defaults = runSpecFromJson(Json{{"weight", {{"format", spec.weight.format}}}});
+    defaults.weight.format = RunSpec{}.weight.format;
+    const auto usual = settingsOf(defaults);
+    std::string command = "qw run " + shellQuoted(spec.model);
+    for (const auto& [setting, value] : settingsOf(spec)) {
+        const auto found = usual.find(setting);
+        if ((found != usual.end() && found->second == value) || setting == "model" ||
+            setting == "overrides") {
+            continue;
+        }
+        if (const char* flag = flagFor(kFlags, setting)) {
+            command += std::string(" ") + flag + " " + shellQuoted(value);
+        } else if (const char* on = flagFor(kSwitches, setting)) {
+            command += std::string(" ") + on;
+        } else {
+            return {};
+        }
+    }
+    return addOverrides(spec.overrides, command) ? command : "";
+}
+
+} // namespace qw

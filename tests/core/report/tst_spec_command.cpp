@@ -1,0 +1,66 @@
+#include "report/spec_command.h"
+
+#include <QtTest>
+
+using namespace qw;
+
+class TestSpecCommand : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void commands_data();
+    void commands();
+    void settingsWithoutFlags();
+    void quoting();
+};
+
+void TestSpecCommand::commands_data()
+{
+    QTest::addColumn<QString>("spec");
+    QTest::addColumn<QString>("command");
+    QTest::newRow("defaults") << R"({"model": "demo"})"
+                              << "qw run demo";
+    QTest::newRow("settings, sorted")
+        << R"({"model": "a b", "method": "lqer", "weight": {"bits": 3, "group_size": "channel",
+               "sym": true}, "low_rank": {"rank": 8}, "seed": 2})"
+        << "qw run 'a b' --rank 8 --method lqer --seed 2 --bits 3 --group-size channel --sym";
+    QTest::newRow("default block of mxint") << R"({"model": "demo", "weight": {"format": "mxint"}})"
+                                            << "qw run demo --format mxint";
+    QTest::newRow("overrides and skips")
+        << R"({"model": "demo", "overrides": [{"pattern": "q_proj$", "bits": 8, "rank": 0},
+               {"pattern": "it's", "skip": true}]})"
+        << "qw run demo --override 'q_proj$:bits=8,rank=0' --skip 'it'\\''s'";
+}
+
+void TestSpecCommand::commands()
+{
+    QFETCH(QString, spec);
+    QFETCH(QString, command);
+    const RunSpec parsedSpec = runSpecFromJson(parseJson(spec.toStdString(), "row"));
+    QCOMPARE(QString::fromStdString(runCommand(parsedSpec)), command);
+}
+
+void TestSpecCommand::settingsWithoutFlags()
+{
+    RunSpec spec;
+    spec.weight.rangeSteps = 7; // has no flag
+    QVERIFY(runCommand(spec).empty());
+    RunSpec order; // the program would put the skip last, where it wins
+    order.overrides.resize(2);
+    order.overrides[0].pattern = "a";
+    order.overrides[0].skip = true;
+    order.overrides[1].pattern = "b";
+    order.overrides[1].bits = 8;
+    QVERIFY(runCommand(order).empty());
+}
+
+void TestSpecCommand::quoting()
+{
+    QCOMPARE(shellQuoted("a/b_c-1.txt"), std::string("a/b_c-1.txt"));
+    QCOMPARE(shellQuoted(""), std::string("''"));
+    QCOMPARE(shellQuoted("$(rm x)"), std::string("'$(rm x)'"));
+    QCOMPARE(shellQuoted("it's"), std::string("'it'\\''s'"));
+}
+
+QTEST_GUILESS_MAIN(TestSpecCommand)
+#include "tst_spec_command.moc"
