@@ -21,17 +21,6 @@ float* data(const at::Tensor& t)
     return t.data_ptr<float>();
 }
 
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight)
-{
-    return at::mm(x, weight.t());
-}
-
-// gradient += dy^T x, without a temporary.
-void addWeightGradient(Parameter& p, const at::Tensor& dy, const at::Tensor& x)
-{
-    p.gradient.addmm_(dy.t(), x);
-}
-
 // Masks the output of a residual branch, scaled so that its mean stays; undefined without dropout.
 at::Tensor drop(at::Tensor& branch, double probability, at::Generator& generator)
 {
@@ -45,7 +34,8 @@ at::Tensor drop(at::Tensor& branch, double probability, at::Generator& generator
 
 } // namespace
 
-DemoModel::DemoModel(const ModelShape& shape, uint64_t seed) : m_shape(shape)
+DemoModel::DemoModel(const ModelShape& shape, uint64_t seed, at::ScalarType products)
+    : m_shape(shape), m_products(products)
 {
     at::Generator generator = at::detail::createCPUGenerator(seed);
     const auto add = [&](const std::string& name, at::IntArrayRef sizes, double deviation) {
@@ -78,6 +68,27 @@ DemoModel::DemoModel(const ModelShape& shape, uint64_t seed) : m_shape(shape)
     m_sine = at::empty_like(m_cosine);
     rotaryTables(data(m_cosine), data(m_sine), shape.maxPositions, shape.headWidth,
                  shape.ropeTheta);
+}
+
+// a b in the product type; float32 out.
+at::Tensor DemoModel::multiply(const at::Tensor& a, const at::Tensor& b) const
+{
+    const auto cast = [this](const at::Tensor& t) { return t.to(m_products); };
+    return (a.dim() == 3 ? at::bmm(cast(a), cast(b)) : at::mm(cast(a), cast(b))).to(at::kFloat);
+}
+
+at::Tensor DemoModel::product(const at::Tensor& x, const at::Tensor& weight) const
+{
+    return multiply(x, weight.t());
+}
+
+// gradient += dy^T x.
+void DemoModel::addWeightGradient(Parameter& p, const at::Tensor& dy, const at::Tensor& x) const
+{
+    if (m_products == at::kFloat)
+        p.gradient.addmm_(dy.t(), x); // without a temporary
+    else
+        p.gradient.add_(multiply(dy.t(), x));
 }
 
 void DemoModel::clearGradients()
@@ -113,9 +124,9 @@ at::Tensor DemoModel::forwardLayer(size_t layer, const at::Tensor& x, Saved& s)
     s.k = at::empty({pairs, m_tokens, head}, at::kFloat);
     s.v = at::empty_like(s.k);
     splitHeads(data(qkv), data(m_cosine), data(m_sine), data(s.q), data(s.k), data(s.v), shape);
-    s.attention = at::bmm(s.q, s.k.transpose(1, 2));
+    s.attention = multiply(s.q, s.k.transpose(1, 2));
     causalSoftmax(data(s.attention), pairs * group * m_tokens, m_tokens);
-    const at::Tensor split = at::bmm(s.attention, s.v);
+    const at::Tensor split = multiply(s.attention, s.v);
     s.merged = at::empty({rows, m_shape.heads * head}, at::kFloat);
     mergeHeads(data(split), data(s.merged), shape);
     return product(s.merged, at(layer, kOutput).value);
@@ -130,29 +141,29 @@ at::Tensor DemoModel::backwardLayer(size_t layer, at::Tensor dx, Saved& s)
     // Feed-forward branch.
     at::Tensor dbranch = s.mask2.defined() ? dx * s.mask2 : dx;
     addWeightGradient(at(layer, kDown), dbranch, s.activated);
-    const at::Tensor dactivated = at::mm(dbranch, at(layer, kDown).value);
+    const at::Tensor dactivated = multiply(dbranch, at(layer, kDown).value);
     swiGluBackward(data(dactivated), data(s.gateUp), rows, m_shape.intermediate);
     addWeightGradient(at(layer, kGateUp), s.gateUp, s.norm2);
-    const at::Tensor dnorm2 = at::mm(s.gateUp, at(layer, kGateUp).value);
+    const at::Tensor dnorm2 = multiply(s.gateUp, at(layer, kGateUp).value);
     rmsNormBackward(data(dnorm2), data(s.middle), data(at(layer, kNorm2).value), data(s.inverse2),
                     data(dx), data(at(layer, kNorm2).gradient), rows, width);
 
     // Attention branch.
     dbranch = s.mask1.defined() ? dx * s.mask1 : dx;
     addWeightGradient(at(layer, kOutput), dbranch, s.merged);
-    const at::Tensor dmerged = at::mm(dbranch, at(layer, kOutput).value);
+    const at::Tensor dmerged = multiply(dbranch, at(layer, kOutput).value);
     at::Tensor dsplit = at::empty({pairs, group * m_tokens, head}, at::kFloat);
     unmergeHeads(data(dmerged), data(dsplit), shape);
-    const at::Tensor dv = at::bmm(s.attention.transpose(1, 2), dsplit);
-    at::Tensor dscores = at::bmm(dsplit, s.v.transpose(1, 2));
+    const at::Tensor dv = multiply(s.attention.transpose(1, 2), dsplit);
+    at::Tensor dscores = multiply(dsplit, s.v.transpose(1, 2));
     causalSoftmaxBackward(data(s.attention), data(dscores), pairs * group * m_tokens, m_tokens);
-    const at::Tensor dq = at::bmm(dscores, s.k);
-    const at::Tensor dk = at::bmm(dscores.transpose(1, 2), s.q);
+    const at::Tensor dq = multiply(dscores, s.k);
+    const at::Tensor dk = multiply(dscores.transpose(1, 2), s.q);
     at::Tensor dqkv = at::empty({rows, at(layer, kQkv).value.size(0)}, at::kFloat);
     splitHeadsBackward(data(dq), data(dk), data(dv), data(m_cosine), data(m_sine), data(dqkv),
                        shape);
     addWeightGradient(at(layer, kQkv), dqkv, s.norm1);
-    const at::Tensor dnorm1 = at::mm(dqkv, at(layer, kQkv).value);
+    const at::Tensor dnorm1 = multiply(dqkv, at(layer, kQkv).value);
     rmsNormBackward(data(dnorm1), data(s.input), data(at(layer, kNorm1).value), data(s.inverse1),
                     data(dx), data(at(layer, kNorm1).gradient), rows, width);
     return dx;
@@ -174,7 +185,7 @@ double DemoModel::lossAndGradient(const at::Tensor& hidden, const at::Tensor& ta
         if (!backward)
             continue;
         at::Tensor slice = dhidden.narrow(0, begin, count);
-        at::mm_out(slice, logits, embed.value);
+        slice.copy_(multiply(logits, embed.value));
         addWeightGradient(embed, logits, part);
     }
     return total / double(rows);

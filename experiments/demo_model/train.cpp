@@ -28,7 +28,7 @@ constexpr const char* kUsage =
     "qw_demo_train --check                             compare the gradient with differences\n"
     "Options: --steps N --warmup N --long-from N --tokens-per-step N --window N --long-window N\n"
     "  --rate X --final-share X --decay X --clip X --dropout X --seed N --evaluate-every N\n"
-    "  --checkpoint-every N --threads N --layers N --stop-after N\n";
+    "  --checkpoint-every N --threads N --layers N --stop-after N --bf16\n";
 
 double secondsSince(std::chrono::steady_clock::time_point start)
 {
@@ -93,7 +93,7 @@ void train(const TrainingOptions& o, const ModelShape& shape, int64_t stopAfter)
     const std::vector<uint16_t> tokens = readTokens(o.data / "train.bin");
     const std::vector<uint16_t> held = readTokens(o.data / "validation.bin");
     const std::vector<Segment> segments = readSegments(o.data / "segments.txt");
-    DemoModel model(shape, o.seed);
+    DemoModel model(shape, o.seed, o.bf16 ? at::kBFloat16 : at::kFloat);
     fs::create_directories(o.out);
     const fs::path checkpoint = o.out / "checkpoint.bin", curve = o.out / "curve.csv";
     Cursor cursor;
@@ -251,6 +251,10 @@ int run(int argc, char** argv)
         const std::string name = argv[i];
         if (name == "--check") {
             check = true;
+            continue;
+        }
+        if (name == "--bf16") {
+            o.bf16 = true;
             continue;
         }
         const auto found = known.find(name);

@@ -24,6 +24,7 @@ struct TrainingOptions {
     double rate = 2.5e-3, finalShare = 0.1, decay = 0.1, clip = 1.0, dropout = 0.1;
     uint64_t seed = 0;
     int64_t evaluateEvery = 100, checkpointEvery = 100, threads = 2;
+    bool bf16 = false; // matrix products in bfloat16
 };
 
 /// Where the data order stands; stored in checkpoints.
