@@ -73,6 +73,9 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["kl_median"] = finiteOrNull(result.comparison.klMedian);
     json["kl_p90"] = finiteOrNull(result.comparison.klP90);
     json["kl_p99"] = finiteOrNull(result.comparison.klP99);
+    json["estimated_bytes"] = result.estimate.bytes;
+    json["estimated_seconds"] = finiteOrNull(result.estimate.seconds);
+    json["estimated_peak_rss_bytes"] = result.estimate.peakRssBytes;
     json["artifact_hash"] = result.artifactHash;
     json["artifact_folder"] = result.artifactFolder;
 

@@ -71,7 +71,8 @@ Json toJson(const Provenance& provenance)
             {"evaluation_hash", provenance.evaluationHash},
             {"threads", provenance.threads},
             {"device", provenance.device},
-            {"cpu", provenance.cpu}};
+            {"cpu", provenance.cpu},
+            {"factor_rank", provenance.factorRank}};
 }
 
 Json toJson(const Estimate& estimate)
@@ -152,6 +153,7 @@ void read(const Json& json, Provenance& provenance)
         .read("threads", provenance.threads)
         .read("device", provenance.device)
         .read("cpu", provenance.cpu)
+        .read("factor_rank", provenance.factorRank)
         .finish();
 }
 

@@ -86,6 +86,7 @@ struct Provenance {
     std::int64_t threads = 0; ///< really used
     std::string device;
     std::string cpu;
+    std::int64_t factorRank = 0; ///< at which factors were computed: a sweep slices its largest
     bool operator==(const Provenance&) const = default;
 };
 

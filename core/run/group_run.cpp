@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "eval/perplexity.h"
 #include "methods/settings.h"
+#include "run/cost_model.h"
 #include "run/quantized_variant.h"
 #include "store/run_store.h"
 
@@ -144,6 +145,17 @@ std::string GroupRun::fingerprint() const
 void GroupRun::describeRuns()
 {
     const EngineInfo info = engineInfo();
+    Workload work;
+    if (m_calibration) {
+        work.calibrationWindows = m_calibration->count();
+        work.calibrationSeqlen = m_calibration->seqlen();
+    }
+    if (m_evaluation) {
+        work.evaluationWindows = m_evaluation->count();
+        work.evaluationSeqlen = m_evaluation->seqlen();
+    }
+    const Estimate estimate =
+        estimateGroup(m_group, *m_checkpoint, work, m_options.hiddenBudgetBytes);
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
         RunResult& result = m_runs[i];
         const RunPlan& plan = m_group.plans[i];
@@ -157,9 +169,11 @@ void GroupRun::describeRuns()
                              m_evaluation ? m_evaluation->textHash : "",
                              at::get_num_threads(),
                              result.spec.device,
-                             info.cpu};
+                             info.cpu,
+                             m_group.largestSpec().lowRank.rank};
         result.rank = plan.maxRank;
         result.bytesOriginal = plan.bytesOriginal;
+        result.estimate = estimate;
         result.estimate.bytes = plan.bytes;
         result.estimate.bitsPerWeight = plan.bitsPerWeight();
         result.substitutions = plan.substitutions;

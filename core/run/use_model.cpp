@@ -13,8 +13,8 @@
 #include "model/generate.h"
 #include "model/tokenizer.h"
 #include "run/artifact.h"
+#include "run/cost_model.h"
 #include "run/quantized_variant.h"
-#include "run/run_plan.h"
 
 namespace qw {
 
@@ -135,30 +135,24 @@ Estimate estimateRun(const RunSpec& spec)
 {
     validate(spec);
     const Checkpoint checkpoint(resolveModel(spec.model));
-    const RunPlan plan = planRun(spec, checkpoint);
-    const ModelConfig& c = checkpoint.config();
-    Estimate estimate;
-    estimate.bytes = plan.bytes;
-    estimate.bitsPerWeight = plan.bitsPerWeight();
-    const auto seqlen = [&](std::int64_t asked) {
-        return asked > 0 ? asked : std::min<std::int64_t>(2048, c.maxPositions);
-    };
-    const std::int64_t calibrationTokens =
-        spec.calibration.text.empty() ? 0
-                                      : spec.calibration.nsamples * seqlen(spec.calibration.seqlen);
-    const std::int64_t blockWeights = plan.weights / std::max<std::int64_t>(1, c.layers);
-    const std::int64_t widest = std::max(c.hidden, c.intermediate);
-    // One block in float32, its statistics in float64 with a float32 product, cached windows.
-    estimate.peakRssBytes = (std::int64_t{200} << 20) + blockWeights * 8 + widest * widest * 12 +
-                            calibrationTokens * c.hidden * 4;
-    // Floating-point operations over a modest rate: an order of magnitude, not a promise.
-    constexpr double kAssumedRate = 5e10;
-    const double perToken = 2.0 * static_cast<double>(plan.weights);
-    estimate.seconds = static_cast<double>(calibrationTokens) * perToken * 2 / kAssumedRate +
-                       static_cast<double>(plan.weights) * 8 *
-                           static_cast<double>(plan.maxRank + 16) / kAssumedRate +
-                       1;
-    return estimate;
+    const RunGroup group = planGroup({spec}, checkpoint);
+    const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
+    Workload work;
+    if (!spec.calibration.text.empty()) {
+        const TextWindows windows = calibrationWindows(
+            spec.calibration, resolveText(spec.calibration.text).string(), checkpoint.config(),
+            tokenizer, static_cast<std::uint64_t>(spec.seed));
+        work.calibrationWindows = windows.count();
+        work.calibrationSeqlen = windows.seqlen();
+    }
+    if (!spec.evaluation.text.empty()) {
+        const TextWindows windows =
+            evaluationWindows(spec.evaluation, resolveText(spec.evaluation.text).string(),
+                              checkpoint.config(), tokenizer);
+        work.evaluationWindows = windows.count();
+        work.evaluationSeqlen = windows.seqlen();
+    }
+    return estimateGroup(group, checkpoint, work, RunOptions{}.hiddenBudgetBytes);
 }
 
 } // namespace qw

@@ -24,10 +24,15 @@ VerifyReport verifyRun(const RunResult& stored, const RunContext& run)
     } scratch;
     RunSpec spec = stored.spec;
     spec.evaluation = {}; // only tensors are compared
+    std::vector<RunSpec> specs{spec};
+    if (stored.provenance.factorRank > spec.lowRank.rank) { // sliced from a larger one
+        specs.push_back(spec);
+        specs.back().lowRank.rank = stored.provenance.factorRank;
+    }
     RunOptions options;
     options.workFolder = scratch.folder / "runs";
     RunStore store(scratch.folder / "store.sqlite");
-    const RunResult again = runQuantization(spec, store, options, run);
+    const RunResult again = runSweep(specs, store, options, run).front();
     VerifyReport report;
     report.storedHash = stored.artifactHash;
     report.newHash = again.artifactHash;

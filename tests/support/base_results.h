@@ -15,7 +15,7 @@ inline RunResult sampleResult(const std::string& id)
     run.spec.method = "l2qer";
     run.spec.weight.bits = 3;
     run.spec.overrides = {{"q_proj", 8, kPerChannel, {}, {}}};
-    run.provenance = {"0.1", "1.13", "mh", "th", "ch", "eh", 2, "cpu", "a processor"};
+    run.provenance = {"0.1", "1.13", "mh", "th", "ch", "eh", 2, "cpu", "a processor", 16};
     run.status = "finished";
     run.problem = "none";
     run.started = "2026-05-06T07:08:09Z";

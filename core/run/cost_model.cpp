@@ -1,0 +1,177 @@
+#include "run/cost_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+
+namespace qw {
+
+namespace {
+/// What libraries and the program itself take.
+constexpr double kBaseBytes = 200e6;
+/// Bytes a second that chains of elementwise operations read and write.
+constexpr double kElementwiseRate = 4e9;
+/// Float64 products run at half the speed of float32 ones, thin ones at about that too.
+constexpr double kSlowProducts = 0.5;
+/// Passes over a weight that rounding, dequantizing and measuring it make.
+constexpr double kWeightPasses = 40;
+constexpr double kSubspaceProducts = 12; ///< both ways, all iterations
+constexpr double kTokensPerForward = 2048;
+
+/// Float32 multiply-adds a second times two, at a shape like the model's.
+double productRate(const ModelConfig& config)
+{
+    const std::int64_t in = std::min<std::int64_t>(config.hidden, 2048);
+    const std::int64_t out = std::min<std::int64_t>(config.intermediate, 2048);
+    constexpr std::int64_t kRows = 512;
+    const at::Tensor x = at::ones({kRows, in});
+    const at::Tensor w = at::ones({out, in});
+    double best = 1e9;
+    for (int i = 0; i < 3; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        at::matmul(x, w.t());
+        best = std::min(
+            best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return 2.0 * static_cast<double>(kRows * in * out) / std::max(best, 1e-7);
+}
+
+/// Sums over the model's linears, quantized or not.
+struct Shapes {
+    double linearWeights = 0;     ///< of all blocks
+    double widestBlock = 0;       ///< weights of the largest block
+    double widestLayer = 0;       ///< weights of the largest linear
+    double statisticProducts = 0; ///< sum of in^2 over input groups
+    double widestStatistics = 0;  ///< the same, of one block
+    double widestInput = 0;       ///< in
+};
+
+Shapes shapesOf(const Checkpoint& checkpoint)
+{
+    Shapes shapes;
+    std::map<std::int64_t, double> blocks;
+    std::map<std::int64_t, std::map<std::int64_t, double>> groups;
+    for (const LinearInfo& linear : checkpoint.linears()) {
+        const auto in = static_cast<double>(linear.in);
+        const double weights = in * static_cast<double>(linear.out);
+        shapes.linearWeights += weights;
+        shapes.widestLayer = std::max(shapes.widestLayer, weights);
+        shapes.widestInput = std::max(shapes.widestInput, in);
+        shapes.widestBlock = std::max(shapes.widestBlock, blocks[linear.block] += weights);
+        groups[linear.block][linear.inputGroup] = in * in;
+    }
+    for (const auto& [block, squares] : groups) {
+        double sum = 0;
+        for (const auto& [group, square] : squares) {
+            sum += square;
+        }
+        shapes.statisticProducts += sum;
+        shapes.widestStatistics = std::max(shapes.widestStatistics, sum);
+    }
+    return shapes;
+}
+
+/// Seconds of windows through all blocks, and of the head.
+struct ForwardCost {
+    double blocks = 0;
+    double head = 0;
+};
+
+ForwardCost forwardCost(const ModelConfig& c, const Shapes& shapes, double rate, double tokens,
+                        double seqlen)
+{
+    const auto layers = static_cast<double>(c.layers);
+    const auto width = static_cast<double>(c.heads * c.headDim);
+    // Scores and mixing of the lower triangle, at the speed of small products.
+    const double attention = 2 * tokens * seqlen * width * layers / (rate * kSlowProducts);
+    const double touched =
+        tokens * layers * 4 *
+        (20 * static_cast<double>(c.hidden) + 8 * width + 8 * static_cast<double>(c.intermediate) +
+         3 * seqlen * static_cast<double>(c.heads));
+    ForwardCost cost;
+    cost.blocks = 2 * tokens * shapes.linearWeights / rate + attention + touched / kElementwiseRate;
+    const auto vocabulary = static_cast<double>(c.vocabSize);
+    cost.head =
+        tokens * vocabulary * (2 * static_cast<double>(c.hidden) / rate + 6 * 4 / kElementwiseRate);
+    return cost;
+}
+
+/// Seconds of rounding, factorizing and measuring all layers.
+double quantizeSeconds(const RunGroup& group, double rate, bool calibrated)
+{
+    double seconds = 0;
+    for (const LayerPlan& layer : group.largestPlan().layers) {
+        const auto in = static_cast<double>(layer.info.in);
+        const double weights = in * static_cast<double>(layer.info.out);
+        seconds += weights * 4 * kWeightPasses / kElementwiseRate;
+        if (calibrated) { // E R and W R
+            seconds += 4 * weights * in / (rate * kSlowProducts);
+        }
+        if (layer.settings.rank > 0) {
+            const auto width = static_cast<double>(layer.settings.rank + 16);
+            const bool exact = group.largestSpec().method == "qera-exact";
+            const double once = 2 * width * (weights + (exact ? weights + in * in : 0));
+            seconds += kSubspaceProducts * once / (rate * kSlowProducts);
+        }
+    }
+    return seconds;
+}
+} // namespace
+
+Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
+                       std::int64_t hiddenBudgetBytes)
+{
+    const ModelConfig& c = checkpoint.config();
+    const Shapes shapes = shapesOf(checkpoint);
+    const double rate = productRate(c);
+    const auto hidden = static_cast<double>(c.hidden);
+    const auto models = static_cast<double>(group.specs.size() + 1);
+    const auto calibrationSeqlen = static_cast<double>(work.calibrationSeqlen);
+    const auto evaluationSeqlen = static_cast<double>(work.evaluationSeqlen);
+    const double calibrationTokens =
+        static_cast<double>(work.calibrationWindows) * calibrationSeqlen;
+    const double evaluationTokens = static_cast<double>(work.evaluationWindows) * evaluationSeqlen;
+    const bool calibrated = calibrationTokens > 0;
+
+    Estimate estimate;
+    estimate.bytes = group.largestPlan().bytes;
+    estimate.bitsPerWeight = group.largestPlan().bitsPerWeight();
+
+    const ForwardCost calibration =
+        forwardCost(c, shapes, rate, calibrationTokens, calibrationSeqlen);
+    const ForwardCost evaluation = forwardCost(c, shapes, rate, evaluationTokens, evaluationSeqlen);
+    estimate.seconds =
+        calibration.blocks + 1.5 * calibrationTokens * shapes.statisticProducts / rate +
+        quantizeSeconds(group, rate, calibrated) + models * (evaluation.blocks + evaluation.head) +
+        static_cast<double>(checkpoint.bytes()) * models / kElementwiseRate;
+
+    // Of the three phases the largest counts; each holds one block in float32.
+    const double block = shapes.widestBlock * 4;
+    const double statistics = calibrated ? shapes.widestStatistics * 8 : 0;
+    const double cached =
+        std::min(calibrationTokens * hidden * 4, static_cast<double>(hiddenBudgetBytes));
+    const auto forward = [&](double seqlen) {
+        return std::max(kTokensPerForward, seqlen) * 4 *
+               (3 * static_cast<double>(c.intermediate) + 8 * hidden);
+    };
+    const double calibrating = calibrated
+                                   ? cached + block + statistics + forward(calibrationSeqlen) +
+                                         512 * shapes.widestInput * 12
+                                   : 0;
+    const double quantizing =
+        cached + block + statistics + 6 * 4 * shapes.widestLayer + shapes.widestBlock;
+    const double vocabulary = static_cast<double>(c.vocabSize);
+    const double evaluating =
+        evaluationTokens > 0 ? std::max(2 * block + shapes.widestBlock + forward(evaluationSeqlen),
+                                        vocabulary * hidden * 4 + 4 * (std::int64_t{8} << 20) * 4) +
+                                   std::min(models * evaluationTokens * hidden * 4, 1.1e9)
+                             : 0;
+    estimate.peakRssBytes =
+        static_cast<std::int64_t>(kBaseBytes + std::max({calibrating, quantizing, evaluating}));
+    return estimate;
+}
+
+} // namespace qw

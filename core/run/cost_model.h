@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+#include "report/run_result.h"
+#include "run/block_quantizer.h"
+
+namespace qw {
+
+/// Windows a run will read.
+struct Workload {
+    std::int64_t calibrationWindows = 0;
+    std::int64_t calibrationSeqlen = 0;
+    std::int64_t evaluationWindows = 0;
+    std::int64_t evaluationSeqlen = 0;
+};
+
+/// Peak memory and time of a group of runs, from shapes and a product rate measured here and now
+/// (a tenth of a second). The sizes are those of the largest rank, exact.
+Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
+                       std::int64_t hiddenBudgetBytes);
+
+} // namespace qw

@@ -1,0 +1,490 @@
+#include <algorithm>
+#include <set>
+#include <stop_token>
+
+#include <QtTest>
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine.h"
+#include "random_model.h"
+#include "store/run_store.h"
+#include "support/tensor_model_files.h"
+
+using namespace qw;
+using namespace qw::test;
+
+namespace {
+constexpr std::int64_t kBlocks = 3;
+
+/// All that must not depend on interruptions: everything measured, no times.
+struct Outcome {
+    std::string hash;
+    TextScore score;
+    Comparison comparison;
+    std::vector<LayerResult> layers;
+    std::int64_t bytes = 0;
+    bool operator==(const Outcome&) const = default;
+};
+
+Outcome outcomeOf(const RunResult& run)
+{
+    Outcome outcome{run.artifactHash, run.score, run.comparison, run.layers, run.bytes};
+    outcome.score.seconds = 0;
+    for (LayerResult& layer : outcome.layers) {
+        layer.seconds = 0;
+    }
+    return outcome;
+}
+
+std::vector<Outcome> outcomesOf(const std::vector<RunResult>& runs)
+{
+    std::vector<Outcome> outcomes;
+    std::transform(runs.begin(), runs.end(), std::back_inserter(outcomes), outcomeOf);
+    return outcomes;
+}
+
+/// Says stop at the beginning of a phase, or after so many layers.
+struct Interrupter {
+    std::stop_source stop;
+    std::string phase;
+    int layers = -1;
+
+    RunContext context()
+    {
+        return RunContext(stop.get_token(), [this](const Progress& progress) {
+            if (progress.phase == phase) {
+                stop.request_stop();
+            }
+        });
+    }
+    void layerDone()
+    {
+        if (layers >= 0 && layers-- == 0) {
+            stop.request_stop();
+        }
+    }
+};
+} // namespace
+
+class TestRun : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase()
+    {
+        startEngine(1);
+        RandomModelSpec shape;
+        shape.hidden = 64;
+        shape.intermediate = 96;
+        shape.layers = kBlocks;
+        shape.vocabulary = 300;
+        shape.maxPositions = 128;
+        writeRandomModel(path() / "model", shape);
+        const std::filesystem::path demo = std::filesystem::path(QW_RESOURCES_DIR) / "demo_model";
+        writeBytes(path() / "calibration.txt",
+                   readTextFile(demo / "calibration.txt").substr(0, 8000));
+        writeBytes(path() / "evaluation.txt",
+                   readTextFile(demo / "evaluation.txt").substr(0, 2000));
+    }
+    void init() { ++m_number; }
+
+    void shardedModelIsTheSame()
+    {
+        RandomModelSpec shape;
+        shape.hidden = 64;
+        shape.intermediate = 96;
+        shape.layers = kBlocks;
+        shape.vocabulary = 300;
+        shape.maxPositions = 128;
+        shape.shardBytes = 50000;
+        writeRandomModel(path() / "sharded", shape);
+        QVERIFY(!std::filesystem::exists(path() / "sharded/model.safetensors"));
+        RunSpec sharded = baseSpec();
+        sharded.model = (path() / "sharded").string();
+        RunStore store(storeFile());
+        const Outcome a = outcomeOf(runQuantization(baseSpec(), store, options(), {}));
+        QVERIFY(outcomeOf(runQuantization(sharded, store, options(), {})) == a);
+    }
+
+    void storedResultIsComplete()
+    {
+        RunStore store(storeFile());
+        const RunResult result = runQuantization(baseSpec(), store, options(), {});
+        QVERIFY(store.get(result.id) == result);
+        QCOMPARE(result.status, std::string("finished"));
+        QCOMPARE(result.layers.size(), std::size_t{7 * kBlocks});
+        QVERIFY(result.comparison.klMean > 0);
+        QCOMPARE(result.estimate.bytes, result.bytes);
+        QVERIFY(result.estimate.seconds > 0);
+        QVERIFY(result.estimate.peakRssBytes > 0);
+        QCOMPARE(result.provenance.factorRank, 4);
+        QVERIFY(std::filesystem::exists(std::filesystem::path(result.artifactFolder) /
+                                        "artifact.json"));
+        // What was measured can be measured again from the artifact alone.
+        const EvaluationResult again =
+            evaluateModel(result.spec.model, &result, result.spec.evaluation, "cpu", RunContext());
+        QCOMPARE(again.score.nll, result.score.nll);
+    }
+
+    void sizeIsPredictedExactly_data()
+    {
+        QTest::addColumn<QByteArray>("spec");
+        for (const char* spec :
+             {"{}", "{\"weight\":{\"sym\":true}}",
+              "{\"weight\":{\"bits\":5,\"scale_dtype\":\"f32\"}}",
+              "{\"weight\":{\"group_size\":\"channel\"}}",
+              "{\"weight\":{\"group_size\":\"tensor\"}}", "{\"weight\":{\"format\":\"mxint\"}}",
+              "{\"weight\":{\"format\":\"mxint\",\"group_size\":24,\"exponent_bits\":4}}",
+              "{\"low_rank\":{\"rank\":0}}", "{\"low_rank\":{\"rank\":7,\"factor_bits\":8}}",
+              "{\"low_rank\":{\"rank\":7,\"factor_bits\":5,\"factor_block\":32}}",
+              "{\"low_rank\":{\"rank\":1000}}",
+              "{\"overrides\":[{\"pattern\":\"down\",\"bits\":8,\"rank\":0},"
+              "{\"pattern\":\"layers.1\",\"skip\":true}]}"}) {
+            QTest::newRow(spec) << QByteArray(spec);
+        }
+    }
+    void sizeIsPredictedExactly()
+    {
+        QFETCH(QByteArray, spec);
+        Json json = toJson(baseSpec());
+        json.merge_patch(parseJson(spec.toStdString(), "row"));
+        const RunSpec asked = runSpecFromJson(json);
+        RunStore store(storeFile());
+        const RunResult result = runQuantization(asked, store, options(), {});
+        QCOMPARE(estimateRun(asked).bytes, result.bytes);
+        QCOMPARE(result.estimate.bytes, result.bytes);
+    }
+
+    void cancelledThenResumed_data()
+    {
+        QTest::addColumn<QString>("phase");
+        QTest::addColumn<int>("layers");
+        QTest::newRow("before the first block") << "quantize" << -1;
+        QTest::newRow("in the second block") << "none" << 6;
+        QTest::newRow("in the last block") << "none" << 13;
+        QTest::newRow("after the last block") << "none" << 20;
+        QTest::newRow("evaluate") << "evaluate" << -1;
+    }
+    void cancelledThenResumed()
+    {
+        QFETCH(QString, phase);
+        QFETCH(int, layers);
+        RunStore store(storeFile());
+        const RunResult whole = runQuantization(baseSpec(), store, options(), {});
+        Interrupter interrupter;
+        interrupter.phase = phase.toStdString();
+        interrupter.layers = layers;
+        std::string id;
+        RunOptions stopped = options();
+        stopped.started = [&](const RunResult& run) { id = run.id; };
+        stopped.layerDone = [&](const LayerResult&) { interrupter.layerDone(); };
+        QVERIFY_EXCEPTION_THROWN(runQuantization(baseSpec(), store, stopped, interrupter.context()),
+                                 Cancelled);
+        QCOMPARE(store.get(id).status, std::string("cancelled"));
+        QCOMPARE(firstUnfinished(id, store).id, id);
+        int made = 0;
+        RunOptions counted = options();
+        counted.layerDone = [&](const LayerResult&) { ++made; };
+        const std::vector<RunResult> resumed = resumeRuns(id, store, counted, {});
+        QCOMPARE(resumed.size(), 1U);
+        QCOMPARE(resumed.front().id, id);
+        QVERIFY(outcomeOf(resumed.front()) == outcomeOf(whole));
+        QVERIFY(store.get(id) == resumed.front());
+        // Blocks that were done are not done again.
+        const int blocksDone = layers < 0 ? (phase == "evaluate" ? kBlocks : 0) : layers / 7 + 1;
+        QCOMPARE(made, static_cast<int>(7 * (kBlocks - blocksDone)));
+        const std::string refusal = sentenceOf([&] { resumeRuns(id, store, options(), {}); });
+        QVERIFY2(refusal.find("is finished") != std::string::npos, refusal.c_str());
+    }
+
+    void cancelledBeforeWorkLeavesNothing()
+    {
+        RunStore store(storeFile());
+        Interrupter interrupter;
+        interrupter.phase = "prepare";
+        QVERIFY_EXCEPTION_THROWN(
+            runQuantization(baseSpec(), store, options(), interrupter.context()), Cancelled);
+        QVERIFY(store.list().empty());
+    }
+
+    void resumeWithAnotherTextIsRefused()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        const std::filesystem::path text = path() / "changing.txt";
+        const std::string before = readTextFile(path() / "calibration.txt");
+        writeBytes(text, before);
+        spec.calibration.text = text.string();
+        const std::string id = cancelInSecondBlock(spec, store);
+        const RunResult stored = store.get(id);
+        writeBytes(text, before + " One more sentence.");
+        try {
+            resumeRuns(id, store, options(), {});
+            QFAIL("was not refused");
+        } catch (const Error& refusal) {
+            QCOMPARE(refusal.code(), ErrorCode::Mismatch);
+            QVERIFY(std::string(refusal.what()).find("cannot continue") != std::string::npos);
+        }
+        QVERIFY(store.get(id) == stored);
+        writeBytes(text, before);
+        QCOMPARE(resumeRuns(id, store, options(), {}).front().status, std::string("finished"));
+    }
+
+    void runAtWorkIsNotResumed()
+    {
+        RunStore store(storeFile());
+        const std::string id = cancelInSecondBlock(baseSpec(), store);
+        const FileLock lock(store.get(id).artifactFolder + "/lock");
+        const RunResult stored = store.get(id);
+        const std::string refusal = sentenceOf([&] { resumeRuns(id, store, options(), {}); });
+        QVERIFY2(refusal.find("another process is at work") != std::string::npos, refusal.c_str());
+        QVERIFY(store.get(id) == stored);
+    }
+
+    void sweepSharesFactorsOverRanksOnly()
+    {
+        RunStore store(storeFile());
+        const std::vector<RunSpec> specs = mixedSpecs();
+        const std::vector<RunResult> results = runSweep(specs, store, sweepOptions(), {});
+        QCOMPARE(results.size(), specs.size());
+        for (std::size_t i = 0; i < specs.size(); ++i) {
+            QVERIFY(results[i].spec == specs[i]);
+            QVERIFY(store.get(results[i].id) == results[i]);
+            for (std::size_t j = 0; j < i; ++j) {
+                RunSpec sliced = specs[j];
+                sliced.lowRank.rank = specs[i].lowRank.rank;
+                QCOMPARE(results[i].artifactFolder == results[j].artifactFolder,
+                         sliced == specs[i]);
+                QVERIFY(results[i].artifactHash != results[j].artifactHash);
+            }
+            // A run of its own gives the same where it was not sliced from a larger rank.
+            if (specs[i].lowRank.rank == results[i].provenance.factorRank) {
+                const RunResult alone = runQuantization(specs[i], store, options(), {});
+                QVERIFY(outcomeOf(alone).layers == outcomeOf(results[i]).layers);
+            }
+            const VerifyReport report = verifyRun(results[i], {});
+            QVERIFY2(report.same, qPrintable(QString::number(i)));
+            QVERIFY(report.differences.empty());
+        }
+    }
+
+    void verifySeesAnotherResult()
+    {
+        RunStore store(storeFile());
+        RunResult stored = runQuantization(baseSpec(), store, options(), {});
+        stored.spec.seed = 77;
+        QVERIFY(!verifyRun(stored, {}).same);
+    }
+
+    void stoppedSweepResumesWhole_data()
+    {
+        QTest::addColumn<int>("from");
+        QTest::newRow("by the sweep") << -1;
+        QTest::newRow("by a finished run") << 0;
+        QTest::newRow("by a stopped run") << 3;
+        QTest::newRow("by a queued run") << 5;
+    }
+    void stoppedSweepResumesWhole()
+    {
+        QFETCH(int, from);
+        RunStore store(storeFile());
+        const std::vector<RunResult> whole = runSweep(mixedSpecs(), store, sweepOptions(), {});
+        RunOptions stopped = sweepOptions();
+        stopped.sweep = "stopped";
+        Interrupter interrupter;
+        interrupter.layers = 7 * kBlocks + 9; // in the second block of the second group
+        stopped.layerDone = [&](const LayerResult&) { interrupter.layerDone(); };
+        QVERIFY_EXCEPTION_THROWN(runSweep(mixedSpecs(), store, stopped, interrupter.context()),
+                                 Cancelled);
+        RunFilter filter;
+        filter.sweep = "stopped";
+        std::vector<RunSummary> runs = store.list(filter);
+        QCOMPARE(runs.size(), whole.size());
+        std::sort(runs.begin(), runs.end(), [](const RunSummary& a, const RunSummary& b) {
+            return a.result.id < b.result.id;
+        });
+        std::set<std::string> states;
+        for (const RunSummary& run : runs) {
+            states.insert(run.result.status);
+        }
+        QCOMPARE(states, (std::set<std::string>{"cancelled", "finished", "queued"}));
+        const std::string id =
+            from < 0 ? "stopped" : runs[static_cast<std::size_t>(from)].result.id;
+        const std::vector<RunResult> resumed = resumeRuns(id, store, options(), {});
+        QVERIFY(outcomesOf(resumed) == outcomesOf(whole));
+        QVERIFY_EXCEPTION_THROWN(firstUnfinished("stopped", store), Error);
+    }
+
+    void shardsMergeWithoutDuplicates()
+    {
+        RunStore wholeStore(storeFile());
+        const std::vector<RunSpec> specs = mixedSpecs();
+        const std::vector<RunResult> whole = runSweep(specs, wholeStore, sweepOptions(), {});
+        const std::filesystem::path first = path() / "first.sqlite";
+        const std::filesystem::path second = path() / "second.sqlite";
+        const auto middle = specs.begin() + 3; // between two groups
+        {
+            RunStore a(first);
+            RunStore b(second);
+            runSweep({specs.begin(), middle}, a, sweepOptions(), {});
+            runSweep({middle, specs.end()}, b, sweepOptions(), {});
+        }
+        RunStore merged(path() / "merged.sqlite");
+        QCOMPARE(merged.mergeFrom(first).added, 3);
+        QCOMPARE(merged.mergeFrom(second).added, static_cast<std::int64_t>(specs.size()) - 3);
+        QCOMPARE(merged.mergeFrom(second).added, 0);
+        std::multiset<std::string> expected;
+        std::multiset<std::string> got;
+        for (const RunResult& run : whole) {
+            expected.insert(run.artifactHash);
+        }
+        for (const RunSummary& run : merged.list()) {
+            got.insert(run.result.artifactHash);
+        }
+        QCOMPARE(got, expected);
+    }
+
+    void memoryBudgetDoesNotChangeBits()
+    {
+        RunStore store(storeFile());
+        RunOptions tiny = options();
+        tiny.hiddenBudgetBytes = 1000;
+        const RunResult inFile = runQuantization(baseSpec(), store, tiny, {});
+        const RunResult inMemory = runQuantization(baseSpec(), store, options(), {});
+        QVERIFY(outcomeOf(inFile) == outcomeOf(inMemory));
+    }
+
+    void kvCacheIsMeasured()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        const RunResult plain = runQuantization(spec, store, options(), {});
+        spec.kvCache = {"int", 2};
+        const RunResult rough = runQuantization(spec, store, options(), {});
+        spec.kvCache = {"int", 8};
+        const RunResult fine = runQuantization(spec, store, options(), {});
+        QVERIFY(rough.comparison.klMean > plain.comparison.klMean);
+        QVERIFY(std::abs(fine.score.nll - plain.score.nll) <
+                std::abs(rough.score.nll - plain.score.nll));
+        QVERIFY(rough.artifactHash != plain.artifactHash);
+        QVERIFY(rough.artifactHash != fine.artifactHash);
+    }
+
+    void unwritableFolderIsOneSentence()
+    {
+        RunStore store(storeFile());
+        writeBytes(path() / "a file", "");
+        RunOptions blocked = options();
+        blocked.workFolder = path() / "a file";
+        const std::string sentence =
+            sentenceOf([&] { runQuantization(baseSpec(), store, blocked, {}); });
+        QVERIFY2(sentence.find("cannot be made") != std::string::npos, sentence.c_str());
+        const RunResult stored = store.list().front().result;
+        QCOMPARE(stored.status, std::string("failed"));
+        QCOMPARE(stored.problem, sentence);
+    }
+
+    void fullDiskIsOneSentence_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::newRow("first block") << "block-00000.safetensors";
+        QTest::newRow("last block") << "block-00002.safetensors";
+        QTest::newRow("model") << "model.qw.safetensors";
+        QTest::newRow("description") << "artifact.json";
+    }
+    void fullDiskIsOneSentence()
+    {
+        QFETCH(QString, file);
+        RunStore store(storeFile());
+        RunOptions full = options();
+        std::filesystem::path trap;
+        full.started = [&](const RunResult& run) { // that file is written to a full device
+            std::filesystem::create_directories(run.artifactFolder);
+            trap = std::filesystem::path(run.artifactFolder) /
+                   message(file.toStdString(), ".", ::getpid(), ".part");
+            std::filesystem::create_symlink("/dev/full", trap);
+        };
+        const std::string sentence =
+            sentenceOf([&] { runQuantization(baseSpec(), store, full, {}); });
+        QVERIFY2(sentence.find("No space left on device") != std::string::npos, sentence.c_str());
+        QVERIFY2(sentence.find(file.toStdString()) != std::string::npos, sentence.c_str());
+        const RunResult stored = store.list().front().result;
+        QCOMPARE(stored.status, std::string("failed"));
+        QCOMPARE(stored.problem, sentence);
+        // With room again it goes on.
+        std::filesystem::remove(trap);
+        QCOMPARE(resumeRuns(stored.id, store, options(), {}).front().status,
+                 std::string("finished"));
+    }
+
+private:
+    std::filesystem::path path() const { return m_folder.path().toStdString(); }
+    std::filesystem::path storeFile() const
+    {
+        return path() / message("store", m_number, ".sqlite");
+    }
+    RunSpec baseSpec() const
+    {
+        RunSpec spec;
+        spec.model = (path() / "model").string();
+        spec.method = "l2qer";
+        spec.weight.bits = 3;
+        spec.weight.groupSize = 32;
+        spec.lowRank.rank = 4;
+        spec.calibration.text = (path() / "calibration.txt").string();
+        spec.calibration.nsamples = 3;
+        spec.calibration.seqlen = 64;
+        spec.evaluation.text = (path() / "evaluation.txt").string();
+        spec.evaluation.seqlen = 64;
+        spec.evaluation.windows = 2;
+        return spec;
+    }
+    /// Groups of three, two and one.
+    std::vector<RunSpec> mixedSpecs() const
+    {
+        std::vector<RunSpec> specs(6, baseSpec());
+        specs[0].lowRank.rank = 2;
+        specs[1].lowRank.rank = 8;
+        specs[2].lowRank.rank = 5;
+        specs[3].method = specs[4].method = "qera-exact";
+        specs[4].lowRank.rank = 1;
+        specs[5].seed = 5;
+        specs[5].weight.groupSize = kPerChannel;
+        return specs;
+    }
+    RunOptions options() const
+    {
+        RunOptions made;
+        made.workFolder = path() / message("runs", m_number);
+        return made;
+    }
+    RunOptions sweepOptions() const
+    {
+        RunOptions made = options();
+        made.sweep = "sweep";
+        return made;
+    }
+    std::string cancelInSecondBlock(const RunSpec& spec, RunStore& store) const
+    {
+        Interrupter interrupter;
+        interrupter.layers = 8;
+        std::string id;
+        RunOptions stopped = options();
+        stopped.started = [&](const RunResult& run) { id = run.id; };
+        stopped.layerDone = [&](const LayerResult&) { interrupter.layerDone(); };
+        try {
+            runQuantization(spec, store, stopped, interrupter.context());
+        } catch (const Cancelled&) {
+        }
+        return id;
+    }
+
+    QTemporaryDir m_folder;
+    int m_number = 0;
+};
+
+QTEST_GUILESS_MAIN(TestRun)
+#include "tst_run.moc"
