@@ -14,12 +14,11 @@ namespace {
 class ErrorCorrection final : public LayerMethod
 {
 public:
-    using Pair = std::function<LowRankPair(const at::Tensor& error, const LayerTask& task,
-                                           const FactorizeOptions& options, const RunContext& run)>;
+    using Norm = std::function<ErrorNorm(const LayerTask& task)>;
     using Needs = std::function<StatisticsNeeds(const RunSpec&)>;
 
-    ErrorCorrection(MethodInfo info, Needs needs, Pair pair)
-        : m_info(std::move(info)), m_needs(std::move(needs)), m_pair(std::move(pair))
+    ErrorCorrection(MethodInfo info, Needs needs, Norm norm)
+        : m_info(std::move(info)), m_needs(std::move(needs)), m_norm(std::move(norm))
     {
     }
     const MethodInfo& info() const override { return m_info; }
@@ -29,7 +28,7 @@ public:
 private:
     MethodInfo m_info;
     Needs m_needs;
-    Pair m_pair;
+    Norm m_norm;
 };
 
 LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& run) const
@@ -50,9 +49,13 @@ LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& 
     options.full = lowRank.solver == "full";
     const at::Tensor error =
         task.weight - outcome.linear.dequantizedCodes().to(task.weight.device());
-    const LowRankPair pair = m_pair(error, task, options, run);
+    const ErrorNorm norm = m_norm(task);
+    const LowRankPair pair = lowRankPair(error, norm, options, run);
     outcome.singularValues = pair.singularValues;
-    outcome.errorNorm = pair.errorNorm;
+    outcome.minimisesOutputError = norm.dense.defined();
+    if (!outcome.minimisesOutputError) {
+        outcome.errorNorm = weightedNorm(error, norm.diagonal);
+    }
     outcome.linear.a.value = pair.a.cpu().contiguous();
     outcome.linear.b.value = pair.b.cpu().contiguous();
     if (lowRank.factorBits > 0) {
@@ -84,8 +87,7 @@ std::unique_ptr<LayerMethod> makeLqer()
                    "Adds the best low-rank approximation of the weight's quantization error.",
                    allParams(false), false, true},
         [](const RunSpec&) { return StatisticsNeeds{}; },
-        [](const at::Tensor& error, const LayerTask&, const FactorizeOptions& options,
-           const RunContext& run) { return lqerPair(error, options, run); });
+        [](const LayerTask&) { return ErrorNorm{}; });
 }
 
 std::unique_ptr<LayerMethod> makeL2qer()
@@ -94,19 +96,8 @@ std::unique_ptr<LayerMethod> makeL2qer()
         MethodInfo{"l2qer", "L\u00b2QER", "arXiv:2402.02446, section 3.2",
                    "As LQER, with the error scaled by the size of each input channel first.",
                    allParams(true), true, true},
-        [](const RunSpec& spec) {
-            StatisticsNeeds needs;
-            (spec.lowRank.statistic == "rms" ? needs.meanSquare : needs.meanAbs) = true;
-            return needs;
-        },
-        [](const at::Tensor& error, const LayerTask& task, const FactorizeOptions& options,
-           const RunContext& run) {
-            const bool maximum = task.spec->lowRank.reduce == "max";
-            const at::Tensor statistic = task.spec->lowRank.statistic == "rms"
-                                             ? task.statistics->scaleRms(maximum)
-                                             : task.statistics->scaleMeanAbs(maximum);
-            return scaledPair(error, lqerScale(statistic), options, run);
-        });
+        [](const RunSpec& spec) { return l2qerNeeds(spec.lowRank); },
+        [](const LayerTask& task) { return l2qerNorm(task.spec->lowRank, *task.statistics); });
 }
 
 std::unique_ptr<LayerMethod> makeQeraApprox()
@@ -120,9 +111,8 @@ std::unique_ptr<LayerMethod> makeQeraApprox()
             needs.meanSquare = true;
             return needs;
         },
-        [](const at::Tensor& error, const LayerTask& task, const FactorizeOptions& options,
-           const RunContext& run) {
-            return scaledPair(error, task.statistics->meanSquare().sqrt(), options, run);
+        [](const LayerTask& task) {
+            return ErrorNorm{task.statistics->meanSquare(), {}};
         });
 }
 
@@ -137,9 +127,8 @@ std::unique_ptr<LayerMethod> makeQeraExact()
             needs.autocorrelation = true;
             return needs;
         },
-        [](const at::Tensor& error, const LayerTask& task, const FactorizeOptions& options,
-           const RunContext& run) {
-            return exactPair(error, task.statistics->autocorrelation(), options, run);
+        [](const LayerTask& task) {
+            return ErrorNorm{{}, task.statistics->autocorrelation()};
         });
 }
 

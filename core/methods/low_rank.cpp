@@ -1,20 +1,21 @@
 #include "methods/low_rank.h"
 
+#include <algorithm>
 #include <cmath>
 
-#include <ATen/ops/matmul.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 
 #include "base/error.h"
 
 namespace qw {
 
 namespace {
-/// Channels whose scale is below this share of the largest are treated as never firing: dividing by
-/// their scale would blow rounding noise up.
-constexpr double kDeadChannel = 1e-9;
+/// A singular value below this share of the largest is rounding: no number to divide by.
+constexpr double kNegligible = 1e-7;
 constexpr double kStatisticFloor = 1e-4; // of the official LQER code
+constexpr std::int64_t kRows = 64;       // of a float64 copy at a time
 
 std::vector<double> toVector(const at::Tensor& values)
 {
@@ -24,60 +25,39 @@ std::vector<double> toVector(const at::Tensor& values)
 }
 } // namespace
 
-LowRankPair lqerPair(const at::Tensor& error, const FactorizeOptions& options,
-                     const RunContext& run)
+LowRankPair lowRankPair(const at::Tensor& error, const ErrorNorm& norm,
+                        const FactorizeOptions& options, const RunContext& run)
 {
-    const TruncatedSvd svd = truncatedSvd(denseMap(error.t()), options, at::kFloat, run);
+    const DominantSpace space = dominantSpace(error, norm, options, run);
+    const std::int64_t found = space.values.size(0);
     LowRankPair pair;
-    pair.a = svd.u;
-    pair.b = svd.s.unsqueeze(1) * svd.v.t();
-    pair.singularValues = toVector(svd.s);
-    pair.errorNorm = error.to(at::kDouble).norm().item<double>();
+    pair.a = at::zeros({error.size(1), options.rank}, error.options());
+    pair.b = at::zeros({options.rank, error.size(0)}, error.options());
+    pair.singularValues = toVector(space.values);
+    pair.singularValues.resize(static_cast<std::size_t>(options.rank), 0.0);
+    if (found == 0 || !(pair.singularValues.front() > 0)) {
+        return pair;
+    }
+    // Directions the norm does not see (it is singular) still belong to a pair of full rank. Their
+    // columns of A get the length of the first.
+    const at::Tensor lengths = at::linalg_vector_norm(space.images, 2, at::IntArrayRef{1});
+    const at::Tensor unseen = lengths * (space.values[0] / lengths[0]);
+    const at::Tensor seen = space.values.gt(space.values[0] * kNegligible);
+    const at::Tensor strength = at::where(seen, space.values, unseen);
+    const at::Tensor inverse = at::where(strength.gt(0), strength.reciprocal(), strength);
+    pair.a.narrow(1, 0, found).copy_((space.images * inverse.unsqueeze(1)).t());
+    pair.b.narrow(0, 0, found).copy_(space.vectors * strength.unsqueeze(1));
     return pair;
 }
 
-LowRankPair scaledPair(const at::Tensor& error, const at::Tensor& scale,
-                       const FactorizeOptions& options, const RunContext& run)
+double weightedNorm(const at::Tensor& error, const at::Tensor& diagonal)
 {
-    QW_REQUIRE(scale.dim() == 1 && scale.size(0) == error.size(1), ErrorCode::BadShape,
-               "the scale has ", scale.numel(), " entries, the weight ", error.size(1), " columns");
-    const at::Tensor alive = scale.gt(scale.max() * kDeadChannel);
-    const at::Tensor s = at::where(alive, scale, at::zeros_like(scale)).to(error.device());
-    const at::Tensor scaled = (s.unsqueeze(1) * error.t().to(at::kDouble)).to(at::kFloat);
-    const TruncatedSvd svd = truncatedSvd(denseMap(scaled), options, at::kFloat, run);
-    const at::Tensor inverse =
-        at::where(alive.to(error.device()), 1 / s.clamp_min(1e-300), at::zeros_like(s));
-    LowRankPair pair;
-    pair.a = (inverse.unsqueeze(1) * svd.u.to(at::kDouble)).to(at::kFloat);
-    pair.b = svd.s.unsqueeze(1) * svd.v.t();
-    pair.singularValues = toVector(svd.s);
-    pair.errorNorm = scaled.to(at::kDouble).norm().item<double>();
-    return pair;
-}
-
-LowRankPair exactPair(const at::Tensor& error, const at::Tensor& autocorrelation,
-                      const FactorizeOptions& options, const RunContext& run)
-{
-    const std::int64_t in = error.size(1);
-    QW_REQUIRE(autocorrelation.dim() == 2 && autocorrelation.size(0) == in &&
-                   autocorrelation.size(1) == in,
-               ErrorCode::BadShape, "the autocorrelation does not match the weight's ", in,
-               " columns");
-    const at::Tensor e = error.to(at::kDouble);
-    const at::Tensor r = autocorrelation.to(error.device());
-    // M = E R E^T is symmetric and positive: its eigenvectors are the left singular vectors of
-    // E R^(1/2), its eigenvalues their squares. Applied as products only.
-    const auto apply = [e, r](const at::Tensor& x) {
-        return at::matmul(e, at::matmul(r, at::matmul(e.t(), x)));
-    };
-    const LinearMap map{error.size(0), error.size(0), apply, apply};
-    const TruncatedSvd svd = truncatedSvd(map, options, at::kDouble, run);
-    LowRankPair pair;
-    pair.a = at::matmul(e.t(), svd.u).to(at::kFloat);
-    pair.b = svd.u.t().to(at::kFloat).contiguous();
-    pair.singularValues = toVector(svd.s.clamp_min(0).sqrt());
-    pair.errorNorm = std::sqrt(std::max(0.0, (at::matmul(e, r) * e).sum().item<double>()));
-    return pair;
+    at::Tensor columns = at::zeros({error.size(1)}, error.options().dtype(at::kDouble));
+    for (std::int64_t row = 0; row < error.size(0); row += kRows) {
+        const std::int64_t rows = std::min(kRows, error.size(0) - row);
+        columns += error.narrow(0, row, rows).to(at::kDouble).square_().sum(0);
+    }
+    return std::sqrt((diagonal.defined() ? columns * diagonal : columns).sum().item<double>());
 }
 
 at::Tensor lqerScale(const at::Tensor& statistic)

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -14,25 +13,24 @@ namespace qw {
 struct LowRankPair {
     at::Tensor a;
     at::Tensor b;
-    std::vector<double> singularValues; ///< of the minimised matrix, k of them
-    double errorNorm = 0;               ///< Frobenius norm of the minimised matrix
+    std::vector<double> singularValues; ///< of the minimised matrix R^(1/2) E^T, k of them
 };
 
-/// LQER: the best rank-k approximation of E^T. @param error [out, in] float32, W minus its codes
-LowRankPair lqerPair(const at::Tensor& error, const FactorizeOptions& options,
-                     const RunContext& run);
+/// The correction of rank k that leaves the least tr(D R D^T), D = E - (A B)^T. With R = 1 it is
+/// LQER's, with R = diag(s^2) L²QER's and QERA-approx's, with R = E[x^T x] QERA-exact's.
+/// A B = E^T U U^T with U the dominant left singular vectors of E R^(1/2): nothing is divided by
+/// a scale or a root, so that channels that never fire keep a bounded correction. The split is the
+/// papers' one: all singular values go into B, A = R^(-1/2) times orthonormal columns.
+/// Sources: LQER (arXiv:2402.02446), QERA (arXiv:2410.06040); differs in how it is computed.
+/// @param error [out, in] float32, W minus its dequantized codes
+/// @throws Error::BadInput if rank is not in 1 .. min(out, in), BadShape
+LowRankPair lowRankPair(const at::Tensor& error, const ErrorNorm& norm,
+                        const FactorizeOptions& options, const RunContext& run);
 
-/// L²QER and QERA-approx: the same for diag(scale) E^T. @param scale [in] float64 >= 0; rows of
-/// channels that never fire are zero. Source: LQER (arXiv:2402.02446), QERA (arXiv:2410.06040).
-LowRankPair scaledPair(const at::Tensor& error, const at::Tensor& scale,
-                       const FactorizeOptions& options, const RunContext& run);
+/// Square root of tr(E R E^T), R a diagonal or undefined (the identity). @param error float32
+double weightedNorm(const at::Tensor& error, const at::Tensor& diagonal);
 
-/// QERA-exact: minimises E||x(E^T - AB)||^2. @param autocorrelation [in, in] float64.
-/// Without square root or inverse: C = E^T U U^T with U the dominant left subspace of E R E^T.
-LowRankPair exactPair(const at::Tensor& error, const at::Tensor& autocorrelation,
-                      const FactorizeOptions& options, const RunContext& run);
-
-/// L²QER's normalisation: clamp below at 1e-4, divide by sqrt(min * max). [in] float64
+/// L²QER's s: clamped below at 1e-4, divided by sqrt(min * max). [in] float64
 at::Tensor lqerScale(const at::Tensor& statistic);
 
 } // namespace qw

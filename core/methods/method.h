@@ -39,6 +39,8 @@ struct LayerOutcome {
     QuantizedLinear linear;
     std::vector<double> singularValues; ///< of the minimised matrix, up to the rank computed
     double errorNorm = kMissing;        ///< its Frobenius norm
+    /// That norm is the output error of the codes alone, which whoever measures the layer knows.
+    bool minimisesOutputError = false;
     std::vector<std::string> substitutions;
 };
 

@@ -1,5 +1,7 @@
 #include "methods/settings.h"
 
+#include "methods/low_rank.h"
+
 namespace qw {
 
 WeightFormat weightFormat(const WeightSpec& spec)
@@ -55,6 +57,21 @@ ActivationQuantizer kvCacheQuantizer(const KvCacheSpec& spec)
         quantizer.kind = ActivationQuantizer::Kind::TokenAsymmetric;
     }
     return quantizer;
+}
+
+StatisticsNeeds l2qerNeeds(const LowRankSpec& spec)
+{
+    StatisticsNeeds needs;
+    (spec.statistic == "rms" ? needs.meanSquare : needs.meanAbs) = true;
+    return needs;
+}
+
+ErrorNorm l2qerNorm(const LowRankSpec& spec, const InputStatistics& statistics)
+{
+    const bool maximum = spec.reduce == "max";
+    const at::Tensor statistic =
+        spec.statistic == "rms" ? statistics.scaleRms(maximum) : statistics.scaleMeanAbs(maximum);
+    return {lqerScale(statistic).square(), {}};
 }
 
 } // namespace qw

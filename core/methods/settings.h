@@ -1,5 +1,7 @@
 #pragma once
 
+#include "methods/factorize.h"
+#include "methods/input_statistics.h"
 #include "quant/quantized_linear.h"
 #include "report/run_spec.h"
 
@@ -12,5 +14,8 @@ GridOptions gridOptions(const WeightSpec& spec);
 ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const WeightSpec& weight);
 
 ActivationQuantizer kvCacheQuantizer(const KvCacheSpec& spec);
+/// What L²QER asks to be collected, and the norm it makes of it.
+StatisticsNeeds l2qerNeeds(const LowRankSpec& spec);
+ErrorNorm l2qerNorm(const LowRankSpec& spec, const InputStatistics& statistics);
 
 } // namespace qw

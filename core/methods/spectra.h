@@ -5,7 +5,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/run_context.h"
+#include "methods/factorize.h"
+
 namespace qw {
+
+/// All singular values of E R^(1/2), exactly: roots of the eigenvalues of the smaller of E R E^T
+/// and R^(1/2) E^T E R^(1/2), in float64. Values below 1e-8 of the largest are rounding.
+/// @param matrix [out, in] float32; @return min(out, in) values, descending
+std::vector<double> singularValues(const at::Tensor& matrix, const ErrorNorm& norm,
+                                   const RunContext& run);
 
 /// One curve of the spectra plot.
 struct Spectrum {

@@ -32,16 +32,18 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     run.checkpoint();
-    const LayerReference reference = layerReference(
-        weight, statistics != nullptr ? statistics->autocorrelation() : at::Tensor());
+    const LayerMeasure measure(weight,
+                               statistics != nullptr ? statistics->autocorrelation() : at::Tensor(),
+                               outcome.linear, run);
     for (std::size_t i = 0; i < group.specs.size(); ++i) {
         run.checkpoint();
         const std::int64_t rank =
             std::min(outcome.linear.rank(), settingsFor(group.specs[i], task.name).rank);
-        LayerResult result = measureLayer(reference, outcome.linear.withRank(rank));
+        LayerResult result = measure.atRank(rank, run);
         result.seconds = seconds;
         result.singularValues = outcome.singularValues;
-        result.errorNorm = outcome.errorNorm;
+        result.errorNorm =
+            outcome.minimisesOutputError ? measure.codesOutputNorm() : outcome.errorNorm;
         artifact.results[i].push_back(std::move(result));
     }
     artifact.substitutions.insert(artifact.substitutions.end(), outcome.substitutions.begin(),

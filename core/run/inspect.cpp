@@ -39,58 +39,6 @@ void measureWeights(const Checkpoint& checkpoint, ModelOverview& overview, const
         run.checkpoint(++done, linear.name);
     }
 }
-
-const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& name)
-{
-    std::vector<std::string> names;
-    for (const LinearInfo& linear : checkpoint.linears()) {
-        if (linear.name == name) {
-            return linear;
-        }
-        names.push_back(linear.name);
-    }
-    const std::string nearest = nearestName(name, names);
-    throw Error(ErrorCode::BadInput,
-                message("the model has no linear layer \"", name, "\"",
-                        nearest.empty() ? std::string() : "; did you mean \"" + nearest + "\"?"));
-}
-
-/// R of one layer's input: the model runs up to its block.
-std::unique_ptr<InputStatistics> statisticsOf(const Checkpoint& checkpoint, const RunSpec& spec,
-                                              const LinearInfo& layer, const RunContext& run)
-{
-    const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
-    const Decoder decoder(checkpoint, {at::kFloat, spec.device});
-    const TextWindows windows =
-        calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
-                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed));
-    BlockCalibration calibration(decoder, windows.ids, spec.calibration.statBatch, {}, run);
-    run.beginPhase("calibrate", layer.block + 1);
-    for (std::int64_t index = 0;; ++index) {
-        StatisticsNeeds needs;
-        needs.meanAbs = needs.autocorrelation = index == layer.block;
-        auto statistics = calibration.advance(decoder.loadBlock(index), needs, run);
-        checkpoint.releaseBlock(index);
-        run.checkpoint(index + 1);
-        if (index == layer.block) {
-            return std::move(statistics.at(layer.inputGroup));
-        }
-    }
-}
-
-std::vector<double> values(const at::Tensor& spectrum)
-{
-    const auto* data = spectrum.data_ptr<double>();
-    return {data, data + spectrum.numel()};
-}
-
-/// Singular values of R^(1/2) E^T: roots of the eigenvalues of E R E^T.
-at::Tensor exactSpectrum(const at::Tensor& error, const at::Tensor& autocorrelation)
-{
-    const at::Tensor e = error.to(at::kDouble);
-    const at::Tensor product = at::matmul(at::matmul(e, autocorrelation), e.t());
-    return at::linalg_eigvalsh(product).clamp_min(0).sqrt().flip(0).contiguous();
-}
 } // namespace
 
 ModelOverview inspectModel(const std::string& model, bool withWeights, const RunContext& run)
@@ -127,60 +75,6 @@ ModelOverview inspectModel(const std::string& model, bool withWeights, const Run
         measureWeights(checkpoint, overview, run);
     }
     return overview;
-}
-
-LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, RunStore* cache,
-                          const RunContext& run)
-{
-    const at::NoGradGuard noGrad;
-    const Checkpoint checkpoint(resolveModel(spec.model));
-    const LinearInfo& layer = findLayer(checkpoint, layerName);
-    const WeightSpec weight = settingsFor(spec, layerName).weight;
-    const at::Tensor w = checkpoint.linearWeight(layer).to(at::kFloat);
-    const at::Tensor error =
-        w -
-        roundToNearest(layerName, w, weightFormat(weight), gridOptions(weight)).dequantizedCodes();
-    std::unique_ptr<InputStatistics> statistics;
-    if (!spec.calibration.text.empty()) {
-        statistics = statisticsOf(checkpoint, spec, layer, run);
-    }
-    RunSpec keyed = spec;
-    keyed.evaluation = {};
-    const std::string key = checkpoint.hash() + toJson(keyed).dump() + layerName;
-    LayerSpectra result;
-    result.layer = layerName;
-    const auto add = [&](const std::string& kind, const std::function<at::Tensor()>& compute) {
-        run.checkpoint();
-        const std::string cacheKey = hashOf(key + kind);
-        std::optional<std::vector<double>> found;
-        if (cache != nullptr) {
-            found = cache->findSpectrum(cacheKey);
-        }
-        Spectrum spectrum{kind, found ? *found : values(compute())};
-        if (cache != nullptr && !found) {
-            cache->saveSpectrum(cacheKey, spectrum.values);
-        }
-        double squares = 0;
-        for (const double value : spectrum.values) {
-            squares += value * value;
-        }
-        result.curves.push_back({kind, spectrum.values, spectrum.normalized(), std::sqrt(squares)});
-        return spectrum;
-    };
-    const Spectrum ofWeight = add("W", [&] { return singularValues(w); });
-    result.stableRank = stableRank(ofWeight);
-    const MarchenkoPastur edge = marchenkoPastur(ofWeight, layer.out, layer.in);
-    result.marchenkoPasturEdge = edge.edge;
-    result.aboveEdge = edge.above;
-    add("E", [&] { return singularValues(error); });
-    if (statistics) {
-        add("SE", [&] {
-            return singularValues(error.to(at::kDouble) *
-                                  lqerScale(statistics->scaleMeanAbs(true)));
-        });
-        add("RE", [&] { return exactSpectrum(error, statistics->autocorrelation()); });
-    }
-    return result;
 }
 
 std::vector<MethodDescription> describeMethods()

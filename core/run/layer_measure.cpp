@@ -3,46 +3,129 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
 
 namespace qw {
 
 namespace {
-/// tr(M R M^T) in float64.
-double power(const at::Tensor& matrix, const at::Tensor& autocorrelation)
+/// Multiplications of one product between two looks at the stop token: well below a second.
+constexpr std::int64_t kStep = std::int64_t{1} << 32;
+/// A difference that is a smaller share of its first term has lost too many digits.
+constexpr double kCancelled = 1e-5;
+
+std::int64_t rowsAtOnce(std::int64_t in)
 {
-    const at::Tensor m = matrix.to(at::kDouble);
-    return (at::matmul(m, autocorrelation) * m).sum().item<double>();
+    return std::max<std::int64_t>(32, kStep / (in * in));
+}
+
+double contract(const at::Tensor& a, const at::Tensor& b)
+{
+    return (a * b).sum().item<double>();
 }
 } // namespace
 
-LayerReference layerReference(const at::Tensor& weight, const at::Tensor& autocorrelation)
+LayerMeasure::LayerMeasure(const at::Tensor& weight, const at::Tensor& autocorrelation,
+                           const QuantizedLinear& linear, const RunContext& run)
+    : m_linear(linear), m_weight(weight), m_codes(linear.dequantizedCodes().to(weight.device())),
+      m_autocorrelation(autocorrelation)
 {
-    LayerReference reference{weight, autocorrelation, 0, 0};
-    reference.weightNorm = weight.to(at::kDouble).norm().item<double>();
-    if (autocorrelation.defined()) {
-        reference.outputPower = power(weight, autocorrelation);
+    const auto wide = weight.options().dtype(at::kDouble);
+    if (linear.a.defined()) {
+        m_b = linear.b.deployed().to(wide);
+        m_bError = at::zeros({m_b.size(0), linear.in}, wide);
+        m_bOutput = at::zeros({m_b.size(0), linear.in}, wide);
     }
-    return reference;
+    const std::int64_t step = rowsAtOnce(linear.in);
+    for (std::int64_t first = 0; first < linear.out; first += step) {
+        run.checkpoint();
+        const std::int64_t rows = std::min(step, linear.out - first);
+        const at::Tensor w = weight.narrow(0, first, rows).to(at::kDouble);
+        const at::Tensor e = w - m_codes.narrow(0, first, rows);
+        m_whole.weight += contract(w, w);
+        m_error.weight += contract(e, e);
+        const at::Tensor b = m_b.defined() ? m_b.narrow(1, first, rows) : at::Tensor();
+        if (b.defined()) {
+            m_bError.addmm_(b, e);
+        }
+        if (autocorrelation.defined()) {
+            const at::Tensor outputs = at::matmul(at::cat({w, e}), autocorrelation);
+            const at::Tensor errorOutput = outputs.narrow(0, rows, rows);
+            m_whole.output += contract(outputs.narrow(0, 0, rows), w);
+            m_error.output += contract(errorOutput, e);
+            if (b.defined()) {
+                m_bOutput.addmm_(b, errorOutput);
+            }
+        }
+    }
 }
 
-LayerResult measureLayer(const LayerReference& reference, const QuantizedLinear& linear)
+double LayerMeasure::codesOutputNorm() const
 {
+    return m_autocorrelation.defined() ? std::sqrt(std::max(0.0, m_error.output)) : kMissing;
+}
+
+LayerMeasure::Powers LayerMeasure::remaining(const QuantizedLinear& linear,
+                                             const RunContext& run) const
+{
+    if (!linear.a.defined()) {
+        return m_error;
+    }
+    const at::Tensor b = linear.b.deployed().to(m_b.options());
+    const std::int64_t rank = b.size(0);
+    if (!at::equal(b, m_b.narrow(0, 0, rank))) {
+        return direct(linear, run); // quantized differently than as a part of the whole
+    }
+    const at::Tensor a = linear.a.deployed().to(m_b.options());
+    const at::Tensor bb = at::matmul(b, b.t());
+    Powers left = m_error;
+    left.weight +=
+        contract(at::matmul(a.t(), a), bb) - 2 * contract(m_bError.narrow(0, 0, rank), a.t());
+    bool cancelled = left.weight < kCancelled * m_error.weight;
+    if (m_autocorrelation.defined()) {
+        left.output += contract(at::matmul(a.t(), at::matmul(m_autocorrelation, a)), bb) -
+                       2 * contract(m_bOutput.narrow(0, 0, rank), a.t());
+        cancelled = cancelled || left.output < kCancelled * m_error.output;
+    }
+    return cancelled ? direct(linear, run) : left;
+}
+
+LayerMeasure::Powers LayerMeasure::direct(const QuantizedLinear& linear,
+                                          const RunContext& run) const
+{
+    const at::Tensor at = linear.a.deployed().to(m_b.options()).t();
+    const at::Tensor bt = linear.b.deployed().to(m_b.options()).t();
+    const std::int64_t step = rowsAtOnce(linear.in);
+    Powers sum;
+    for (std::int64_t first = 0; first < linear.out; first += step) {
+        run.checkpoint();
+        const std::int64_t rows = std::min(step, linear.out - first);
+        const at::Tensor d = m_weight.narrow(0, first, rows).to(at::kDouble) -
+                             m_codes.narrow(0, first, rows) -
+                             at::matmul(bt.narrow(0, first, rows), at);
+        sum.weight += contract(d, d);
+        if (m_autocorrelation.defined()) {
+            sum.output += contract(at::matmul(d, m_autocorrelation), d);
+        }
+    }
+    return sum;
+}
+
+LayerResult LayerMeasure::atRank(std::int64_t rank, const RunContext& run) const
+{
+    const QuantizedLinear linear = m_linear.withRank(rank);
+    const Powers left = remaining(linear, run);
     LayerResult result;
     result.name = linear.name;
     result.rows = linear.out;
     result.cols = linear.in;
     result.rank = linear.rank();
-    const at::Tensor difference =
-        reference.weight - linear.dequantized().to(reference.weight.device());
-    result.weightError =
-        reference.weightNorm > 0
-            ? difference.to(at::kDouble).norm().item<double>() / reference.weightNorm
-            : 0;
-    if (reference.autocorrelation.defined() && reference.outputPower > 0) {
+    result.weightError = m_whole.weight > 0 ? std::sqrt(left.weight / m_whole.weight) : 0;
+    if (m_autocorrelation.defined() && m_whole.output > 0) {
         // Rounding can turn a vanishing power slightly negative.
-        result.outputError = std::sqrt(std::max(0.0, power(difference, reference.autocorrelation)) /
-                                       reference.outputPower);
+        result.outputError = std::sqrt(std::max(0.0, left.output) / m_whole.output);
         result.sqnrDb = -20 * std::log10(result.outputError);
     }
     const std::int64_t bits = storedBits(linear);
