@@ -4,9 +4,13 @@
 #include <limits>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
+
+#include "base/error.h"
+#include "model/attention_kernel.h"
 
 namespace qw {
 
@@ -27,10 +31,9 @@ at::Tensor hidden(std::int64_t firstQuery, std::int64_t rows, std::int64_t first
     }
     return mask;
 }
-} // namespace
-
-at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           const AttentionOptions& options)
+/// Blocked in plain ATen, for devices other than the CPU.
+at::Tensor blockedAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const AttentionOptions& options)
 {
     const std::int64_t batch = q.size(0);
     const std::int64_t kvHeads = k.size(1);
@@ -38,7 +41,7 @@ at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::T
     const std::int64_t queries = q.size(2);
     const std::int64_t dim = q.size(3);
     // [B, kv_heads, group, T, d]: the heads that share keys are rows of one product.
-    const at::Tensor grouped = (q * options.scale).view({batch, kvHeads, group, queries, dim});
+    const at::Tensor grouped = (q * options.scale).reshape({batch, kvHeads, group, queries, dim});
     at::Tensor out = at::empty_like(grouped);
     for (std::int64_t at = 0; at < queries; at += kQueryBlock) {
         const std::int64_t rows = std::min(kQueryBlock, queries - at);
@@ -63,6 +66,52 @@ at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::T
         }
     }
     return out.view({batch, kvHeads * group, queries, dim});
+}
+
+template <class Element>
+void runKernel(const AttentionShape& shape, const at::Tensor& q, const at::Tensor& k,
+               const at::Tensor& v, const at::Tensor& out)
+{
+    attentionKernel(shape, headsView<const Element>(q), headsView<const Element>(k),
+                    headsView<const Element>(v), headsView<Element>(out));
+}
+
+/// The kernels read heads wherever they lie, but each head in one piece.
+at::Tensor denseHeads(const at::Tensor& x)
+{
+    return x.stride(3) == 1 ? x : x.contiguous();
+}
+} // namespace
+
+at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const AttentionOptions& options)
+{
+    QW_REQUIRE(q.size(1) % k.size(1) == 0 && q.size(3) == k.size(3) && k.sizes() == v.sizes() &&
+                   options.firstPosition + q.size(2) <= k.size(2),
+               ErrorCode::BadShape, "attention: queries ", q.sizes(), " do not fit keys ",
+               k.sizes());
+    if (!q.is_cpu()) {
+        return blockedAttention(q, k, v, options);
+    }
+    const AttentionShape shape{q.size(0),
+                               q.size(1),
+                               k.size(1),
+                               q.size(2),
+                               k.size(2),
+                               q.size(3),
+                               options.firstPosition,
+                               options.window,
+                               static_cast<float>(options.scale)};
+    at::Tensor out =
+        at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
+    const at::Tensor keys = denseHeads(k);
+    const at::Tensor values = denseHeads(v);
+    if (q.scalar_type() == at::kBFloat16) {
+        runKernel<std::uint16_t>(shape, denseHeads(q), keys, values, out);
+    } else {
+        runKernel<float>(shape, denseHeads(q), keys, values, out);
+    }
+    return out;
 }
 
 at::Tensor plainAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -13,10 +13,12 @@ struct AttentionOptions {
     std::int64_t firstPosition = 0; ///< of query 0 among the keys
 };
 
-/// Causal attention with grouped queries. @param q [B, heads, T, d]; @param k, v [B, kv_heads, S,
+/// Causal attention with grouped queries: attentionKernel on the CPU, blocks of plain ATen
+/// elsewhere.
+/// @param q [B, heads, T, d]; @param k, v [B, kv_heads, S, d]; any strides, so that a cache is read
+/// in place; float32 or bfloat16; @return [B, heads, T, d], dtype of q, laid out as [B, T, heads,
 /// d]
-/// @return [B, heads, T, d], dtype of q. Blocked: the scores of a few rows of one head exist at a
-/// time, keys after the block's last query are skipped. Softmax in float32.
+/// @throws Error::BadShape
 at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            const AttentionOptions& options);
 

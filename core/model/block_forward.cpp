@@ -4,57 +4,45 @@
 #include <cmath>
 
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
 
 #include "base/error.h"
 #include "model/attention.h"
-#include "model/rope.h"
+#include "model/row_ops.h"
 
 namespace qw {
 
-at::Tensor normalize(const ModelConfig& config, const NormWeights& norm, const at::Tensor& x)
-{
-    if (config.arch->norm == Norm::Layer) {
-        return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config.normEps);
-    }
-    const at::Tensor inverse = at::rsqrt(x.square().mean(-1, true) + config.normEps);
-    return x * inverse * norm.weight;
-}
-
 BlockForward::BlockForward(const ModelConfig& config, at::ScalarType compute,
-                           const BlockWeights& block, const BlockHooks& hooks, KvCache* cache)
+                           const BlockWeights& block, const BlockHooks& hooks, KvCache* cache,
+                           RotaryTables& rotary)
     : m_config(config), m_compute(compute), m_block(hooks.block ? *hooks.block : block),
-      m_hooks(hooks), m_cache(cache)
+      m_hooks(hooks), m_cache(cache), m_rotary(rotary)
 {
 }
 
-at::Tensor BlockForward::run(const at::Tensor& x) const
+void BlockForward::run(const at::Tensor& x)
 {
     m_batch = x.size(0);
     m_tokens = x.size(1);
-    const auto flat = [&](const at::Tensor& t) {
-        return t.reshape({m_batch * m_tokens, m_config.hidden});
-    };
-    const auto norm = [&](const NormWeights& weights, const at::Tensor& t) {
-        return flat(normalize(m_config, weights, t)).to(m_compute);
+    const at::Tensor rows = x.view({m_batch * m_tokens, m_config.hidden});
+    const auto normed = [&](const NormWeights& weights) {
+        return normalize(m_config, weights, rows, m_compute);
     };
     if (m_config.parallelResidual) {
-        const at::Tensor a = attention(norm(m_block.attentionNorm, x));
-        const at::Tensor m = mlp(norm(m_block.mlpNorm, x));
-        return x + (a + m).view_as(x);
+        const at::Tensor a = attention(normed(m_block.attentionNorm));
+        const at::Tensor m = mlp(normed(m_block.mlpNorm));
+        addInPlace(rows, a);
+        addInPlace(rows, m);
+    } else if (m_config.preNorm) {
+        addInPlace(rows, attention(normed(m_block.attentionNorm)));
+        addInPlace(rows, mlp(normed(m_block.mlpNorm)));
+    } else { // OPT-350m: the norm comes after the residual sum
+        addInPlace(rows, attention(rows.to(m_compute)));
+        rows.copy_(normalize(m_config, m_block.attentionNorm, rows, at::kFloat));
+        addInPlace(rows, mlp(rows.to(m_compute)));
+        rows.copy_(normalize(m_config, m_block.mlpNorm, rows, at::kFloat));
     }
-    if (m_config.preNorm) {
-        at::Tensor y = x + attention(norm(m_block.attentionNorm, x)).view_as(x);
-        return y.add_(mlp(norm(m_block.mlpNorm, y)).view_as(x));
-    }
-    // OPT-350m: the norm comes after the residual sum.
-    const at::Tensor y =
-        normalize(m_config, m_block.attentionNorm, x + attention(flat(x).to(m_compute)).view_as(x));
-    return normalize(m_config, m_block.mlpNorm, y + mlp(flat(y).to(m_compute)).view_as(x));
 }
 
 void BlockForward::observe(LinearRole first, const at::Tensor& x) const
@@ -103,8 +91,8 @@ at::Tensor BlockForward::normHeads(const NormWeights& norm, const at::Tensor& fl
     if (!norm.weight.defined()) {
         return flat;
     }
-    const at::Tensor split = flat.to(at::kFloat).view({m_batch, m_tokens, heads, m_config.headDim});
-    return normalize(m_config, norm, split).view_as(flat).to(m_compute);
+    const at::Tensor split = flat.view({m_batch, m_tokens, heads, m_config.headDim});
+    return normalize(m_config, norm, split, m_compute).view_as(flat);
 }
 
 BlockForward::Heads BlockForward::splitFused(const at::Tensor& fused) const
@@ -117,7 +105,9 @@ BlockForward::Heads BlockForward::splitFused(const at::Tensor& fused) const
         return {part(0), part(1), part(2)};
     }
     const auto part = [&](std::int64_t i) {
-        return toHeads(fused.narrow(1, i * heads * dim, heads * dim).contiguous(), heads);
+        return fused.narrow(1, i * heads * dim, heads * dim)
+            .view({m_batch, m_tokens, heads, dim})
+            .transpose(1, 2);
     };
     return {part(0), part(1), part(2)};
 }
@@ -163,11 +153,9 @@ at::Tensor BlockForward::attention(const at::Tensor& normed) const
     const std::int64_t start = m_cache != nullptr ? m_cache->length : 0;
     Heads heads = project(normed);
     if (m_config.arch->position == Position::Rotary) {
-        RotaryTable table = rotaryTable(m_config, start, m_tokens, start + m_tokens);
-        table.cosine = table.cosine.to(normed.device());
-        table.sine = table.sine.to(normed.device());
-        heads.q = applyRotary(heads.q.to(at::kFloat), table).to(m_compute);
-        heads.k = applyRotary(heads.k.to(at::kFloat), table).to(m_compute);
+        const RotaryTable table = m_rotary.rows(start, m_tokens, start + m_tokens);
+        rotateInPlace(heads.q, table);
+        rotateInPlace(heads.k, table);
     }
     heads.q = point(BlockPoint::Query, heads.q);
     heads.k = point(BlockPoint::Key, heads.k);
@@ -188,8 +176,7 @@ at::Tensor BlockForward::attention(const at::Tensor& normed) const
                                             [&](const at::Tensor& p) {
                                                 return m_hooks.point(BlockPoint::Probabilities, p);
                                             })
-                           : causalAttention(heads.q.contiguous(), heads.k.contiguous(),
-                                             heads.v.contiguous(), options);
+                           : causalAttention(heads.q, heads.k, heads.v, options);
     mixed = mixed.transpose(1, 2).reshape({m_batch * m_tokens, m_config.heads * m_config.headDim});
     observe(LinearRole::AttentionOut, mixed);
     return linear(m_block.linear(LinearRole::AttentionOut), mixed);
@@ -201,7 +188,7 @@ at::Tensor BlockForward::mlp(const at::Tensor& normed) const
     if (m_config.mlp == Mlp::GatedSilu) {
         observe(LinearRole::Gate, normed);
         const at::Tensor gate = linear(m_block.linear(LinearRole::Gate), normed);
-        inner = at::silu(gate).mul_(linear(m_block.linear(LinearRole::Up), normed));
+        inner = siluTimesUp(gate, linear(m_block.linear(LinearRole::Up), normed));
     } else {
         observe(LinearRole::Up, normed);
         const at::Tensor up = linear(m_block.linear(LinearRole::Up), normed);

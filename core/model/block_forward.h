@@ -3,20 +3,18 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/decoder.h"
+#include "model/rope.h"
 
 namespace qw {
-
-/// RMSNorm or LayerNorm over the last axis, in float32.
-at::Tensor normalize(const ModelConfig& config, const NormWeights& norm, const at::Tensor& x);
 
 /// One pass of one block. Made anew for each call; holds references only.
 class BlockForward
 {
 public:
     BlockForward(const ModelConfig& config, at::ScalarType compute, const BlockWeights& block,
-                 const BlockHooks& hooks, KvCache* cache);
-    /// @param x [B, T, hidden] float32; @return the same
-    at::Tensor run(const at::Tensor& x) const;
+                 const BlockHooks& hooks, KvCache* cache, RotaryTables& rotary);
+    /// @param x [B, T, hidden] float32, dense; moves past the block in place
+    void run(const at::Tensor& x);
 
 private:
     struct Heads {
@@ -40,8 +38,9 @@ private:
     const BlockWeights& m_block;
     const BlockHooks& m_hooks;
     KvCache* m_cache;
-    mutable std::int64_t m_batch = 0;
-    mutable std::int64_t m_tokens = 0;
+    RotaryTables& m_rotary;
+    std::int64_t m_batch = 0;
+    std::int64_t m_tokens = 0;
 };
 
 } // namespace qw

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "model/block_forward.h"
+#include "model/rope.h"
+#include "model/row_ops.h"
 
 namespace qw {
 
@@ -39,6 +41,7 @@ struct Decoder::Private {
     at::Tensor projectIn; // OPT with narrow embeddings
     at::Tensor projectOut;
     at::Tensor head; // [vocab, width], compute dtype
+    RotaryTables rotary{checkpoint.config(), options.device};
 
     /// What stands in for a tensor of the files, or null. Those names have the full model's prefix.
     const at::Tensor* replacement(const std::string& name) const
@@ -167,14 +170,22 @@ BlockWeights Decoder::loadBlock(std::int64_t index) const
 at::Tensor Decoder::forwardBlock(const BlockWeights& block, const at::Tensor& x,
                                  const BlockHooks& hooks, KvCache* cache) const
 {
+    at::Tensor y = x.clone(at::MemoryFormat::Contiguous);
+    advanceBlock(block, y, hooks, cache);
+    return y;
+}
+
+void Decoder::advanceBlock(const BlockWeights& block, const at::Tensor& x, const BlockHooks& hooks,
+                           KvCache* cache) const
+{
     const at::NoGradGuard noGrad;
-    return BlockForward(config(), d->options.compute, block, hooks, cache).run(x);
+    BlockForward(config(), d->options.compute, block, hooks, cache, d->rotary).run(x);
 }
 
 at::Tensor Decoder::finish(const at::Tensor& x) const
 {
     const at::NoGradGuard noGrad;
-    at::Tensor y = config().finalNorm ? normalize(config(), d->finalNorm, x) : x;
+    at::Tensor y = config().finalNorm ? normalize(config(), d->finalNorm, x, at::kFloat) : x;
     return d->projectOut.defined() ? at::linear(y, d->projectOut) : y;
 }
 
@@ -188,7 +199,7 @@ at::Tensor Decoder::logits(const at::Tensor& finished) const
         const std::string name = tied ? d->checkpoint.fullName(std::string(arch.embedding)) : head;
         d->head = d->load(name, d->options.compute);
     }
-    return at::linear(finished.to(d->options.compute), d->head).to(at::kFloat);
+    return at::linear(finished.to(d->options.compute), d->head);
 }
 
 } // namespace qw

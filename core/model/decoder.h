@@ -57,7 +57,8 @@ struct BlockHooks {
     std::shared_ptr<const BlockWeights> block;
     /// Sees the input [tokens, in] of each input group once, before its linears run.
     std::function<void(const LinearInfo& firstOfGroup, const at::Tensor& input)> input;
-    /// Replaces y = x W^T + b: [tokens, in] -> [tokens, out].
+    /// Replaces y = x W^T + b: [tokens, in] -> [tokens, out], a new tensor of the compute dtype
+    /// that the block may overwrite.
     std::function<at::Tensor(const LinearWeights& linear, const at::Tensor& input)> linear;
     /// Replaces the tensor at a point; only points listed are called.
     std::function<at::Tensor(BlockPoint, const at::Tensor&)> point;
@@ -93,9 +94,13 @@ public:
     /// stream stays float32; products run in the compute dtype.
     at::Tensor forwardBlock(const BlockWeights& block, const at::Tensor& x,
                             const BlockHooks& hooks = {}, KvCache* cache = nullptr) const;
+    /// The same in place: @param x dense
+    void advanceBlock(const BlockWeights& block, const at::Tensor& x, const BlockHooks& hooks = {},
+                      KvCache* cache = nullptr) const;
     /// Final norm (and OPT's project_out). [.., hidden] -> [.., head width], float32
     at::Tensor finish(const at::Tensor& x) const;
-    /// Logits of finished hidden states: [n, width] -> [n, vocab] float32. Chunk long inputs.
+    /// Logits of finished hidden states: [n, width] -> [n, vocab] in the compute dtype. Chunk long
+    /// inputs.
     at::Tensor logits(const at::Tensor& finished) const;
 
 private:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
@@ -12,10 +11,8 @@
 
 namespace qw {
 
-namespace {
-/// Draws from the logits; a tie goes to the smaller token.
-std::int32_t draw(const std::vector<float>& logits, const SamplingOptions& options,
-                  std::mt19937_64& generator)
+std::int32_t drawToken(const std::vector<float>& logits, const SamplingOptions& options,
+                       std::mt19937_64& generator)
 {
     const auto best = std::max_element(logits.begin(), logits.end());
     if (options.temperature <= 0) {
@@ -54,7 +51,6 @@ std::int32_t draw(const std::vector<float>& logits, const SamplingOptions& optio
     }
     return order[kept - 1];
 }
-} // namespace
 
 std::vector<std::int32_t>
 generateTokens(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
@@ -82,16 +78,16 @@ generateTokens(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
         const auto count = static_cast<std::int64_t>(next.size());
         at::Tensor ids = at::empty({1, count}, at::kLong);
         std::copy(next.begin(), next.end(), ids.data_ptr<std::int64_t>());
-        at::Tensor x = decoder.embed(ids, cache.length);
+        const at::Tensor x = decoder.embed(ids, cache.length);
         for (std::size_t i = 0; i < blocks.size(); ++i) {
-            x = decoder.forwardBlock(blocks[i], x, hooks.empty() ? kNone : hooks[i], &cache);
+            decoder.advanceBlock(blocks[i], x, hooks.empty() ? kNone : hooks[i], &cache);
         }
         cache.length += count;
         const at::Tensor last =
-            decoder.logits(decoder.finish(x.select(1, count - 1))).cpu().contiguous();
+            decoder.logits(decoder.finish(x.select(1, count - 1))).to(at::kCPU, at::kFloat);
         const auto* data = last.data_ptr<float>();
         const std::int32_t token =
-            draw(std::vector<float>(data, data + last.numel()), options, generator);
+            drawToken(std::vector<float>(data, data + last.numel()), options, generator);
         if (std::find(options.stopTokens.begin(), options.stopTokens.end(), token) !=
             options.stopTokens.end()) {
             break;

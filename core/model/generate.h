@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <random>
 #include <vector>
 
 #include "base/run_context.h"
@@ -17,6 +18,12 @@ struct SamplingOptions {
     std::uint64_t seed = 0;
     std::vector<std::int64_t> stopTokens;
 };
+
+/// Draws the next token from one row of logits: softmax of logits / temperature, cut to the topK
+/// largest, then to the fewest of these that hold topP of what is left. A tie goes to the smaller
+/// token. Same generator state, same token, on any platform.
+std::int32_t drawToken(const std::vector<float>& logits, const SamplingOptions& options,
+                       std::mt19937_64& generator);
 
 /// Continues a prompt with a KV cache. @param blocks  all blocks, in memory; @param hooks  one a
 /// block (empty: full precision); @param onToken  called with each new token

@@ -1,5 +1,6 @@
 #include "model/rope.h"
 
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -7,7 +8,9 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/outer.h>
-#include <ATen/ops/pow.h>
+
+#include "model/heads_view.h"
+#include "model/row_kernels.h"
 
 namespace qw {
 
@@ -60,23 +63,55 @@ RotaryTable rotaryTable(const ModelConfig& config, std::int64_t start, std::int6
         stretchLlama3(frequencies, rope);
     }
     const at::Tensor positions = at::arange(start, start + count, at::kFloat);
-    const at::Tensor half = at::outer(positions, frequencies);
-    const at::Tensor angles = at::cat({half, half}, 1);
+    const at::Tensor angles = at::outer(positions, frequencies);
     return {angles.cos(), angles.sin()};
 }
 
 at::Tensor applyRotary(const at::Tensor& x, const RotaryTable& table)
 {
-    const std::int64_t dims = table.cosine.size(1);
-    const at::Tensor rotated = x.narrow(-1, 0, dims);
-    const at::Tensor first = rotated.narrow(-1, 0, dims / 2);
-    const at::Tensor second = rotated.narrow(-1, dims / 2, dims / 2);
-    const at::Tensor turned = at::cat({-second, first}, -1);
-    const at::Tensor result = rotated * table.cosine + turned * table.sine;
-    if (dims == x.size(-1)) {
-        return result;
+    const std::int64_t half = table.cosine.size(1);
+    const at::Tensor first = x.narrow(-1, 0, half);
+    const at::Tensor second = x.narrow(-1, half, half);
+    const at::Tensor rest = x.narrow(-1, 2 * half, x.size(-1) - 2 * half);
+    return at::cat({first * table.cosine - second * table.sine,
+                    second * table.cosine + first * table.sine, rest},
+                   -1);
+}
+
+void rotateInPlace(const at::Tensor& x, const RotaryTable& table)
+{
+    if (!x.is_cpu()) {
+        x.copy_(applyRotary(x.to(at::kFloat), table));
+        return;
     }
-    return at::cat({result, x.narrow(-1, dims, x.size(-1) - dims)}, -1);
+    const RotaryShape shape{x.size(0), x.size(1), x.size(2), table.cosine.size(1)};
+    const auto* cosine = table.cosine.data_ptr<float>();
+    const auto* sine = table.sine.data_ptr<float>();
+    if (x.scalar_type() == at::kBFloat16) {
+        rotateHeads(headsView<std::uint16_t>(x), cosine, sine, shape);
+    } else {
+        rotateHeads(headsView<float>(x), cosine, sine, shape);
+    }
+}
+
+RotaryTables::RotaryTables(const ModelConfig& config, std::string device)
+    : m_config(config), m_device(std::move(device))
+{
+}
+
+RotaryTable RotaryTables::rows(std::int64_t start, std::int64_t count, std::int64_t length)
+{
+    const bool dynamic = m_config.rope.type == "dynamic" && length > m_config.maxPositions;
+    const std::int64_t wanted = dynamic ? length : 0;
+    const std::int64_t end = start + count;
+    if (!m_table.cosine.defined() || m_length != wanted || m_table.cosine.size(0) < end) {
+        const auto positions = std::bit_ceil(static_cast<std::uint64_t>(end));
+        m_table = rotaryTable(m_config, 0, static_cast<std::int64_t>(positions), length);
+        m_table.cosine = m_table.cosine.to(m_device);
+        m_table.sine = m_table.sine.to(m_device);
+        m_length = wanted;
+    }
+    return {m_table.cosine.narrow(0, start, count), m_table.sine.narrow(0, start, count)};
 }
 
 } // namespace qw

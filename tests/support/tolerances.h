@@ -26,4 +26,28 @@ constexpr double kHalfStep = 0.50001;
 constexpr double kSearchGap = 1.2e-7 * 4 * 2.4;
 /// On rows already on the grid both scores are rounding noise, of this share of the largest value.
 constexpr double kSearchNoise = 1e-6;
+
+/// One result rounded to bfloat16 (half of 2^-7 of its size), with room for a second rounding of
+/// what it was made of, as attention does with its probabilities.
+constexpr double kBfloat16RoundingGap = 8e-3;
+
+/// e^x of the kernels: 2 units in the last place of float32.
+constexpr double kExponentialGap = 1.2e-7;
+
+/// A prediction's nll from float32 logits, as a share of 1 + nll: float32 exponentials, float64
+/// sums.
+constexpr double kNllGap = 1e-6;
+
+/// KL divergence of one prediction, nats: float32 terms around zero, float64 sums.
+constexpr double kKlGap = 3e-7;
+/// The same through float32 log-probabilities, whose differences lose digits.
+constexpr double kPlainKlGap = 3e-6;
+
+/// Scores of a text from a float32 model against float64 ones, as a share of 1 + score: errors of
+/// logits of either sign, averaged over hundreds of predictions. A top-1 flip would be 1e-3.
+constexpr double kScoreGap = 1e-5;
+
+/// What bfloat16 products may change of a mean nll of a few hundred predictions, nats.
+constexpr double kBfloat16NllGap = 2e-2;
+
 } // namespace qw::test

@@ -1,17 +1,13 @@
 #include <map>
 #include <set>
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/randn.h>
 #include <QtTest>
 
-#include "model/attention.h"
 #include "model/decoder.h"
-#include "model/generate.h"
 #include "support/tensor_golden.h"
 #include "support/tolerances.h"
 
@@ -29,15 +25,6 @@ at::Tensor runAll(const Decoder& decoder, const at::Tensor& ids, const BlockHook
     return decoder.logits(decoder.finish(x));
 }
 
-std::vector<BlockWeights> allBlocks(const Decoder& decoder)
-{
-    std::vector<BlockWeights> blocks;
-    for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
-        blocks.push_back(decoder.loadBlock(i));
-    }
-    return blocks;
-}
-
 void addModels()
 {
     QTest::addColumn<QString>("name");
@@ -46,10 +33,6 @@ void addModels()
     }
 }
 
-at::Tensor noise(const std::vector<std::int64_t>& shape, std::uint64_t seed)
-{
-    return at::randn(shape, at::detail::createCPUGenerator(seed), at::kFloat);
-}
 } // namespace
 
 class TestDecoder : public QObject
@@ -116,46 +99,6 @@ private Q_SLOTS:
         QVERIFY2(gap <= kRegroupGap, qPrintable(QString::number(gap)));
     }
 
-    void greedyEqualsReference_data() { addModels(); }
-    void greedyEqualsReference()
-    {
-        QFETCH(QString, name);
-        const GoldenModel golden = goldenModel(name.toStdString());
-        const Checkpoint checkpoint(golden.folder);
-        const Decoder decoder(checkpoint);
-        const auto* first = golden.ids.data_ptr<std::int64_t>();
-        const std::vector<std::int32_t> prompt(first, first + kGreedyPrompt);
-        SamplingOptions options;
-        options.maxTokens = static_cast<std::int64_t>(golden.greedy.size());
-        const auto tokens =
-            generateTokens(decoder, allBlocks(decoder), {}, prompt, options, {}, RunContext());
-        QCOMPARE(tokens, golden.greedy);
-    }
-
-    void samplingFollowsTheSeed()
-    {
-        const Checkpoint checkpoint(goldenModel("llama").folder);
-        const Decoder decoder(checkpoint);
-        const auto blocks = allBlocks(decoder);
-        const auto sample = [&](SamplingOptions options) {
-            options.maxTokens = 20;
-            return generateTokens(decoder, blocks, {}, {3, 14, 15}, options, {}, RunContext());
-        };
-        SamplingOptions hot;
-        hot.temperature = 1.5;
-        hot.seed = 1;
-        SamplingOptions other = hot;
-        other.seed = 2;
-        QCOMPARE(sample(hot), sample(hot));
-        QVERIFY(sample(hot) != sample(other));
-        SamplingOptions one = hot;
-        one.topK = 1;
-        SamplingOptions narrow = hot;
-        narrow.topP = 1e-6;
-        QCOMPARE(sample(one), sample({}));
-        QCOMPARE(sample(narrow), sample({}));
-    }
-
     void hooksSeeEveryLinear_data() { addModels(); }
     void hooksSeeEveryLinear()
     {
@@ -218,33 +161,6 @@ private Q_SLOTS:
         QVERIFY(causal && sums);
         const double gap = relativeGap(logits, golden.logits);
         QVERIFY2(gap <= kLogitGap, qPrintable(QString::number(gap)));
-    }
-
-    void blockedAttentionEqualsPlain_data()
-    {
-        QTest::addColumn<int>("queries");
-        QTest::addColumn<int>("past");
-        QTest::addColumn<int>("window");
-        QTest::newRow("one block") << 40 << 0 << 0;
-        QTest::newRow("uneven blocks") << 300 << 0 << 0;
-        QTest::newRow("after a cache") << 150 << 37 << 0;
-        QTest::newRow("one query") << 1 << 200 << 0;
-        QTest::newRow("narrow window") << 300 << 0 << 10;
-        QTest::newRow("window over blocks") << 300 << 11 << 180;
-    }
-    void blockedAttentionEqualsPlain()
-    {
-        QFETCH(int, queries);
-        QFETCH(int, past);
-        QFETCH(int, window);
-        const std::int64_t keys = queries + past;
-        const at::Tensor q = noise({2, 6, queries, 16}, 1);
-        const at::Tensor k = noise({2, 2, keys, 16}, 2);
-        const at::Tensor v = noise({2, 2, keys, 16}, 3);
-        AttentionOptions options{0.25, window, past};
-        const double gap =
-            relativeGap(causalAttention(q, k, v, options), plainAttention(q, k, v, options));
-        QVERIFY2(gap <= kRegroupGap, qPrintable(QString::number(gap)));
     }
 };
 
