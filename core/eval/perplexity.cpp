@@ -5,29 +5,26 @@
 #include <cmath>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/log_softmax.h>
 
 #include "base/error.h"
+#include "eval/prediction_kernel.h"
 
 namespace qw {
 
 namespace {
-/// Hidden states kept at once, for all models together. More windows are done in groups, each with
-/// a pass over the blocks of its own.
-constexpr std::int64_t kHiddenBudgetBytes = std::int64_t{1} << 30;
-constexpr std::int64_t kLogitsBudgetFloats = std::int64_t{8} << 20;
+/// Rows of one product: enough for its full speed, few enough for the caches.
 constexpr std::int64_t kTokensPerForward = 2048;
 
 /// Runs one block over the windows of a group, in place.
 void advance(const Decoder& decoder, const BlockWeights& block, const BlockHooks& hooks,
-             at::Tensor& hidden, const RunContext& run)
+             const at::Tensor& hidden, const RunContext& run)
 {
     const std::int64_t batch = std::max<std::int64_t>(1, kTokensPerForward / hidden.size(1));
     for (std::int64_t at = 0; at < hidden.size(0); at += batch) {
         run.checkpoint();
-        at::Tensor part = hidden.narrow(0, at, std::min(batch, hidden.size(0) - at));
-        part.copy_(decoder.forwardBlock(block, part, hooks));
+        const at::Tensor part = hidden.narrow(0, at, std::min(batch, hidden.size(0) - at));
+        decoder.advanceBlock(block, part, hooks);
     }
 }
 
@@ -101,8 +98,8 @@ double quantile(std::vector<double> values, double q)
     return low + (place - static_cast<double>(below)) * (high - low);
 }
 
-void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
-                    const at::Tensor& targets, PredictionScores& into)
+void addPredictionsPlain(const at::Tensor& logits, const at::Tensor& reference,
+                         const at::Tensor& targets, PredictionScores& into)
 {
     const auto append = [](std::vector<double>& to, const at::Tensor& values) {
         const at::Tensor host = values.to(at::kCPU, at::kDouble).contiguous();
@@ -119,8 +116,77 @@ void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
     }
 }
 
+void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
+                    const at::Tensor& targets, PredictionScores& into)
+{
+    QW_REQUIRE(logits.dim() == 2 && targets.numel() == logits.size(0) &&
+                   (!reference.defined() || (reference.sizes() == logits.sizes() &&
+                                             reference.scalar_type() == logits.scalar_type())),
+               ErrorCode::BadShape, "logits ", logits.sizes(), " do not fit their targets or the ",
+               "reference's logits");
+    if (!logits.is_cpu()) {
+        addPredictionsPlain(logits, reference, targets, into);
+        return;
+    }
+    std::vector<PredictionOfRow> rows(static_cast<std::size_t>(logits.size(0)));
+    const at::Tensor x = logits.contiguous();
+    const at::Tensor r = reference.defined() ? reference.contiguous() : reference;
+    const at::Tensor t = targets.contiguous();
+    const auto score = [&](auto element) {
+        using Element = decltype(element);
+        scoreLogits(static_cast<const Element*>(x.data_ptr()),
+                    r.defined() ? static_cast<const Element*>(r.data_ptr()) : nullptr,
+                    t.data_ptr<std::int64_t>(), x.size(0), x.size(1), rows.data());
+    };
+    if (x.scalar_type() == at::kBFloat16) {
+        score(std::uint16_t{});
+    } else {
+        score(float{});
+    }
+    for (const PredictionOfRow& row : rows) {
+        into.nll.push_back(row.nll);
+        if (r.defined()) {
+            into.kl.push_back(row.kl);
+            into.top1Same += row.sameTop ? 1 : 0;
+        }
+    }
+}
+
+namespace {
+/// Scores the windows of a group from their last hidden states, a few rows of logits at a time.
+/// @param ends  what finishes each model; @param rows  of logits at once
+void scoreGroup(const std::vector<const Decoder*>& ends, const TextWindows& windows,
+                const at::Tensor& ids, const std::vector<at::Tensor>& hidden,
+                std::vector<PredictionScores>& scores, std::int64_t rows, const RunContext& run)
+{
+    const std::int64_t scored = windows.scoredPerWindow();
+    const std::int64_t together = std::max<std::int64_t>(1, rows / scored); // short windows
+    for (std::int64_t w = 0; w < ids.size(0); w += together) {
+        const std::int64_t count = std::min(together, ids.size(0) - w);
+        for (std::int64_t at = 0; at < scored; at += rows) {
+            run.checkpoint();
+            const std::int64_t n = std::min(rows, scored - at);
+            const std::int64_t from = windows.firstScored + at;
+            const at::Tensor targets =
+                ids.narrow(0, w, count).narrow(1, from + 1, n).reshape({count * n});
+            at::Tensor reference;
+            for (std::size_t m = 0; m < hidden.size(); ++m) {
+                const at::Tensor states = ends[m]->finish(
+                    hidden[m].narrow(0, w, count).narrow(1, from, n).reshape({count * n, -1}));
+                const at::Tensor logits = ends[m]->logits(states);
+                addPredictions(logits, reference, targets, scores[m]);
+                if (m == 0) {
+                    reference = logits;
+                }
+            }
+        }
+    }
+}
+} // namespace
+
 Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
-                    const std::vector<ModelVariant>& variants, const RunContext& run)
+                    const std::vector<ModelVariant>& variants, const RunContext& run,
+                    const ScoreBudget& budget)
 {
     const at::NoGradGuard noGrad;
     const auto start = std::chrono::steady_clock::now();
@@ -128,11 +194,16 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
     const std::int64_t seqlen = windows.seqlen();
     const std::int64_t bytesPerWindow = models * seqlen * decoder.config().hidden * 4;
     const std::int64_t group =
-        std::clamp<std::int64_t>(kHiddenBudgetBytes / bytesPerWindow, 1, windows.count());
+        std::clamp<std::int64_t>(budget.hiddenBytes / bytesPerWindow, 1, windows.count());
     const std::int64_t groups = (windows.count() + group - 1) / group;
+    const std::int64_t rows = std::max<std::int64_t>(1, budget.logits / decoder.config().vocabSize);
     run.beginPhase("evaluate", groups * (decoder.blockCount() + 1));
 
     std::vector<PredictionScores> scores(static_cast<std::size_t>(models));
+    std::vector<const Decoder*> ends(1, &decoder);
+    for (const ModelVariant& variant : variants) {
+        ends.push_back(variant.outside ? variant.outside.get() : &decoder);
+    }
     std::int64_t done = 0;
     for (std::int64_t first = 0; first < windows.count(); first += group) {
         const std::int64_t count = std::min(group, windows.count() - first);
@@ -152,29 +223,7 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
             decoder.checkpoint().releaseBlock(index);
         }
         run.checkpoint(done++, "logits");
-
-        const std::int64_t scored = windows.scoredPerWindow();
-        const std::int64_t rows =
-            std::max<std::int64_t>(1, kLogitsBudgetFloats / decoder.config().vocabSize);
-        for (std::int64_t w = 0; w < count; ++w) {
-            for (std::int64_t at = 0; at < scored; at += rows) {
-                run.checkpoint();
-                const std::int64_t n = std::min(rows, scored - at);
-                const std::int64_t from = windows.firstScored + at;
-                const at::Tensor targets = ids[w].narrow(0, from + 1, n);
-                at::Tensor reference;
-                for (std::size_t m = 0; m < hidden.size(); ++m) {
-                    const Decoder& ends =
-                        m > 0 && variants[m - 1].outside ? *variants[m - 1].outside : decoder;
-                    const at::Tensor states = ends.finish(hidden[m][w].narrow(0, from, n));
-                    const at::Tensor logits = ends.logits(states);
-                    addPredictions(logits, reference, targets, scores[m]);
-                    if (m == 0) {
-                        reference = logits;
-                    }
-                }
-            }
-        }
+        scoreGroup(ends, windows, ids, hidden, scores, rows, run);
     }
     run.checkpoint(groups * (decoder.blockCount() + 1));
 

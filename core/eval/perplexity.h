@@ -35,12 +35,21 @@ struct Scores {
     std::vector<Comparison> comparisons; ///< one a variant
 };
 
+/// How much is kept at once. The result does not depend on it but for the last bits of products.
+struct ScoreBudget {
+    std::int64_t hiddenBytes = std::int64_t{1} << 30; ///< hidden states, all models together
+    std::int64_t logits = std::int64_t{8} << 20;      ///< logits of one model, elements
+};
+
 /// Scores the full-precision model and any number of variants on the same windows, streamed block
-/// by block for all of them together; logits live in chunks of a few rows only. Sums in float64.
+/// by block for all of them together; logits live in chunks of a few rows only. Where the hidden
+/// states of all windows do not fit the budget, groups of windows pass over the blocks one after
+/// the other. Sums in float64.
 /// Standard errors are over scored predictions; differences are paired by prediction.
 /// @throws Error::NonFinite if a score is not a number, Cancelled
 Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
-                    const std::vector<ModelVariant>& variants, const RunContext& run);
+                    const std::vector<ModelVariant>& variants, const RunContext& run,
+                    const ScoreBudget& budget = {});
 
 /// Sums over the predictions of rows of logits. Split out so that it can be tested by itself.
 struct PredictionScores {
@@ -48,10 +57,13 @@ struct PredictionScores {
     std::vector<double> kl;  ///< KL(reference || this), empty without reference
     std::int64_t top1Same = 0;
 };
-/// @param logits, reference [n, vocab] float32 (reference may be undefined); @param targets [n]
-/// int64
+/// @param logits, reference [n, vocab], one dtype (reference may be undefined); @param targets [n]
+/// int64. In one pass over the logits on the CPU; float64 sums. @throws Error::BadShape
 void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
                     const at::Tensor& targets, PredictionScores& into);
+/// The same through whole matrices of log-probabilities: the other devices' way, and the oracle.
+void addPredictionsPlain(const at::Tensor& logits, const at::Tensor& reference,
+                         const at::Tensor& targets, PredictionScores& into);
 
 /// Mean and standard error of the mean.
 struct MeanError {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -22,7 +23,7 @@ namespace {
 struct Ending {
     std::vector<std::int32_t> ids;
     std::int64_t scoredFrom = 0;
-    std::int64_t characters = 0; ///< of the ending, for the length normalization
+    std::int64_t characters = 0; ///< that the length normalization counts
     double logLikelihood = 0;
 };
 
@@ -30,6 +31,15 @@ struct Question {
     std::vector<Ending> endings;
     std::int64_t answer = 0;
 };
+
+/// Unicode characters after leading spaces, which only join an ending to its context. As the usual
+/// evaluation harness counts them.
+std::int64_t charactersOf(const std::string& ending)
+{
+    const auto first = std::find_if(ending.begin(), ending.end(), [](char c) { return c != ' '; });
+    return std::count_if(first, ending.end(),
+                         [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+}
 
 Question parseQuestion(const std::string& line, const std::string& where,
                        const Tokenizer& tokenizer, std::int64_t longest)
@@ -54,7 +64,7 @@ Question parseQuestion(const std::string& line, const std::string& where,
         ending.scoredFrom =
             std::max<std::int64_t>(1, std::min(static_cast<std::int64_t>(contextIds.size()),
                                                static_cast<std::int64_t>(ending.ids.size()) - 1));
-        ending.characters = std::max<std::int64_t>(1, static_cast<std::int64_t>(text.size()));
+        ending.characters = std::max<std::int64_t>(1, charactersOf(text));
         QW_REQUIRE(static_cast<std::int64_t>(ending.ids.size()) <= longest, ErrorCode::BadInput,
                    where, ": has ", ending.ids.size(), " tokens, the model takes ", longest);
         QW_REQUIRE(ending.ids.size() >= 2, ErrorCode::BadInput, where,
@@ -70,16 +80,16 @@ void scoreEnding(const Decoder& decoder, const std::vector<BlockWeights>& blocks
     const auto count = static_cast<std::int64_t>(ending.ids.size());
     at::Tensor ids = at::empty({1, count}, at::kLong);
     std::copy(ending.ids.begin(), ending.ids.end(), ids.data_ptr<std::int64_t>());
-    at::Tensor x = decoder.embed(ids);
+    ids = ids.to(decoder.options().device);
+    const at::Tensor x = decoder.embed(ids);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-        x = decoder.forwardBlock(blocks[i], x, hooks.empty() ? BlockHooks{} : hooks[i]);
+        decoder.advanceBlock(blocks[i], x, hooks.empty() ? BlockHooks{} : hooks[i]);
     }
     const std::int64_t scored = count - ending.scoredFrom;
     const at::Tensor logits =
         decoder.logits(decoder.finish(x[0].narrow(0, ending.scoredFrom - 1, scored)));
     PredictionScores scores;
-    addPredictions(logits, at::Tensor(),
-                   ids[0].narrow(0, ending.scoredFrom, scored).to(logits.device()), scores);
+    addPredictions(logits, at::Tensor(), ids[0].narrow(0, ending.scoredFrom, scored), scores);
     for (const double nll : scores.nll) {
         ending.logLikelihood -= nll;
     }
