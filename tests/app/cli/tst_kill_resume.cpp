@@ -26,7 +26,7 @@ public:
     /// Waits for the line that names the run, the n-th of a sweep. Empty if none comes.
     QString runId(int number = 1)
     {
-        static const QRegularExpression kLine(QStringLiteral("^run (\\S+)\n"),
+        static const QRegularExpression kLine(QStringLiteral("^run ([^\\s:]+).*\n"),
                                               QRegularExpression::MultilineOption);
         while (true) {
             auto found = kLine.globalMatch(QString::fromUtf8(m_errors));
