@@ -53,7 +53,7 @@ int report(const Session& session, const Options& options)
         for (const ReportEntry& entry : entries) {
             ids.push_back(entry.run.id);
         }
-        std::cout << Json{{"out", options.out}, {"runs", ids}}.dump() << '\n';
+        printJson(Json{{"out", options.out}, {"runs", ids}});
     } else {
         std::cout << options.out << ": " << entries.size()
                   << (entries.size() == 1 ? " run\n" : " runs\n");

@@ -34,8 +34,8 @@ void TestTexts::help_data()
     QTest::addColumn<QString>("command");
     for (const char* command :
          {"inspect", "run", "sweep", "eval", "generate", "runs list", "runs show", "runs compare",
-          "runs tag", "runs delete", "runs merge", "runs purge", "rerun", "resume", "estimate",
-          "tokenize", "completion"}) {
+          "runs tag", "runs delete", "runs merge", "runs purge", "rerun", "resume", "report",
+          "estimate", "tokenize", "completion"}) {
         QTest::newRow(command) << command;
     }
 }

@@ -134,6 +134,7 @@ void TestWrongInput::oneSentence_data()
     row("runs delete nothing", {"no run \"nothing\""});
     row("runs merge nowhere.sqlite", {"nowhere.sqlite"});
     row("rerun nothing --verify", {"no run \"nothing\""});
+    row("report nothing --out x.html", {"no run \"nothing\""});
     row("resume nothing", {"no run and no sweep \"nothing\""});
     row("generate --run nothing", {"no run \"nothing\""});
 }
