@@ -80,6 +80,22 @@ std::vector<RunResult> pick(const std::vector<RunResult>& runs, const std::vecto
     return picked;
 }
 
+ReportTable reasons(const std::vector<RunResult>& runs, const std::vector<LeftOut>& leftOut)
+{
+    ReportTable table;
+    table.header = {"run", "method", "format", "why"};
+    table.textColumns = table.header.size();
+    table.linkPrefix = "run-";
+    for (const LeftOut& one : leftOut) {
+        const auto run = std::find_if(runs.begin(), runs.end(), [&](const RunResult& candidate) {
+            return candidate.id == one.run;
+        });
+        table.rows.push_back(
+            {one.run, methodStyle(run->spec.method).title, formatName(run->spec), one.reason});
+    }
+    return table;
+}
+
 ReportSection results(const std::vector<RunResult>& runs)
 {
     ReportSection section{"Results", "results", false, {}};
@@ -94,18 +110,8 @@ ReportSection results(const std::vector<RunResult>& runs)
         section.blocks.push_back(headline(members));
     }
     if (!grouping.leftOut.empty()) {
-        std::vector<RunResult> rest;
-        for (const RunResult& run : runs) {
-            if (!qualityMismatch(run, run).empty()) {
-                rest.push_back(run);
-            }
-        }
-        std::string reasons = "Without a quality that could be compared: ";
-        for (const LeftOut& one : grouping.leftOut) {
-            reasons += (&one == &grouping.leftOut.front() ? "" : "; ") + one.reason;
-        }
-        section.blocks.push_back(ReportText{reasons + "."});
-        section.blocks.push_back(headline(rest));
+        section.blocks.push_back(ReportText{"Without a quality that could be compared:"});
+        section.blocks.push_back(reasons(runs, grouping.leftOut));
     }
     return section;
 }
