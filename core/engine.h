@@ -9,6 +9,8 @@
 
 #include "base/param_spec.h"
 #include "base/run_context.h"
+#include "report/plot_data.h"
+#include "report/plot_reduce.h"
 #include "report/run_result.h"
 #include "report/run_spec.h"
 
@@ -151,7 +153,7 @@ struct RunOptions {
     std::filesystem::path workFolder; ///< artifacts and checkpoints, a subfolder per run id
     /// Calibration states beyond this many bytes go to a file in the run's folder. Same bits.
     std::int64_t hiddenBudgetBytes = std::int64_t{2} << 30;
-    std::string sweep;                ///< id to record with the run
+    std::string sweep;                             ///< id to record with the run
     std::function<void(const RunResult&)> started; ///< once the id is known
     std::function<void(const LayerResult&)> layerDone;
 };
@@ -186,5 +188,63 @@ struct VerifyReport {
 };
 /// Repeats a stored run in a scratch folder and compares the tensors.
 VerifyReport verifyRun(const RunResult& stored, const RunContext& run);
+
+// --- one layer in detail
+// -------------------------------------------------------------------------
+
+/// What needs all weights of a layer.
+struct WeightStatistics {
+    LayerOverview overview;       ///< with range, deviation and outlier ratio
+    double stableRank = kMissing; ///< ||W||_F^2 / ||W||_2^2
+};
+/// All layers, in the order of the model, one at a time in memory. The largest singular value comes
+/// from block power iterations: a relative error below 1e-3, against minutes for an exact one.
+/// @param layerDone  called on this thread after each layer
+void weightStatistics(const std::string& model,
+                      const std::function<void(const WeightStatistics&)>& layerDone,
+                      const RunContext& run);
+
+/// What the input channels of some layers see: mean |x| over tokens, the maximum over batches.
+struct ChannelStatistics {
+    std::vector<std::string> layers; ///< that read the same input
+    std::vector<double> meanAbs;     ///< [in]
+};
+/// One pass of spec.calibration through the full-precision model.
+/// @param groupDone  called on this thread, block by block
+/// @throws Error::BadInput without a calibration text
+void channelStatistics(const RunSpec& spec,
+                       const std::function<void(const ChannelStatistics&)>& groupDone,
+                       const RunContext& run);
+
+struct LayerViewRequest {
+    enum class Map {
+        Weight,      ///< W
+        Error,       ///< W - W^
+        ScaledError, ///< the same times inputScale, column by column: what outputs feel
+    };
+    std::string layer;
+    std::int64_t bins = 128; ///< of the histogram
+    Map map = Map::Weight;
+    std::int64_t firstRow = 0, firstCol = 0;   ///< part of the matrix the map shows
+    std::int64_t rows = 0, cols = 0;           ///< 0: to the end
+    std::int64_t maxRows = 256, maxCols = 256; ///< cells; more are thinned, keeping extremes
+    std::vector<double> inputScale;            ///< [in], for ScaledError
+};
+
+struct LayerView {
+    std::int64_t rows = 0, cols = 0;
+    Histogram weights;                  ///< of W
+    std::vector<std::int64_t> deployed; ///< W^ of the codes, counted in the same bins
+    std::vector<double> gridPoints;     ///< of the group whose grid has the median width
+    std::int64_t codeBits = 0;          ///< codes, scales and zero points as stored, no factors
+    double relativeError = kMissing;    ///< ||W - W^|| / ||W||
+    bool fromRun = false;               ///< W^ is a stored run's, else made from the spec
+    Heatmap map;                        ///< of the part asked for
+    std::int64_t firstRow = 0, firstCol = 0, mapRows = 0, mapCols = 0; ///< that part
+};
+/// Histogram, grid and map of one layer. W^ is that of the stored run's artifact, A·B included,
+/// if one is given and was kept; else W rounded to nearest in the spec's format.
+LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerViewRequest& request,
+                    const RunContext& run);
 
 } // namespace qw
