@@ -1,0 +1,241 @@
+#include <QClipboard>
+#include <QFile>
+#include <QGuiApplication>
+#include <QImage>
+#include <QSignalSpy>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include "base/error.h"
+#include "report/run_result.h"
+#include "widgets/heatmap_plot.h"
+#include "widgets/qcustomplot_include.h"
+#include "widgets/series_plot.h"
+#include "widgets/theme.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::HeatmapPlot;
+using qw::PlotData;
+using qw::Series;
+using qw::SeriesPlot;
+
+namespace {
+PlotData twoLines()
+{
+    PlotData data;
+    data.xLabel = "rank";
+    data.yLabel = "perplexity";
+    data.references = {{"full precision", 11}};
+    Series a;
+    a.name = "first";
+    a.method = "lqer";
+    a.x = {0, 8, 16};
+    a.y = {14, 12.5, 12};
+    a.yError = {0.1, 0.1, qw::kMissing};
+    a.keys = {"r0", "r8", "r16"};
+    Series b = a;
+    b.name = "second, \"quoted\"";
+    b.method = "l2qer";
+    b.y = {13, 12, qw::kMissing};
+    b.keys = {"s0", "s8", "s16"};
+    data.series = {a, b};
+    return data;
+}
+
+QCustomPlot& inner(const QWidget& view)
+{
+    return *view.findChild<QCustomPlot*>();
+}
+
+/// Where a point of the plot is drawn.
+QPoint pixel(const QWidget& view, double x, double y)
+{
+    return QPointF(inner(view).xAxis->coordToPixel(x), inner(view).yAxis->coordToPixel(y))
+        .toPoint();
+}
+
+void show(QWidget& view)
+{
+    view.resize(480, 320);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    inner(view).replot();
+}
+} // namespace
+
+class TstPlots : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void csvHoldsAllNumbers();
+    void emptySaysWhatWouldFillIt();
+    void showsAllDataAndReferences();
+    void clickNamesThePoint();
+    void guideIsDraggedAndMovedByKeys();
+    void logAxisHasPowers();
+    void labelsDoNotCoverEachOther();
+    void savesPictureDocumentAndNumbers();
+    void followsThePalette();
+    void heatmapKeepsPlaceAndAsksForDetail();
+};
+
+void TstPlots::csvHoldsAllNumbers()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    const QStringList lines = plot.csv().split(u'\n', Qt::SkipEmptyParts);
+    QCOMPARE(lines.size(), 7);
+    QCOMPARE(lines[1], u"\"first\",0,14,0.10000000000000001,"_s);
+    QCOMPARE(lines[6], u"\"second, \"\"quoted\"\"\",16,,,"_s);
+}
+
+void TstPlots::emptySaysWhatWouldFillIt()
+{
+    SeriesPlot plot;
+    PlotData data;
+    data.empty = "Tick runs to draw them";
+    plot.setData(data);
+    QCOMPARE(plot.emptyText(), u"Tick runs to draw them"_s);
+    plot.setData(twoLines());
+    QCOMPARE(plot.emptyText(), QString());
+}
+
+void TstPlots::showsAllDataAndReferences()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    const QCPRange y = inner(plot).yAxis->range();
+    QVERIFY(y.lower < 11 && y.upper > 14.1); // the reference and the top of an error bar
+    inner(plot).yAxis->setRange(100, 200);
+    QTest::keyClick(&plot, Qt::Key_0);
+    QCOMPARE(inner(plot).yAxis->range(), y);
+}
+
+void TstPlots::clickNamesThePoint()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    show(plot);
+    QSignalSpy clicked(&plot, &SeriesPlot::pointClicked);
+    QTest::mouseClick(&inner(plot), Qt::LeftButton, {}, pixel(plot, 8, 12.5));
+    QCOMPARE(clicked.size(), 1);
+    QCOMPARE(clicked.first().first().toString(), u"r8"_s);
+    QTest::mouseClick(&inner(plot), Qt::LeftButton, {}, pixel(plot, 12, 13.8)); // nothing there
+    QCOMPARE(clicked.size(), 1);
+}
+
+void TstPlots::guideIsDraggedAndMovedByKeys()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    show(plot);
+    plot.setGuide(8, 16);
+    inner(plot).replot();
+    QSignalSpy moved(&plot, &SeriesPlot::guideMoved);
+    QTest::mousePress(&inner(plot), Qt::LeftButton, {}, pixel(plot, 8, 13));
+    QTest::mouseMove(&inner(plot), pixel(plot, 12, 13));
+    QTest::mouseRelease(&inner(plot), Qt::LeftButton, {}, pixel(plot, 12, 13));
+    QCOMPARE(plot.guide(), std::optional<std::int64_t>(12));
+    QTest::keyClick(&plot, Qt::Key_Right);
+    QCOMPARE(plot.guide(), std::optional<std::int64_t>(13));
+    QTest::keyClick(&plot, Qt::Key_Right, Qt::ShiftModifier); // 8 steps, held at the end
+    QCOMPARE(plot.guide(), std::optional<std::int64_t>(16));
+    QCOMPARE(moved.last().first().toLongLong(), 16);
+    plot.hideGuide();
+    QVERIFY(!plot.guide());
+}
+
+void TstPlots::logAxisHasPowers()
+{
+    SeriesPlot plot;
+    PlotData data = twoLines();
+    data.logY = true;
+    plot.setData(data);
+    QCOMPARE(inner(plot).yAxis->scaleType(), QCPAxis::stLogarithmic);
+    QVERIFY(inner(plot).yAxis->range().lower > 0);
+    QSignalSpy changed(&plot, &SeriesPlot::logAxesChanged);
+    plot.setLogAxes(false, false);
+    QCOMPARE(inner(plot).yAxis->scaleType(), QCPAxis::stLinear);
+    QCOMPARE(changed.size(), 1);
+}
+
+void TstPlots::labelsDoNotCoverEachOther()
+{
+    SeriesPlot plot;
+    PlotData data = twoLines();
+    data.references.clear();
+    data.series[1].y = data.series[0].y; // ends in the same place
+    plot.setData(data);
+    show(plot);
+    QList<QRectF> boxes;
+    for (int i = 0; i < inner(plot).itemCount(); ++i) {
+        if (auto* label = qobject_cast<QCPItemText*>(inner(plot).item(i))) {
+            boxes << QRectF(label->topLeft->pixelPosition(), label->bottomRight->pixelPosition());
+        }
+    }
+    QCOMPARE(boxes.size(), 2);
+    QVERIFY(!boxes[0].adjusted(0, 1, 0, -1).intersects(boxes[1].adjusted(0, 1, 0, -1)));
+    QVERIFY(boxes[0].right() <= inner(plot).width());
+}
+
+void TstPlots::savesPictureDocumentAndNumbers()
+{
+    QTemporaryDir folder;
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    show(plot);
+    const QString png = folder.filePath(u"p.png"_s);
+    plot.saveAs(png);
+    QCOMPARE(QImage(png).size(), plot.size() * 2);
+    const QString pdf = folder.filePath(u"p.pdf"_s);
+    plot.saveAs(pdf);
+    QFile document(pdf);
+    QVERIFY(document.open(QIODevice::ReadOnly));
+    QVERIFY(document.read(5) == "%PDF-");
+    const QString csv = folder.filePath(u"p.csv"_s);
+    plot.saveAs(csv);
+    QFile numbers(csv);
+    QVERIFY(numbers.open(QIODevice::ReadOnly));
+    QCOMPARE(QString::fromUtf8(numbers.readAll()), plot.csv());
+    QVERIFY_THROWS_EXCEPTION(qw::Error, plot.saveAs(folder.filePath(u"no/such/p.csv"_s)));
+}
+
+void TstPlots::followsThePalette()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    plot.setPalette(qw::theme::darkPalette());
+    QCOMPARE(inner(plot).xAxis->tickLabelColor(), qw::theme::darkPalette().color(QPalette::Text));
+    plot.setPalette(qw::theme::lightPalette());
+    QCOMPARE(inner(plot).xAxis->tickLabelColor(), qw::theme::lightPalette().color(QPalette::Text));
+}
+
+void TstPlots::heatmapKeepsPlaceAndAsksForDetail()
+{
+    HeatmapPlot plot;
+    qw::Heatmap map;
+    map.rows = 2;
+    map.cols = 2;
+    map.values = {1, -2, 3, 4};
+    map.diverging = true;
+    map.valueLabel = "weight";
+    plot.setData(map, QRectF(0, 0, 20, 10), QSizeF(20, 10));
+    show(plot);
+    QVERIFY(plot.csv().contains(u"5,10,4"_s)); // row 5, column 10 begins the last cell
+    QSignalSpy wanted(&plot, &HeatmapPlot::areaWanted);
+    QTest::qWait(250);
+    QCOMPARE(wanted.size(), 0); // nothing was zoomed
+    inner(plot).xAxis->setRange(4, 8);
+    inner(plot).yAxis->setRange(2, 5);
+    QTRY_COMPARE(wanted.size(), 1);
+    QCOMPARE(wanted.first().first().toRectF(), QRectF(4, 2, 4, 3));
+    // Detail arrives: the view stays where it is.
+    plot.setData(map, QRectF(4, 2, 4, 3), QSizeF(20, 10));
+    QCOMPARE(inner(plot).xAxis->range(), QCPRange(4, 8));
+    plot.showAll();
+    QTRY_COMPARE(wanted.size(), 2);
+    QCOMPARE(wanted.last().first().toRectF(), QRectF(0, 0, 20, 10));
+}
+
+QTEST_MAIN(TstPlots)
+#include "tst_plots.moc"

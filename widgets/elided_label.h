@@ -1,0 +1,27 @@
+#pragma once
+
+#include <QLabel>
+
+namespace qw {
+
+/// A one-line label that shortens its text in the middle when there is no room and then shows the
+/// whole text as its tooltip.
+class ElidedLabel : public QLabel
+{
+    Q_OBJECT
+public:
+    explicit ElidedLabel(const QString& text = {}, QWidget* parent = nullptr);
+    void setFullText(const QString& text);
+    QString fullText() const { return m_text; }
+    QSize minimumSizeHint() const override;
+    QSize sizeHint() const override;
+
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
+private:
+    void elide();
+    QString m_text;
+};
+
+} // namespace qw

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "report/plot_data.h"
+#include "widgets/plot_view.h"
+
+class QCPAbstractPlottable;
+class QCPItemStraightLine;
+class QCPItemText;
+
+namespace qw {
+
+/// Draws PlotData: lines, points, bars, error bars, reference lines, log axes. Few series are
+/// labelled directly at their ends, many by a legend whose entries switch them off. An optional
+/// guide (a vertical line) is dragged with the mouse or moved with the arrow keys.
+class SeriesPlot : public PlotView
+{
+    Q_OBJECT
+public:
+    explicit SeriesPlot(QWidget* parent = nullptr);
+
+    void setData(const PlotData& data);
+    const PlotData& data() const { return m_data; }
+    /// Keys of points drawn larger, as selected.
+    void setHighlighted(const std::vector<std::string>& keys);
+
+    /// Thin vertical lines, for instance the points of a quantization grid.
+    void setVerticals(const std::vector<double>& places);
+
+    void setLogAxes(bool logX, bool logY);
+    bool logX() const { return m_data.logX; }
+    bool logY() const { return m_data.logY; }
+
+    /// A draggable line at integer x from 0 to @p last. Hidden until set.
+    void setGuide(std::int64_t x, std::int64_t last);
+    void hideGuide();
+    std::optional<std::int64_t> guide() const;
+
+    QString csv() const override;
+    void showAll() override;
+
+Q_SIGNALS:
+    void guideMoved(qint64 x);             ///< by the user
+    void pointClicked(const QString& key); ///< Series::keys of the point nearest to the click
+    void logAxesChanged(bool logX, bool logY);
+
+protected:
+    void extendMenu(QMenu& menu) override;
+    void restyle() override;
+    void hover(const QPoint& position) override;
+    void keyPressEvent(QKeyEvent* event) override;
+
+private:
+    struct Drawn {
+        QCPAbstractPlottable* plottable = nullptr;
+        QCPAbstractPlottable* errors = nullptr;
+        QCPItemText* label = nullptr;
+        bool shown = true;
+    };
+    struct Hit {
+        std::size_t series = 0;
+        std::size_t point = 0;
+    };
+    void rebuild();
+    void drawSeries(std::size_t index);
+    void drawReferences();
+    void drawVerticals();
+    void drawHighlights();
+    void setTickers();
+    void reserveLabelRoom();
+    void placeLabels();
+    void toggle(std::size_t series, bool shown);
+    bool directLabels() const;
+    std::optional<Hit> nearest(const QPoint& position, double reach) const;
+    QString describe(const Hit& hit) const;
+    void moveGuide(double x);
+    void pressed(QMouseEvent* event);
+    void moved(QMouseEvent* event);
+    void released(QMouseEvent* event);
+
+    PlotData m_data;
+    std::vector<Drawn> m_drawn;
+    std::vector<QCPItemText*> m_referenceLabels;
+    std::vector<std::string> m_highlighted;
+    std::vector<double> m_verticals;
+    QCPItemStraightLine* m_guide = nullptr;
+    std::int64_t m_guideX = -1;
+    std::int64_t m_guideLast = 0;
+    bool m_dragging = false;
+    QPoint m_pressedAt;
+};
+
+} // namespace qw

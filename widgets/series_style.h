@@ -1,0 +1,20 @@
+#pragma once
+
+#include <QColor>
+#include <QString>
+
+#include "report/method_style.h"
+
+namespace qw {
+
+/// How the i-th series of a plot looks: a method's colour and marker, or for series without a
+/// method (several curves of one layer) the i-th of a palette that colour-blind people tell apart.
+struct SeriesStyle {
+    QColor color;
+    Marker marker = Marker::Circle;
+    bool filled = true;
+    bool dashed = false;
+};
+SeriesStyle seriesStyle(const std::string& method, int index, bool dark);
+
+} // namespace qw
