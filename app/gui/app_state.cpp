@@ -1,0 +1,274 @@
+#include "app/gui/app_state.h"
+
+#include <algorithm>
+
+#include <QDir>
+#include <QFileInfo>
+
+#include "app/gui/settings.h"
+#include "base/error.h"
+#include "base/files.h"
+
+namespace qw {
+
+namespace {
+constexpr int kUndoSteps = 200;
+
+class EditDraft final : public QUndoCommand
+{
+public:
+    EditDraft(AppState& state, RunSpec before, RunSpec after, const QString& what)
+        : QUndoCommand(what), m_state(state), m_before(std::move(before)), m_after(std::move(after))
+    {
+    }
+    void undo() override { m_state.setDraft(m_before); }
+    void redo() override { m_state.setDraft(m_after); }
+
+private:
+    AppState& m_state;
+    RunSpec m_before;
+    RunSpec m_after;
+};
+
+std::filesystem::file_time_type configTime(const std::string& folder)
+{
+    std::error_code ignored;
+    return std::filesystem::last_write_time(std::filesystem::path(folder) / "config.json", ignored);
+}
+} // namespace
+
+RunSpec defaultDraft()
+{
+    RunSpec draft;
+    draft.model = "demo";
+    draft.method = "l2qer";
+    draft.weight.format = "mxint";
+    draft.weight.groupSize = 16;
+    draft.lowRank.rank = 32;
+    draft.calibration.text = "demo:calibration";
+    draft.evaluation.text = "demo:evaluation";
+    return draft;
+}
+
+AppState::AppState(Settings& settings, const QString& storeFile, QObject* parent)
+    : QObject(parent), m_settings(settings),
+      m_storeFile(storeFile.isEmpty() ? RunStore::defaultFile()
+                                      : std::filesystem::path(storeFile.toStdString()))
+{
+    m_undo.setUndoLimit(kUndoSteps);
+    std::filesystem::create_directories(m_storeFile.parent_path());
+    m_store = std::make_unique<RunStore>(m_storeFile);
+    restoreDraft();
+    for (Background* worker : {&m_factsWorker, &m_runsWorker, &m_viewWorker, &m_weightsWorker}) {
+        connect(worker, &Background::failed, this,
+                [this](const QString& sentence, const QString& details) {
+                    Q_EMIT problem(tr("Something Went Wrong"), sentence, details);
+                });
+    }
+    connect(&m_modelWorker, &Background::failed, this,
+            [this](const QString& sentence, const QString& details) {
+                m_modelProblem = sentence;
+                m_settings.forgetModel(m_modelName);
+                setModelState(ModelState::Failed);
+                Q_EMIT problem(tr("The Model Cannot Be Opened"), sentence, details);
+            });
+    const std::int64_t threads = m_settings.number(Settings::Key::Threads);
+    m_factsWorker.ask([threads](const RunContext&) { return engine_calls::facts(threads); },
+                      [this](engine_calls::Facts facts) {
+                          m_facts = std::move(facts);
+                          Q_EMIT factsKnown();
+                      });
+    reloadRuns();
+}
+
+AppState::~AppState() = default;
+
+std::filesystem::path AppState::workFolder() const
+{
+    return m_storeFile == RunStore::defaultFile()
+               ? userDataFolder() / "runs"
+               : std::filesystem::path(m_storeFile.string() + ".runs");
+}
+
+const MethodDescription* AppState::method(const std::string& id) const
+{
+    if (!m_facts) {
+        return nullptr;
+    }
+    const auto& methods = m_facts->methods;
+    const auto found = std::find_if(methods.begin(), methods.end(),
+                                    [&](const MethodDescription& m) { return m.id == id; });
+    return found == methods.end() ? nullptr : &*found;
+}
+
+void AppState::openModel(const QString& model)
+{
+    m_modelName = model == QStringLiteral("demo") ? model : QDir(model).absolutePath();
+    m_modelProblem.clear();
+    m_model.reset();
+    m_weightsWorker.cancel();
+    m_weights.clear();
+    m_runInView.reset();
+    setModelState(ModelState::Opening);
+    Q_EMIT runInViewChanged();
+    m_modelWorker.ask(
+        [name = m_modelName.toStdString()](const RunContext& run) {
+            return engine_calls::inspect(name, run);
+        },
+        [this](ModelOverview overview) {
+            m_modelTime = configTime(overview.folder);
+            m_model = std::move(overview);
+            RunSpec draft = m_draft;
+            draft.model = m_modelName.toStdString();
+            setDraft(draft);
+            if (m_modelName != QStringLiteral("demo")) {
+                m_settings.rememberModel(m_modelName);
+            }
+            const auto& layers = m_model->layers;
+            const bool known = std::any_of(layers.begin(), layers.end(), [this](const auto& l) {
+                return QString::fromStdString(l.name) == m_layer;
+            });
+            if (!known) {
+                m_layer = layers.empty() ? QString() : QString::fromStdString(layers.front().name);
+            }
+            setModelState(ModelState::Ready);
+            Q_EMIT layerChanged();
+            measureWeights();
+        });
+}
+
+void AppState::measureWeights()
+{
+    const std::uint64_t generation = m_weightsWorker.generation() + 1;
+    m_weightsWorker.ask(
+        [this, generation, name = m_modelName.toStdString()](const RunContext& run) {
+            engine_calls::weights(
+                name,
+                [this, generation](const WeightStatistics& layer) {
+                    m_weightsWorker.post(generation, [this, layer] {
+                        m_weights[layer.overview.name] = layer;
+                        Q_EMIT weightsMeasured(layer);
+                    });
+                },
+                run);
+            return true;
+        },
+        [](bool) {});
+}
+
+void AppState::closeModel()
+{
+    m_modelWorker.cancel();
+    m_weightsWorker.cancel();
+    m_weights.clear();
+    m_model.reset();
+    m_modelName.clear();
+    m_layer.clear();
+    setModelState(ModelState::None);
+    Q_EMIT layerChanged();
+    setRunInView({});
+}
+
+QString AppState::modelTitle() const
+{
+    return m_modelName == QStringLiteral("demo") ? tr("bundled demo model")
+                                                 : QFileInfo(m_modelName).fileName();
+}
+
+bool AppState::modelStale() const
+{
+    return m_model && configTime(m_model->folder) != m_modelTime;
+}
+
+void AppState::setModelState(ModelState state)
+{
+    m_modelState = state;
+    Q_EMIT modelChanged();
+}
+
+void AppState::selectLayer(const QString& name)
+{
+    if (name != m_layer) {
+        m_layer = name;
+        Q_EMIT layerChanged();
+    }
+}
+
+void AppState::reloadRuns()
+{
+    m_runsWorker.ask([file = m_storeFile](const RunContext&) { return RunStore(file).list(); },
+                     [this](std::vector<RunSummary> runs) {
+                         m_runs = std::move(runs);
+                         m_runsLoaded = true;
+                         Q_EMIT runsChanged();
+                     });
+}
+
+void AppState::storeChanged()
+{
+    reloadRuns();
+}
+
+std::vector<RunSummary> AppState::runsOfModel() const
+{
+    std::vector<RunSummary> found;
+    std::copy_if(m_runs.begin(), m_runs.end(), std::back_inserter(found), [this](const auto& run) {
+        return run.result.status == "finished" &&
+               QString::fromStdString(run.result.spec.model) == m_modelName;
+    });
+    return found;
+}
+
+void AppState::setRunInView(const QString& id)
+{
+    if (id.isEmpty()) {
+        m_viewWorker.cancel();
+        if (m_runInView) {
+            m_runInView.reset();
+            Q_EMIT runInViewChanged();
+        }
+        return;
+    }
+    if (m_runInView && QString::fromStdString(m_runInView->id) == id) {
+        return;
+    }
+    m_viewWorker.ask([file = m_storeFile, wanted = id.toStdString()](
+                         const RunContext&) { return RunStore(file).get(wanted); },
+                     [this](RunResult run) {
+                         m_runInView = std::move(run);
+                         Q_EMIT runInViewChanged();
+                     });
+}
+
+void AppState::setDraft(const RunSpec& draft)
+{
+    if (draft == m_draft) {
+        return;
+    }
+    m_draft = draft;
+    m_settings.set(Settings::Key::LastDraft, QString::fromStdString(toJson(draft).dump()));
+    Q_EMIT draftChanged();
+}
+
+void AppState::editDraft(const RunSpec& draft, const QString& what)
+{
+    if (draft != m_draft) {
+        m_undo.push(new EditDraft(*this, m_draft, draft, what));
+    }
+}
+
+void AppState::restoreDraft()
+{
+    m_draft = defaultDraft();
+    const QString stored = m_settings.text(Settings::Key::LastDraft);
+    if (stored.isEmpty()) {
+        return;
+    }
+    try {
+        m_draft = runSpecFromJson(parseJson(stored.toStdString(), "the stored form"));
+    } catch (const Error& error) {
+        qWarning("the form starts afresh: %s", error.what());
+    }
+}
+
+} // namespace qw

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <QObject>
+#include <QUndoStack>
+
+#include "app/gui/background.h"
+#include "app/gui/engine_calls.h"
+#include "report/run_result.h"
+#include "store/run_store.h"
+
+namespace qw {
+
+class Settings;
+
+/// What every page shows: the open model, the run in view, the layer selected, the draft of the
+/// next run and the stored runs. Chosen once here, followed everywhere; no page keeps its own.
+class AppState : public QObject
+{
+    Q_OBJECT
+public:
+    enum class ModelState { None, Opening, Ready, Failed };
+
+    /// @param storeFile  empty: the default place
+    AppState(Settings& settings, const QString& storeFile, QObject* parent = nullptr);
+    ~AppState() override;
+
+    Settings& settings() { return m_settings; }
+    std::filesystem::path storeFile() const { return m_storeFile; }
+    std::filesystem::path workFolder() const; ///< artifacts of runs, as the command line has it
+
+    /// Known shortly after start.
+    const std::optional<engine_calls::Facts>& facts() const { return m_facts; }
+    const MethodDescription* method(const std::string& id) const;
+
+    // --- model
+    void openModel(const QString& model); ///< folder or "demo"
+    void closeModel();
+    ModelState modelState() const { return m_modelState; }
+    QString modelName() const { return m_modelName; } ///< as in a spec
+    QString modelTitle() const;                       ///< for people
+    const std::optional<ModelOverview>& model() const { return m_model; }
+    /// By layer, as far as measured (a pass over all weights, in the background).
+    const std::map<std::string, WeightStatistics>& weights() const { return m_weights; }
+    QString modelProblem() const { return m_modelProblem; }
+    /// The folder is gone or its config was changed after it was opened.
+    bool modelStale() const;
+
+    // --- layer
+    QString layer() const { return m_layer; }
+    void selectLayer(const QString& name);
+
+    // --- runs
+    const std::vector<RunSummary>& runs() const { return m_runs; } ///< newest first, no layers
+    bool runsLoaded() const { return m_runsLoaded; }
+    void reloadRuns();
+    RunStore& store() { return *m_store; } ///< for small changes; call storeChanged() after them
+    void storeChanged();
+    std::vector<RunSummary> runsOfModel() const; ///< finished ones of the open model
+    const std::optional<RunResult>& runInView() const { return m_runInView; }
+    void setRunInView(const QString& id); ///< empty: none
+
+    // --- draft of the next run
+    const RunSpec& draft() const { return m_draft; }
+    void setDraft(const RunSpec& draft);                       ///< not undoable: typing, restoring
+    void editDraft(const RunSpec& draft, const QString& what); ///< undoable
+    QUndoStack& undoStack() { return m_undo; }
+
+Q_SIGNALS:
+    void factsKnown();
+    void modelChanged(); ///< any change of modelState() or model()
+    void weightsMeasured(const qw::WeightStatistics& layer);
+    void layerChanged();
+    void runsChanged();
+    void runInViewChanged();
+    void draftChanged();
+    void problem(const QString& title, const QString& sentence, const QString& details);
+
+private:
+    void setModelState(ModelState state);
+    void measureWeights();
+    void restoreDraft();
+
+    Settings& m_settings;
+    std::filesystem::path m_storeFile;
+    std::unique_ptr<RunStore> m_store;
+    std::optional<engine_calls::Facts> m_facts;
+    ModelState m_modelState = ModelState::None;
+    QString m_modelName;
+    QString m_modelProblem;
+    std::optional<ModelOverview> m_model;
+    std::map<std::string, WeightStatistics> m_weights;
+    std::filesystem::file_time_type m_modelTime;
+    QString m_layer;
+    std::vector<RunSummary> m_runs;
+    bool m_runsLoaded = false;
+    std::optional<RunResult> m_runInView;
+    RunSpec m_draft;
+    QUndoStack m_undo;
+    Background m_factsWorker;
+    Background m_modelWorker;
+    Background m_weightsWorker;
+    Background m_runsWorker;
+    Background m_viewWorker;
+};
+
+/// What the form starts with: a good first answer for a new user.
+RunSpec defaultDraft();
+
+} // namespace qw

@@ -1,0 +1,88 @@
+#include "app/gui/engine_calls.h"
+
+#include <QCoreApplication>
+#include <QThread>
+
+#include "base/error.h"
+#include "store/run_store.h"
+
+namespace qw::engine_calls {
+
+namespace {
+void requireWorker()
+{
+    const QCoreApplication* app = QCoreApplication::instance();
+    QW_REQUIRE(app == nullptr || QThread::currentThread() != app->thread(), ErrorCode::Internal,
+               "internal error: the engine was called on the thread of the window");
+}
+} // namespace
+
+Facts facts(std::int64_t threads)
+{
+    requireWorker();
+    startEngine(threads);
+    return {engineInfo(), describeMethods()};
+}
+
+ModelOverview inspect(const std::string& model, const RunContext& run)
+{
+    requireWorker();
+    return inspectModel(model, false, run);
+}
+
+std::vector<RunResult> quantize(const std::vector<RunSpec>& specs, RunStore& store,
+                                const RunOptions& options, const RunContext& run)
+{
+    requireWorker();
+    QW_REQUIRE(!specs.empty(), ErrorCode::BadInput, "there is nothing to run");
+    startEngine(specs.front().threads);
+    if (specs.size() == 1) {
+        return {runQuantization(specs.front(), store, options, run)};
+    }
+    return runSweep(specs, store, options, run);
+}
+
+std::vector<RunResult> resume(const std::string& id, RunStore& store, const RunOptions& options,
+                              const RunContext& run)
+{
+    requireWorker();
+    startEngine(firstUnfinished(id, store).provenance.threads);
+    return resumeRuns(id, store, options, run);
+}
+
+LayerSpectra spectra(const RunSpec& spec, const std::string& layer,
+                     const std::filesystem::path& storeFile, const RunContext& run)
+{
+    requireWorker();
+    RunStore cache(storeFile); // a store belongs to the thread that made it
+    return layerSpectra(spec, layer, &cache, run);
+}
+
+LayerView view(const RunSpec& spec, const RunResult* stored, const LayerViewRequest& request,
+               const RunContext& run)
+{
+    requireWorker();
+    return layerView(spec, stored, request, run);
+}
+
+void weights(const std::string& model,
+             const std::function<void(const WeightStatistics&)>& layerDone, const RunContext& run)
+{
+    requireWorker();
+    weightStatistics(model, layerDone, run);
+}
+
+void channels(const RunSpec& spec, const std::function<void(const ChannelStatistics&)>& groupDone,
+              const RunContext& run)
+{
+    requireWorker();
+    channelStatistics(spec, groupDone, run);
+}
+
+Estimate estimate(const RunSpec& spec)
+{
+    requireWorker();
+    return estimateRun(spec);
+}
+
+} // namespace qw::engine_calls

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/run_context.h"
+#include "engine.h"
+
+/// The window's only way into the engine. Engine work takes from milliseconds to hours: each of
+/// these throws Error::Internal when called on the GUI thread, in every build.
+namespace qw::engine_calls {
+
+/// What is known before any model is open.
+struct Facts {
+    EngineInfo info;
+    std::vector<MethodDescription> methods;
+};
+Facts facts(std::int64_t threads);
+
+ModelOverview inspect(const std::string& model, const RunContext& run);
+std::vector<RunResult> quantize(const std::vector<RunSpec>& specs, RunStore& store,
+                                const RunOptions& options, const RunContext& run);
+/// Continues a run or sweep with the number of threads it had: that decides the bits.
+std::vector<RunResult> resume(const std::string& id, RunStore& store, const RunOptions& options,
+                              const RunContext& run);
+
+LayerSpectra spectra(const RunSpec& spec, const std::string& layer,
+                     const std::filesystem::path& storeFile, const RunContext& run);
+LayerView view(const RunSpec& spec, const RunResult* stored, const LayerViewRequest& request,
+               const RunContext& run);
+void weights(const std::string& model,
+             const std::function<void(const WeightStatistics&)>& layerDone, const RunContext& run);
+void channels(const RunSpec& spec, const std::function<void(const ChannelStatistics&)>& groupDone,
+              const RunContext& run);
+
+Estimate estimate(const RunSpec& spec);
+
+} // namespace qw::engine_calls

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <optional>
+
+#include <QWidget>
+
+#include "report/rank_prediction.h"
+
+class QActionGroup;
+class QButtonGroup;
+class QComboBox;
+class QLabel;
+class QSplitter;
+class QToolButton;
+
+namespace qw {
+
+class AppState;
+class Dialogs;
+class ElidedLabel;
+class HeatmapPlot;
+class LayerInspector;
+class PlotView;
+class SeriesPlot;
+
+/// Overview of all layers on top, then four linked plots of the selected one and its numbers.
+class InspectPage : public QWidget
+{
+    Q_OBJECT
+public:
+    InspectPage(AppState& state, Dialogs& dialogs, QWidget* parent = nullptr);
+    LayerInspector& inspector() { return *m_inspector; }
+    /// The rank the guide stands at, if a layer is shown.
+    std::optional<std::int64_t> rank() const;
+    void saveSession();
+    void restoreSession();
+
+protected:
+    void showEvent(QShowEvent* event) override;
+    void hideEvent(QHideEvent* event) override;
+
+private:
+    QWidget* makeOverview();
+    QWidget* makeSpectra();
+    QWidget* makeWeights();
+    QWidget* makeMap();
+    QWidget* makeChannels();
+    void connectPlots();
+    void fillMetrics();
+    void showOverview();
+    void showSpectra();
+    void showWeights();
+    void showMap();
+    void showChannels();
+    void showNumbers();
+    void showRank();
+    void useRank(int scope);
+    const LayerResult* storedLayer() const;
+
+    AppState& m_state;
+    Dialogs& m_dialogs;
+    LayerInspector* m_inspector = nullptr;
+    QSplitter* m_rows = nullptr;
+    QSplitter* m_top = nullptr;
+    QSplitter* m_bottom = nullptr;
+    QComboBox* m_metric = nullptr;
+    SeriesPlot* m_overview = nullptr;
+    SeriesPlot* m_spectra = nullptr;
+    QLabel* m_spectraNote = nullptr;
+    QLabel* m_rankLabel = nullptr;
+    QToolButton* m_useRank = nullptr;
+    SeriesPlot* m_weights = nullptr;
+    QLabel* m_weightsNote = nullptr;
+    HeatmapPlot* m_map = nullptr;
+    QButtonGroup* m_mapKinds = nullptr;
+    SeriesPlot* m_channels = nullptr;
+    QLabel* m_channelsNote = nullptr;
+    ElidedLabel* m_numbers = nullptr;
+    CorrectionSpectrum m_correction;
+    std::int64_t m_rank = -1; ///< chosen by the user; -1: that of the run or draft
+};
+
+} // namespace qw

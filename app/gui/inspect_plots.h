@@ -1,0 +1,33 @@
+#pragma once
+
+#include <QString>
+
+#include "app/gui/engine_calls.h"
+#include "report/plot_data.h"
+#include "report/rank_prediction.h"
+
+/// From the engine's answers about one layer to what the Inspect page draws. No widget here.
+namespace qw::inspect_plots {
+
+/// "W", "E", "SE", "RE" as people write them.
+QString kindTitle(const std::string& kind);
+
+/// Normalised spectra over the rank.
+PlotData spectra(const LayerSpectra& spectra);
+/// Weights before and after, counted per bin.
+PlotData histogram(const LayerView& view);
+/// Input channels by size; those many times larger than the median are named.
+/// @param all  of the whole model: says in how many inputs of that width a channel stands out
+PlotData channels(const ChannelStatistics& channels, const std::vector<ChannelStatistics>& all);
+/// Channels this many times above the median stand out.
+constexpr double kOutlierFactor = 6;
+std::vector<std::size_t> outliers(const std::vector<double>& sizes);
+
+/// Which curve the method's correction approximates.
+std::string minimisedKind(const std::string& method);
+/// What rank would do to this layer, from the run's stored singular values; from the exact
+/// spectrum just computed if the run has none of this layer.
+CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,
+                              const LayerSpectra* spectra, const LayerView* view);
+
+} // namespace qw::inspect_plots

@@ -1,0 +1,262 @@
+#include "app/gui/layer_dock.h"
+
+#include <QAction>
+#include <QHeaderView>
+#include <QLineEdit>
+#include <QMenu>
+#include <QTreeView>
+#include <QVBoxLayout>
+
+#include "app/gui/app_state.h"
+#include "app/gui/overrides.h"
+#include "base/error.h"
+#include "widgets/layer_tree_model.h"
+#include "widgets/theme.h"
+
+namespace qw {
+
+namespace {
+using Model = LayerTreeModel;
+constexpr int kUnfold = 64; // models with more layers than this start folded
+
+bool shownAtFirst(int column, bool plans)
+{
+    switch (column) {
+    case Model::NameColumn:
+        return true;
+    case Model::OutputErrorColumn:
+    case Model::BitsPerWeightColumn:
+        return !plans;
+    case Model::PlanBitsColumn:
+    case Model::PlanRankColumn:
+    case Model::PlanSkipColumn:
+        return plans;
+    default:
+        return false;
+    }
+}
+} // namespace
+
+LayerDock::LayerDock(AppState& state, QWidget* parent)
+    : QDockWidget(tr("Layers"), parent), m_state(state), m_model(new LayerTreeModel(this)),
+      m_proxy(new LayerTreeProxy(this)), m_tree(new QTreeView), m_filter(new QLineEdit)
+{
+    setObjectName(QStringLiteral("layerDock"));
+    m_proxy->setSourceModel(m_model);
+    m_filter->setObjectName(QStringLiteral("layerFilterLineEdit"));
+    m_filter->setPlaceholderText(tr("Filter, for instance up_proj or layers.2"));
+    m_filter->setAccessibleName(tr("Filter layers"));
+    m_filter->setClearButtonEnabled(true);
+    m_tree->setObjectName(QStringLiteral("layerTree"));
+    m_tree->setAccessibleName(tr("Layers"));
+    m_tree->setModel(m_proxy);
+    m_tree->setUniformRowHeights(true);
+    m_tree->setSortingEnabled(true);
+    m_tree->setAllColumnsShowFocus(true);
+    m_tree->setSelectionMode(QAbstractItemView::ExtendedSelection);
+    m_tree->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed |
+                            QAbstractItemView::AnyKeyPressed);
+    m_tree->sortByColumn(Model::NameColumn, Qt::AscendingOrder);
+    m_tree->setIndentation(12);
+    m_tree->header()->setStretchLastSection(false);
+    m_tree->header()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    m_tree->header()->setSectionResizeMode(Model::NameColumn, QHeaderView::Stretch);
+    m_tree->header()->setMinimumSectionSize(48);
+    m_tree->header()->setContextMenuPolicy(Qt::CustomContextMenu);
+    auto* content = new QWidget;
+    auto* layout = new QVBoxLayout(content);
+    layout->setContentsMargins(theme::kTight, theme::kTight, theme::kTight, theme::kTight);
+    layout->setSpacing(theme::kTight);
+    layout->addWidget(m_filter);
+    layout->addWidget(m_tree);
+    content->setMinimumWidth(250);
+    setWidget(content);
+
+    connect(m_filter, &QLineEdit::textChanged, this, [this](const QString& text) {
+        m_proxy->setFilterFixedString(text);
+        if (!text.isEmpty()) {
+            m_tree->expandAll();
+        }
+        followState();
+    });
+    auto* clear = new QAction(m_filter);
+    clear->setShortcut(QKeySequence(Qt::Key_Escape));
+    clear->setShortcutContext(Qt::WidgetShortcut);
+    connect(clear, &QAction::triggered, m_filter, &QLineEdit::clear);
+    m_filter->addAction(clear);
+    connect(m_tree->header(), &QHeaderView::customContextMenuRequested, this,
+            &LayerDock::showColumnMenu);
+    connect(m_tree->selectionModel(), &QItemSelectionModel::currentChanged, this,
+            [this](const QModelIndex& current) {
+                const QString layer = current.data(Model::LayerRole).toString();
+                if (!m_following && !layer.isEmpty()) {
+                    m_state.selectLayer(layer);
+                }
+            });
+    connect(m_model, &LayerTreeModel::planEdited, this, &LayerDock::editPlan);
+    connect(&m_state, &AppState::modelChanged, this, &LayerDock::fill);
+    connect(&m_state, &AppState::layerChanged, this, &LayerDock::followState);
+    connect(&m_state, &AppState::runInViewChanged, this, &LayerDock::fillResults);
+    connect(&m_state, &AppState::draftChanged, this, &LayerDock::fillPlans);
+    connect(&m_state, &AppState::weightsMeasured, this, [this](const WeightStatistics& w) {
+        m_model->setWeights(QString::fromStdString(w.overview.name), w.overview.minimum,
+                            w.overview.maximum, w.overview.outlierRatio, w.stableRank);
+    });
+    fill();
+    for (int column = 0; column < Model::ColumnCount; ++column) {
+        m_tree->setColumnHidden(column, !shownAtFirst(column, false));
+    }
+}
+
+void LayerDock::showPlans(bool plans)
+{
+    if (plans == m_plans) {
+        return;
+    }
+    m_plans = plans;
+    for (int column = 0; column < Model::ColumnCount; ++column) {
+        m_tree->setColumnHidden(column, !shownAtFirst(column, plans));
+    }
+}
+
+void LayerDock::focusFilter()
+{
+    show();
+    m_filter->setFocus(Qt::ShortcutFocusReason);
+    m_filter->selectAll();
+}
+
+void LayerDock::selectNeighbour(int step)
+{
+    QModelIndex at = m_tree->currentIndex();
+    do {
+        at = step > 0 ? m_tree->indexBelow(at) : m_tree->indexAbove(at);
+    } while (at.isValid() && at.data(Model::LayerRole).toString().isEmpty());
+    if (at.isValid()) {
+        m_tree->setCurrentIndex(at);
+    }
+}
+
+void LayerDock::fill()
+{
+    std::vector<LayerRow> rows;
+    if (m_state.model()) {
+        for (const LayerOverview& layer : m_state.model()->layers) {
+            LayerRow& row = rows.emplace_back();
+            row.name = QString::fromStdString(layer.name);
+            row.rows = layer.rows;
+            row.cols = layer.cols;
+            row.dtype = QString::fromStdString(layer.dtype);
+            const auto known = m_state.weights().find(layer.name);
+            if (known != m_state.weights().end()) {
+                row.minimum = known->second.overview.minimum;
+                row.maximum = known->second.overview.maximum;
+                row.outlierRatio = known->second.overview.outlierRatio;
+                row.stableRank = known->second.stableRank;
+            }
+        }
+    }
+    m_following = true; // the selection of a vanishing model is nobody's choice
+    m_model->setLayers(rows);
+    m_following = false;
+    fillResults();
+    fillPlans();
+    if (rows.size() <= kUnfold) {
+        m_tree->expandAll();
+    }
+    followState();
+}
+
+void LayerDock::fillPlans()
+{
+    std::vector<LayerPlanRow> plans;
+    const RunSpec& draft = m_state.draft();
+    try {
+        for (const LayerRow& row : m_model->layers()) {
+            const LayerSettings settings = settingsFor(draft, row.name.toStdString());
+            plans.push_back({.bits = settings.weight.bits,
+                             .rank = settings.rank,
+                             .skip = settings.skip,
+                             .ownBits = settings.weight.bits != draft.weight.bits,
+                             .ownRank = settings.rank != draft.lowRank.rank});
+        }
+    } catch (const Error&) {
+        return; // a pattern being typed; the form says so
+    }
+    m_model->setPlans(plans);
+}
+
+void LayerDock::fillResults()
+{
+    m_model->setResults(m_state.runInView() ? m_state.runInView()->layers
+                                            : std::vector<LayerResult>());
+}
+
+void LayerDock::followState()
+{
+    const QModelIndex at = m_proxy->mapFromSource(m_model->indexOf(m_state.layer()));
+    if (at.isValid() && at != m_tree->currentIndex().siblingAtColumn(0)) {
+        m_following = true;
+        m_tree->setCurrentIndex(at);
+        m_following = false;
+    }
+}
+
+QStringList LayerDock::selectedLayers() const
+{
+    QStringList layers;
+    const auto rows = m_tree->selectionModel()->selectedRows();
+    for (const QModelIndex& row : rows) {
+        for (const QString& name : m_model->layersAt(m_proxy->mapToSource(row))) {
+            if (!layers.contains(name)) {
+                layers << name;
+            }
+        }
+    }
+    return layers;
+}
+
+void LayerDock::editPlan(const QModelIndex& index, int column, const QVariant& value)
+{
+    QStringList layers = selectedLayers();
+    const QStringList own = m_model->layersAt(index);
+    if (!layers.contains(own.first())) {
+        layers = own; // the edited layer is not among the selected ones
+    }
+    LayerOverride change;
+    if (column == Model::PlanBitsColumn) {
+        change.bits = value.toInt();
+    } else if (column == Model::PlanRankColumn) {
+        change.rank = value.toInt();
+    } else {
+        change.skip = value.toInt() == Qt::Checked;
+    }
+    const RunSpec edited = overrides::forLayers(m_state.draft(), layers, change);
+    try {
+        validate(edited);
+    } catch (const Error& error) {
+        Q_EMIT m_state.problem(tr("This Cannot Be Set"), QString::fromStdString(error.what()), {});
+        return;
+    }
+    m_state.editDraft(edited, layers.size() == 1 ? tr("Set %1").arg(layers.first())
+                                                 : tr("Set %1 layers").arg(layers.size()));
+}
+
+void LayerDock::showColumnMenu(const QPoint& position)
+{
+    QMenu menu(this);
+    for (int column = 1; column < Model::ColumnCount; ++column) {
+        QString title = m_model->headerData(column, Qt::Horizontal, Qt::DisplayRole).toString();
+        if (column >= Model::PlanBitsColumn) {
+            title = tr("Next run: %1").arg(title);
+        }
+        QAction* action = menu.addAction(title);
+        action->setCheckable(true);
+        action->setChecked(!m_tree->isColumnHidden(column));
+        connect(action, &QAction::toggled, this,
+                [this, column](bool on) { m_tree->setColumnHidden(column, !on); });
+    }
+    menu.exec(m_tree->header()->mapToGlobal(position));
+}
+
+} // namespace qw

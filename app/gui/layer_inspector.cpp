@@ -1,0 +1,220 @@
+#include "app/gui/layer_inspector.h"
+
+#include <cmath>
+
+#include "app/gui/app_state.h"
+
+namespace qw {
+
+LayerInspector::LayerInspector(AppState& state, QObject* parent) : QObject(parent), m_state(state)
+{
+    connect(&m_state, &AppState::modelChanged, this, &LayerInspector::modelChanged);
+    connect(&m_state, &AppState::layerChanged, this, [this] {
+        m_area = {};
+        ask();
+    });
+    connect(&m_state, &AppState::runInViewChanged, this, &LayerInspector::ask);
+    connect(&m_state, &AppState::draftChanged, this, [this] {
+        if (!m_state.runInView()) {
+            ask();
+        }
+    });
+    for (Background* worker : {&m_spectraWorker, &m_viewWorker, &m_channelsWorker}) {
+        connect(worker, &Background::failed, this, [this](const QString& sentence) {
+            m_problem = sentence;
+            Q_EMIT problemChanged();
+        });
+    }
+    connect(&m_spectraWorker, &Background::finished, this, &LayerInspector::spectraChanged);
+    connect(&m_channelsWorker, &Background::finished, this, &LayerInspector::channelsChanged);
+}
+
+void LayerInspector::setActive(bool active)
+{
+    if (active != m_active) {
+        m_active = active;
+        ask();
+    }
+}
+
+void LayerInspector::setMap(LayerViewRequest::Map map)
+{
+    if (map != m_map) {
+        m_map = map;
+        askView();
+    }
+}
+
+void LayerInspector::setArea(const QRectF& area)
+{
+    if (area != m_area) {
+        m_area = area;
+        askView();
+    }
+}
+
+const ChannelStatistics* LayerInspector::channels(const QString& layer) const
+{
+    const auto found = m_channelsOf.find(layer);
+    return found == m_channelsOf.end() ? nullptr : &m_channels[found->second];
+}
+
+RunSpec LayerInspector::spec() const
+{
+    RunSpec spec = m_state.runInView() ? m_state.runInView()->spec : m_state.draft();
+    spec.model = m_state.modelName().toStdString();
+    return spec;
+}
+
+void LayerInspector::modelChanged()
+{
+    m_cache.clear();
+    m_channels.clear();
+    m_channelsOf.clear();
+    m_channelsKey.clear();
+    m_channelsWorker.cancel();
+    m_spectra.reset();
+    m_view.reset();
+    Q_EMIT channelsChanged();
+    ask();
+}
+
+void LayerInspector::ask()
+{
+    if (!m_problem.isEmpty()) {
+        m_problem.clear();
+        Q_EMIT problemChanged();
+    }
+    askView();
+    askSpectra();
+    askChannels();
+}
+
+QString LayerInspector::spectraKey(const RunSpec& spec) const
+{
+    RunSpec keyed; // what spectra depend on
+    keyed.weight = spec.weight;
+    keyed.overrides = spec.overrides;
+    keyed.calibration = spec.calibration;
+    keyed.seed = spec.seed;
+    return m_state.layer() + QString::fromStdString(toJson(keyed).dump());
+}
+
+void LayerInspector::askSpectra()
+{
+    m_spectra.reset();
+    if (!m_active || m_state.modelState() != AppState::ModelState::Ready ||
+        m_state.layer().isEmpty()) {
+        m_spectraWorker.cancel();
+        Q_EMIT spectraChanged();
+        return;
+    }
+    const RunSpec spec = this->spec();
+    const QString key = spectraKey(spec);
+    const auto cached = m_cache.find(key);
+    if (cached != m_cache.end()) {
+        m_spectraWorker.cancel();
+        m_spectra = cached->second;
+        Q_EMIT spectraChanged();
+        return;
+    }
+    const std::uint64_t generation = m_spectraWorker.generation() + 1;
+    m_spectraWorker.ask(
+        [this, generation, spec, layer = m_state.layer().toStdString(),
+         file = m_state.storeFile()](const RunContext& run) {
+            RunSpec quick = spec; // W and E need no data: they come first
+            quick.calibration.text.clear();
+            const LayerSpectra first = engine_calls::spectra(quick, layer, file, run);
+            m_spectraWorker.post(generation, [this, first] {
+                m_spectra = first;
+                Q_EMIT spectraChanged();
+            });
+            return spec.calibration.text.empty() ? first
+                                                 : engine_calls::spectra(spec, layer, file, run);
+        },
+        [this, key](const LayerSpectra& spectra) {
+            m_cache[key] = spectra;
+            m_spectra = spectra;
+        });
+    Q_EMIT spectraChanged();
+}
+
+void LayerInspector::askView()
+{
+    if (!m_active || m_state.modelState() != AppState::ModelState::Ready ||
+        m_state.layer().isEmpty()) {
+        m_viewWorker.cancel();
+        m_view.reset();
+        Q_EMIT viewChanged();
+        return;
+    }
+    LayerViewRequest request;
+    request.layer = m_state.layer().toStdString();
+    request.map = m_map;
+    if (m_map == LayerViewRequest::Map::ScaledError) {
+        const ChannelStatistics* sizes = channels(m_state.layer());
+        if (sizes == nullptr) {
+            request.map = LayerViewRequest::Map::Error; // until the channels are known
+        } else {
+            request.inputScale = sizes->meanAbs;
+        }
+    }
+    if (!m_area.isEmpty()) {
+        request.firstRow = static_cast<std::int64_t>(std::floor(m_area.top()));
+        request.firstCol = static_cast<std::int64_t>(std::floor(m_area.left()));
+        request.rows = static_cast<std::int64_t>(std::ceil(m_area.bottom())) - request.firstRow;
+        request.cols = static_cast<std::int64_t>(std::ceil(m_area.right())) - request.firstCol;
+    }
+    m_viewWorker.ask(
+        [spec = this->spec(), stored = m_state.runInView(), request](const RunContext& run) {
+            return engine_calls::view(spec, stored ? &*stored : nullptr, request, run);
+        },
+        [this](LayerView view) {
+            m_view = std::move(view);
+            Q_EMIT viewChanged();
+        });
+}
+
+void LayerInspector::askChannels()
+{
+    const RunSpec spec = this->spec();
+    if (!m_active || m_state.modelState() != AppState::ModelState::Ready ||
+        spec.calibration.text.empty()) {
+        return;
+    }
+    RunSpec keyed;
+    keyed.model = spec.model;
+    keyed.calibration = spec.calibration;
+    keyed.seed = spec.seed;
+    const QString key = QString::fromStdString(toJson(keyed).dump());
+    if (key == m_channelsKey) {
+        return;
+    }
+    m_channelsKey = key;
+    m_channels.clear();
+    m_channelsOf.clear();
+    const std::uint64_t generation = m_channelsWorker.generation() + 1;
+    m_channelsWorker.ask(
+        [this, generation, keyed](const RunContext& run) {
+            engine_calls::channels(
+                keyed,
+                [this, generation](const ChannelStatistics& group) {
+                    m_channelsWorker.post(generation, [this, group] {
+                        for (const std::string& layer : group.layers) {
+                            m_channelsOf[QString::fromStdString(layer)] = m_channels.size();
+                        }
+                        m_channels.push_back(group);
+                        Q_EMIT channelsChanged();
+                    });
+                },
+                run);
+            return true;
+        },
+        [this](bool) {
+            if (m_map == LayerViewRequest::Map::ScaledError) {
+                askView();
+            }
+        });
+}
+
+} // namespace qw

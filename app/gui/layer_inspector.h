@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include <QObject>
+#include <QRectF>
+
+#include "app/gui/background.h"
+#include "app/gui/engine_calls.h"
+
+namespace qw {
+
+class AppState;
+
+/// Asks the engine for what the Inspect page draws of the selected layer, in the format of the run
+/// in view, or of the draft if there is none. Answers come back one by one; those of a layer left
+/// behind are dropped.
+class LayerInspector : public QObject
+{
+    Q_OBJECT
+public:
+    explicit LayerInspector(AppState& state, QObject* parent = nullptr);
+
+    /// Only an active inspector asks; becoming active catches up.
+    void setActive(bool active);
+    void setMap(LayerViewRequest::Map map);
+    /// Part of the matrix to show in detail; empty: all.
+    void setArea(const QRectF& area);
+
+    LayerViewRequest::Map map() const { return m_map; }
+    const std::optional<LayerSpectra>& spectra() const { return m_spectra; }
+    const std::optional<LayerView>& view() const { return m_view; }
+    /// Of the layer's input, or nullptr while unknown.
+    const ChannelStatistics* channels(const QString& layer) const;
+    const std::vector<ChannelStatistics>& allChannels() const { return m_channels; }
+    /// The spec the answers are made for.
+    RunSpec spec() const;
+    bool spectraBusy() const { return m_spectraWorker.busy(); }
+    bool channelsBusy() const { return m_channelsWorker.busy(); }
+    QString problem() const { return m_problem; } ///< of the last question that failed
+
+Q_SIGNALS:
+    void spectraChanged();
+    void viewChanged();
+    void channelsChanged();
+    void problemChanged();
+
+private:
+    void modelChanged();
+    void ask();
+    void askSpectra();
+    void askView();
+    void askChannels();
+    QString spectraKey(const RunSpec& spec) const;
+
+    AppState& m_state;
+    bool m_active = false;
+    LayerViewRequest::Map m_map = LayerViewRequest::Map::Weight;
+    QRectF m_area;
+    std::optional<LayerSpectra> m_spectra;
+    std::optional<LayerView> m_view;
+    std::vector<ChannelStatistics> m_channels;
+    std::map<QString, std::size_t> m_channelsOf; // layer -> place in m_channels
+    QString m_channelsKey;                       // model and calibration they belong to
+    std::map<QString, LayerSpectra> m_cache;     // whole answers, by spectraKey()
+    QString m_problem;
+    Background m_spectraWorker;
+    Background m_viewWorker;
+    Background m_channelsWorker;
+};
+
+} // namespace qw

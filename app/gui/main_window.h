@@ -1,0 +1,104 @@
+#pragma once
+
+#include <array>
+
+#include <QMainWindow>
+
+#include "app/gui/app_state.h"
+#include "app/gui/run_queue.h"
+
+class QLabel;
+class QMenu;
+class QStackedWidget;
+
+namespace qw {
+
+class DesktopTheme;
+class Dialogs;
+class InspectPage;
+class LayerDock;
+class ModeBar;
+class Settings;
+class StartPage;
+
+/// The one window: menus, the mode bar, the header, docks and pages. Owns the state and the queue.
+class MainWindow : public QMainWindow
+{
+    Q_OBJECT
+public:
+    enum Mode { StartMode, InspectMode, ModeCount };
+
+    /// @param storeFile  empty: as the settings say
+    /// @param work       what a queued run does; the engine in the program
+    MainWindow(Settings& settings, Dialogs& dialogs, const QString& storeFile, RunJob::Work work,
+               QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    AppState& state() { return m_state; }
+    RunQueue& queue() { return m_queue; }
+    Mode mode() const;
+    void setMode(Mode mode);
+    /// A model folder opens, a recipe fills the form, a store is offered for comparison.
+    void openPath(const QString& path);
+    /// Geometry, docks, mode, model, run and layer of the last time.
+    void restoreSession();
+
+protected:
+    void closeEvent(QCloseEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+
+private:
+    // main_window_menus.cpp
+    void createActions();
+    QAction* add(QMenu* menu, const QString& name, const QString& text, const QString& tip,
+                 const QKeySequence& shortcut = {});
+    void createFileMenu();
+    void createEditMenu();
+    void createViewMenu();
+    void createModelMenu();
+    void createRunMenu();
+    void createHelpMenu();
+    void refillRecent();
+    void showPalette();
+    void showShortcuts();
+
+    // main_window.cpp
+    void createPages();
+    void createDocks();
+    void createStatusBar();
+    void connectState();
+    void chooseModel();
+    void importRecipe(const QString& path);
+    void mergeStore(const QString& path);
+    void resumeRun(const QString& id);
+    void discardRun(const QString& id);
+    void editSettings();
+    void applyTheme();
+    void saveSession();
+    void showEngineFacts();
+    void showMemory();
+    void updateActions();
+    void notifyDone(const std::vector<RunResult>& results);
+    QStringList activeRuns() const;
+
+    Settings& m_settings;
+    Dialogs& m_dialogs;
+    AppState m_state;
+    RunQueue m_queue;
+    DesktopTheme* m_desktop = nullptr;
+    ModeBar* m_modeBar = nullptr;
+    QStackedWidget* m_pages = nullptr;
+    StartPage* m_startPage = nullptr;
+    InspectPage* m_inspectPage = nullptr;
+    LayerDock* m_layerDock = nullptr;
+    bool m_layersWanted = true; ///< the user has not closed the layer dock
+    std::array<QAction*, ModeCount> m_modeActions{};
+    QMenu* m_recentMenu = nullptr;
+    QLabel* m_engineLabel = nullptr;
+    QLabel* m_memoryLabel = nullptr;
+    QString m_runToRestore;
+    QList<QAction*> m_modelActions; // need an open model
+};
+
+} // namespace qw

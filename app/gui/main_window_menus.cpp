@@ -1,0 +1,273 @@
+#include "app/gui/main_window.h"
+
+#include <QActionGroup>
+#include <QApplication>
+#include <QDesktopServices>
+#include <QFileInfo>
+#include <QMenu>
+#include <QMenuBar>
+#include <QUrl>
+
+#include "app/gui/about_dialog.h"
+#include "app/gui/dialogs.h"
+#include "app/gui/layer_dock.h"
+#include "app/gui/log_file.h"
+#include "app/gui/run_text.h"
+#include "app/gui/settings.h"
+#include "app/gui/shortcuts_dialog.h"
+#include "widgets/command_palette.h"
+#include "widgets/icons.h"
+#include "widgets/mode_bar.h"
+
+namespace qw {
+
+using Key = Settings::Key;
+using namespace Qt::Literals::StringLiterals;
+
+namespace {
+QString withoutMnemonic(const QString& text)
+{
+    return QString(text).remove(u'&').remove(u'\u2026');
+}
+} // namespace
+
+QAction* MainWindow::add(QMenu* menu, const QString& name, const QString& text, const QString& tip,
+                         const QKeySequence& shortcut)
+{
+    QAction* action = menu->addAction(text);
+    action->setObjectName(name + u"Action"_s);
+    action->setStatusTip(tip);
+    action->setShortcut(shortcut);
+    addAction(action);
+    return action;
+}
+
+void MainWindow::createActions()
+{
+    createFileMenu();
+    createEditMenu();
+    createViewMenu();
+    createModelMenu();
+    createRunMenu();
+    createHelpMenu();
+}
+
+void MainWindow::createFileMenu()
+{
+    QMenu* file = menuBar()->addMenu(tr("&File"));
+    connect(add(file, u"openFolder"_s, tr("&Open Model Folder\u2026"),
+                tr("Open a folder with config.json and safetensors"), QKeySequence::Open),
+            &QAction::triggered, this, &MainWindow::chooseModel);
+    connect(add(file, u"openBundled"_s, tr("Open &Bundled Model"),
+                tr("Open the small model that comes with this program"),
+                QKeySequence(tr("Ctrl+Shift+O"))),
+            &QAction::triggered, this, [this] { openPath(u"demo"_s); });
+    m_recentMenu = file->addMenu(tr("&Recent Models"));
+    m_recentMenu->setObjectName(u"recentMenu"_s);
+    connect(file, &QMenu::aboutToShow, this, &MainWindow::refillRecent);
+    refillRecent();
+    file->addSeparator();
+    connect(add(file, u"mergeStore"_s, tr("&Merge Store\u2026"),
+                tr("Copy the runs of another store into yours")),
+            &QAction::triggered, this, [this] {
+                const QString path = m_dialogs.askOpenFile(this, tr("Merge Store"),
+                                                           tr("Stores (*.sqlite);;All files (*)"));
+                if (!path.isEmpty()) {
+                    mergeStore(path);
+                }
+            });
+    file->addSeparator();
+    connect(add(file, u"settings"_s, tr("&Settings\u2026"), tr("Look, store, threads and device"),
+                QKeySequence(tr("Ctrl+,"))),
+            &QAction::triggered, this, &MainWindow::editSettings);
+    connect(add(file, u"quit"_s, tr("&Quit"), tr("Close the window"), QKeySequence(tr("Ctrl+Q"))),
+            &QAction::triggered, this, &MainWindow::close);
+}
+
+void MainWindow::createEditMenu()
+{
+    QMenu* edit = menuBar()->addMenu(tr("&Edit"));
+    QAction* undo = m_state.undoStack().createUndoAction(this, tr("&Undo"));
+    undo->setObjectName(u"undoAction"_s);
+    undo->setShortcut(QKeySequence::Undo);
+    QAction* redo = m_state.undoStack().createRedoAction(this, tr("&Redo"));
+    redo->setObjectName(u"redoAction"_s);
+    redo->setShortcut(QKeySequence::Redo);
+    edit->addAction(undo);
+    edit->addAction(redo);
+}
+
+void MainWindow::createViewMenu()
+{
+    QMenu* view = menuBar()->addMenu(tr("&View"));
+    struct ModeEntry {
+        const char* name;
+        QString text;
+        QString word;
+        QString tip;
+        icons::Shape shape;
+    };
+    const ModeEntry modes[ModeCount] = {
+        {"start", tr("&Start"), tr("Start"), tr("Models, unfinished runs and what can be done"),
+         icons::Shape::Start},
+        {"inspect", tr("&Inspect"), tr("Inspect"), tr("Layers, their spectra, weights and inputs"),
+         icons::Shape::Inspect},
+    };
+    for (int i = 0; i < ModeCount; ++i) {
+        const ModeEntry& entry = modes[i];
+        QAction* action = add(view, QString::fromLatin1(entry.name), entry.text, entry.tip,
+                              QKeySequence(QStringLiteral("Ctrl+%1").arg(i + 1)));
+        action->setIconText(entry.word);
+        action->setIcon(icons::icon(entry.shape));
+        action->setToolTip(QStringLiteral("%1 (%2)").arg(entry.tip, action->shortcut().toString()));
+        m_modeBar->addMode(action, QString::fromLatin1(entry.name));
+        m_modeActions.at(static_cast<std::size_t>(i)) = action;
+        connect(action, &QAction::triggered, this, [this, i] { setMode(static_cast<Mode>(i)); });
+    }
+    view->addSeparator();
+    QAction* layers = m_layerDock->toggleViewAction();
+    layers->setText(tr("&Layers"));
+    view->addAction(layers);
+    QAction* filter = add(view, u"filterLayers"_s, tr("Filter La&yers"),
+                          tr("Type a part of a layer's name"), QKeySequence::Find);
+    connect(filter, &QAction::triggered, m_layerDock, &LayerDock::focusFilter);
+    QAction* next = add(view, u"nextLayer"_s, tr("&Next Layer"), {}, QKeySequence(tr("Alt+Down")));
+    connect(next, &QAction::triggered, this, [this] { m_layerDock->selectNeighbour(1); });
+    QAction* previous =
+        add(view, u"previousLayer"_s, tr("&Previous Layer"), {}, QKeySequence(tr("Alt+Up")));
+    connect(previous, &QAction::triggered, this, [this] { m_layerDock->selectNeighbour(-1); });
+    m_modelActions << filter << next << previous;
+    view->addSeparator();
+    connect(add(view, u"palette"_s, tr("&Find a Command\u2026"),
+                tr("Type to find a command, a layer or a run"), QKeySequence(tr("Ctrl+K"))),
+            &QAction::triggered, this, &MainWindow::showPalette);
+    QMenu* look = view->addMenu(tr("&Theme"));
+    auto* group = new QActionGroup(this);
+    const std::array<std::pair<QString, QString>, 3> themes = {
+        {{u"desktop"_s, tr("Like the &Desktop")},
+         {u"light"_s, tr("&Light")},
+         {u"dark"_s, tr("D&ark")}}};
+    for (const auto& [value, text] : themes) {
+        QAction* action = add(look, value + u"Theme"_s, text, {});
+        action->setCheckable(true);
+        group->addAction(action);
+        connect(action, &QAction::triggered, this, [this, chosen = value] {
+            m_settings.set(Key::Theme, chosen);
+            applyTheme();
+        });
+        connect(look, &QMenu::aboutToShow, action, [this, action, mine = value] {
+            action->setChecked(m_settings.text(Key::Theme) == mine);
+        });
+    }
+    QAction* full = add(view, u"fullScreen"_s, tr("F&ull Screen"), {}, QKeySequence(tr("F11")));
+    full->setCheckable(true);
+    connect(full, &QAction::toggled, this,
+            [this](bool on) { on ? showFullScreen() : showNormal(); });
+}
+
+void MainWindow::createModelMenu()
+{
+    QMenu* model = menuBar()->addMenu(tr("&Model"));
+    QAction* reload = add(model, u"reloadModel"_s, tr("&Reload"), tr("Read the folder again"),
+                          QKeySequence::Refresh);
+    connect(reload, &QAction::triggered, this, [this] { m_state.openModel(m_state.modelName()); });
+    QAction* folder =
+        add(model, u"showFolder"_s, tr("Show &Folder"), tr("Open it in a file manager"));
+    connect(folder, &QAction::triggered, this, [this] {
+        QDesktopServices::openUrl(
+            QUrl::fromLocalFile(QString::fromStdString(m_state.model()->folder)));
+    });
+    QAction* close = add(model, u"closeModel"_s, tr("&Close"), tr("Close the model"),
+                         QKeySequence(tr("Ctrl+W")));
+    connect(close, &QAction::triggered, &m_state, &AppState::closeModel);
+    m_modelActions << reload << folder << close;
+}
+
+void MainWindow::createRunMenu()
+{
+    QMenu* run = menuBar()->addMenu(tr("&Run"));
+    QAction* cancel = add(run, u"cancelRun"_s, tr("&Cancel the Current Run"),
+                          tr("It stops at its next step; finished blocks are kept"));
+    connect(cancel, &QAction::triggered, this, [this] {
+        if (const QueueEntry* entry = m_queue.current()) {
+            m_queue.cancel(entry->number);
+        }
+    });
+    QAction* pause = add(run, u"pauseRun"_s, tr("&Pause the Current Run"),
+                         tr("It stops after its last finished block and keeps its place"));
+    connect(pause, &QAction::triggered, this, [this] {
+        if (const QueueEntry* entry = m_queue.current()) {
+            m_queue.pause(entry->number);
+        }
+    });
+    connect(run, &QMenu::aboutToShow, this, [this, cancel, pause] {
+        cancel->setEnabled(m_queue.current() != nullptr);
+        pause->setEnabled(m_queue.current() != nullptr);
+    });
+}
+
+void MainWindow::createHelpMenu()
+{
+    QMenu* help = menuBar()->addMenu(tr("&Help"));
+    connect(add(help, u"shortcuts"_s, tr("&Keyboard Shortcuts"), tr("All keys on one page"),
+                QKeySequence(tr("F1"))),
+            &QAction::triggered, this, &MainWindow::showShortcuts);
+    QAction* log = add(help, u"logFile"_s, tr("Open &Log File"), tr("What the program wrote down"));
+    connect(log, &QAction::triggered, this,
+            [] { QDesktopServices::openUrl(QUrl::fromLocalFile(logFile())); });
+    connect(help, &QMenu::aboutToShow, log, [log] { log->setEnabled(!logFile().isEmpty()); });
+    help->addSeparator();
+    connect(add(help, u"about"_s, tr("&About Quant Workbench"), tr("Versions and licences")),
+            &QAction::triggered, this, [this] {
+                auto* dialog = new AboutDialog(m_state.facts(), this);
+                dialog->setAttribute(Qt::WA_DeleteOnClose);
+                dialog->open();
+            });
+}
+
+void MainWindow::refillRecent()
+{
+    m_recentMenu->clear();
+    for (const QString& model : m_settings.list(Key::RecentModels)) {
+        QAction* action = m_recentMenu->addAction(QFileInfo(model).fileName());
+        action->setStatusTip(model);
+        action->setEnabled(QFileInfo(model).isDir());
+        connect(action, &QAction::triggered, this, [this, model] { openPath(model); });
+    }
+    m_recentMenu->setEnabled(!m_recentMenu->isEmpty());
+}
+
+void MainWindow::showPalette()
+{
+    std::vector<PaletteEntry> entries;
+    for (QAction* action : actions()) {
+        if (action->isEnabled() && !action->objectName().startsWith(u"palette")) {
+            entries.push_back({withoutMnemonic(action->text()),
+                               action->shortcut().toString(QKeySequence::NativeText),
+                               [action] { action->trigger(); }});
+        }
+    }
+    if (m_state.model()) {
+        for (const LayerOverview& layer : m_state.model()->layers) {
+            const QString name = QString::fromStdString(layer.name);
+            entries.push_back({name, tr("layer"), [this, name] { m_state.selectLayer(name); }});
+        }
+    }
+    for (const RunSummary& run : m_state.runsOfModel()) {
+        const QString id = QString::fromStdString(run.result.id);
+        entries.push_back({run_text::title(run.result) + u"  "_s + id, tr("run"),
+                           [this, id] { m_state.setRunInView(id); }});
+    }
+    auto* palette = new CommandPalette(std::move(entries), this);
+    palette->move(mapToGlobal(QPoint((width() - palette->width()) / 2, height() / 8)));
+    palette->show();
+}
+
+void MainWindow::showShortcuts()
+{
+    auto* dialog = new ShortcutsDialog(actions(), this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->open();
+}
+
+} // namespace qw

@@ -1,0 +1,72 @@
+#include "app/gui/run_job.h"
+
+#include <optional>
+#include <utility>
+
+#include "app/gui/background.h"
+#include "app/gui/engine_calls.h"
+#include "base/error.h"
+#include "store/run_store.h"
+
+namespace qw {
+
+RunJob::Work RunJob::engineWork()
+{
+    return [](const RunRequest& request, const RunOptions& options, const RunContext& run) {
+        RunStore store(request.storeFile); // a store belongs to the thread that made it
+        return request.resumeId.empty()
+                   ? engine_calls::quantize(request.specs, store, options, run)
+                   : engine_calls::resume(request.resumeId, store, options, run);
+    };
+}
+
+RunJob::RunJob(RunRequest request, Work work, QObject* parent)
+    : QObject(parent), m_request(std::move(request)), m_work(std::move(work))
+{
+}
+
+void RunJob::start()
+{
+    m_worker = std::jthread([this](const std::stop_token& stop) { work(stop); });
+}
+
+void RunJob::cancel()
+{
+    m_worker.request_stop();
+}
+
+void RunJob::work(const std::stop_token& stop)
+{
+    const RunContext run(
+        stop,
+        [this](const Progress& progress) {
+            post([this, progress] { Q_EMIT progressed(progress); });
+        },
+        [this](const std::string& line) {
+            post([this, text = QString::fromStdString(line)] { Q_EMIT logged(text); });
+        });
+    RunOptions options;
+    options.workFolder = m_request.workFolder;
+    options.sweep = m_request.sweep;
+    options.started = [this](const RunResult& result) {
+        post([this, id = QString::fromStdString(result.id)] { Q_EMIT started(id); });
+    };
+    options.layerDone = [this](const LayerResult& layer) {
+        post([this, layer] { Q_EMIT layerDone(layer); });
+    };
+    std::vector<RunResult> results;
+    std::optional<Failure> failure;
+    try {
+        failure = catchFailure([&] { results = m_work(m_request, options, run); });
+    } catch (const Cancelled&) {
+        post([this] { Q_EMIT cancelled(); });
+        return;
+    }
+    if (failure) {
+        post([this, failure] { Q_EMIT failed(failure->sentence, failure->details); });
+    } else {
+        post([this, results] { Q_EMIT finished(results); });
+    }
+}
+
+} // namespace qw

@@ -1,0 +1,288 @@
+#include "app/gui/run_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace qw {
+
+namespace {
+constexpr int kMaxLogLines = 2000;
+constexpr double kMuchWork = 60; // seconds
+} // namespace
+
+bool mayFollow(RunState from, RunState to)
+{
+    using S = RunState;
+    switch (from) {
+    case S::Queued:
+        return to == S::Running || to == S::Cancelled || to == S::Paused;
+    case S::Running:
+        return to == S::Cancelling || to == S::Pausing || to == S::Finished || to == S::Failed;
+    case S::Cancelling: // a run may end by itself before it obeys
+        return to == S::Cancelled || to == S::Finished || to == S::Failed;
+    case S::Pausing:
+        return to == S::Paused || to == S::Cancelling || to == S::Finished || to == S::Failed;
+    case S::Paused:
+    case S::Cancelled:
+    case S::Failed:
+        return to == S::Queued || (from == S::Paused && to == S::Cancelled);
+    case S::Finished:
+        return false;
+    }
+    return false;
+}
+
+QString stateText(RunState state)
+{
+    switch (state) {
+    case RunState::Queued:
+        return RunQueue::tr("queued");
+    case RunState::Running:
+        return RunQueue::tr("running");
+    case RunState::Cancelling:
+        return RunQueue::tr("cancelling");
+    case RunState::Pausing:
+        return RunQueue::tr("pausing");
+    case RunState::Paused:
+        return RunQueue::tr("paused");
+    case RunState::Finished:
+        return RunQueue::tr("finished");
+    case RunState::Failed:
+        return RunQueue::tr("failed");
+    case RunState::Cancelled:
+        return RunQueue::tr("cancelled");
+    }
+    return {};
+}
+
+RunQueue::RunQueue(RunJob::Work work, QObject* parent)
+    : QAbstractListModel(parent), m_work(std::move(work))
+{
+}
+
+RunQueue::~RunQueue() = default;
+
+std::int64_t RunQueue::add(RunRequest request, const QString& title)
+{
+    const int row = static_cast<int>(m_entries.size());
+    beginInsertRows({}, row, row);
+    QueueEntry& added = m_entries.emplace_back();
+    added.number = m_nextNumber++;
+    added.request = std::move(request);
+    added.title = title;
+    const std::int64_t number = added.number;
+    endInsertRows();
+    startNext();
+    return number;
+}
+
+void RunQueue::cancel(std::int64_t number)
+{
+    QueueEntry* found = entry(number);
+    if (found == nullptr) {
+        return;
+    }
+    if (found->state == RunState::Running || found->state == RunState::Pausing) {
+        setState(*found, RunState::Cancelling);
+        m_job->cancel();
+    } else if (mayFollow(found->state, RunState::Cancelled)) {
+        setState(*found, RunState::Cancelled);
+        Q_EMIT runStopped(number);
+    }
+}
+
+void RunQueue::pause(std::int64_t number)
+{
+    QueueEntry* found = entry(number);
+    if (found == nullptr) {
+        return;
+    }
+    if (found->state == RunState::Running) {
+        setState(*found, RunState::Pausing);
+        m_job->cancel();
+    } else if (found->state == RunState::Queued) {
+        setState(*found, RunState::Paused);
+    }
+}
+
+void RunQueue::resume(std::int64_t number)
+{
+    QueueEntry* found = entry(number);
+    if (found == nullptr || !mayFollow(found->state, RunState::Queued)) {
+        return;
+    }
+    found->request.resumeId =
+        found->request.sweep.empty() ? found->runId.toStdString() : found->request.sweep;
+    found->problem.clear();
+    found->layers.clear();
+    setState(*found, RunState::Queued);
+    startNext();
+}
+
+void RunQueue::removeDone()
+{
+    for (int row = static_cast<int>(m_entries.size()) - 1; row >= 0; --row) {
+        const RunState state = m_entries[static_cast<std::size_t>(row)].state;
+        if (state == RunState::Finished || state == RunState::Failed ||
+            state == RunState::Cancelled) {
+            beginRemoveRows({}, row, row);
+            m_entries.erase(m_entries.begin() + row);
+            endRemoveRows();
+        }
+    }
+}
+
+const QueueEntry* RunQueue::find(std::int64_t number) const
+{
+    const auto found = std::find_if(m_entries.begin(), m_entries.end(),
+                                    [&](const QueueEntry& e) { return e.number == number; });
+    return found == m_entries.end() ? nullptr : &*found;
+}
+
+QueueEntry* RunQueue::entry(std::int64_t number)
+{
+    return const_cast<QueueEntry*>(std::as_const(*this).find(number));
+}
+
+const QueueEntry* RunQueue::current() const
+{
+    const auto found = std::find_if(m_entries.begin(), m_entries.end(),
+                                    [](const QueueEntry& e) { return e.busy(); });
+    return found == m_entries.end() ? nullptr : &*found;
+}
+
+bool RunQueue::idle() const
+{
+    return std::none_of(m_entries.begin(), m_entries.end(), [](const QueueEntry& e) {
+        return e.busy() || e.state == RunState::Queued;
+    });
+}
+
+bool RunQueue::muchToLose() const
+{
+    return m_job != nullptr &&
+           static_cast<double>(m_clock.elapsed()) / 1000 - m_lastKept > kMuchWork;
+}
+
+int RunQueue::rowCount(const QModelIndex& parent) const
+{
+    return parent.isValid() ? 0 : static_cast<int>(m_entries.size());
+}
+
+QVariant RunQueue::data(const QModelIndex& index, int role) const
+{
+    if (!index.isValid() || index.row() >= rowCount()) {
+        return {};
+    }
+    const QueueEntry& e = m_entries[static_cast<std::size_t>(index.row())];
+    switch (role) {
+    case Qt::DisplayRole:
+        return QStringLiteral("%1  \u00b7  %2").arg(e.title, stateText(e.state));
+    case Qt::ToolTipRole:
+        return e.problem.isEmpty() ? e.title : e.problem;
+    case NumberRole:
+        return QVariant::fromValue<qlonglong>(e.number);
+    default:
+        return {};
+    }
+}
+
+void RunQueue::setState(QueueEntry& e, RunState state)
+{
+    QW_ASSERT(mayFollow(e.state, state));
+    e.state = state;
+    changed(e.number);
+}
+
+void RunQueue::changed(std::int64_t number)
+{
+    for (int row = 0; row < rowCount(); ++row) {
+        if (m_entries[static_cast<std::size_t>(row)].number == number) {
+            Q_EMIT dataChanged(index(row), index(row));
+            Q_EMIT entryChanged(number);
+            return;
+        }
+    }
+}
+
+void RunQueue::startNext()
+{
+    if (m_job) {
+        return;
+    }
+    const auto next = std::find_if(m_entries.begin(), m_entries.end(),
+                                   [](const QueueEntry& e) { return e.state == RunState::Queued; });
+    if (next == m_entries.end()) {
+        return;
+    }
+    m_job = std::make_unique<RunJob>(next->request, m_work);
+    connectJob(next->number);
+    m_secondsBefore = next->seconds;
+    m_lastKept = 0;
+    m_clock.start();
+    setState(*next, RunState::Running);
+    m_job->start();
+}
+
+void RunQueue::closeJob()
+{
+    m_job.release()->deleteLater(); // we are inside one of its signals
+    startNext();
+    if (idle()) {
+        Q_EMIT becameIdle();
+    }
+}
+
+void RunQueue::connectJob(std::int64_t number)
+{
+    RunJob* job = m_job.get();
+    connect(job, &RunJob::started, this, [this, number](const QString& id) {
+        QueueEntry& e = *entry(number);
+        if (e.runId.isEmpty()) { // a sweep keeps the first id, which names its folder
+            e.runId = id;
+        }
+        changed(number);
+        Q_EMIT runStarted(id);
+    });
+    connect(job, &RunJob::progressed, this, [this, number](const Progress& progress) {
+        QueueEntry& e = *entry(number);
+        e.progress = progress;
+        e.seconds = m_secondsBefore + static_cast<double>(m_clock.elapsed()) / 1000;
+        changed(number);
+    });
+    connect(job, &RunJob::layerDone, this, [this, number](const LayerResult& layer) {
+        entry(number)->layers.push_back(layer);
+        m_lastKept = static_cast<double>(m_clock.elapsed()) / 1000;
+        Q_EMIT layerDone(number, layer);
+    });
+    connect(job, &RunJob::logged, this, [this, number](const QString& line) {
+        QueueEntry& e = *entry(number);
+        e.log.append(line);
+        if (e.log.size() > kMaxLogLines) {
+            e.log.removeFirst();
+        }
+        changed(number);
+    });
+    connect(job, &RunJob::finished, this, [this, number](const std::vector<RunResult>& results) {
+        setState(*entry(number), RunState::Finished);
+        Q_EMIT runFinished(results);
+        closeJob();
+    });
+    connect(job, &RunJob::failed, this,
+            [this, number](const QString& sentence, const QString& details) {
+                entry(number)->problem = sentence;
+                setState(*entry(number), RunState::Failed);
+                Q_EMIT runFailed(number, sentence, details);
+                closeJob();
+            });
+    connect(job, &RunJob::cancelled, this, [this, number] {
+        QueueEntry& e = *entry(number);
+        setState(e, e.state == RunState::Pausing ? RunState::Paused : RunState::Cancelled);
+        Q_EMIT runStopped(number);
+        closeJob();
+    });
+}
+
+} // namespace qw

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <QAbstractListModel>
+#include <QElapsedTimer>
+#include <QStringList>
+
+#include "app/gui/run_job.h"
+
+namespace qw {
+
+/// Life of a queued run.
+enum class RunState { Queued, Running, Cancelling, Pausing, Paused, Finished, Failed, Cancelled };
+/// The one place that says which state may follow which.
+bool mayFollow(RunState from, RunState to);
+QString stateText(RunState state);
+
+struct QueueEntry {
+    std::int64_t number = 0; ///< in order of adding, never used again
+    RunRequest request;
+    QString title; ///< "l2qer W4 r32 on demo"
+    RunState state = RunState::Queued;
+    QString runId;      ///< once started
+    Progress progress;  ///< latest
+    double seconds = 0; ///< of work so far
+    QString problem;
+    QStringList log;
+    std::vector<LayerResult> layers; ///< as they come
+    bool busy() const
+    {
+        return state == RunState::Running || state == RunState::Cancelling ||
+               state == RunState::Pausing;
+    }
+};
+
+/// Runs one after the other (each already uses every core). A list model for the queue dock; the
+/// order is that of adding.
+class RunQueue : public QAbstractListModel
+{
+    Q_OBJECT
+public:
+    enum Role { NumberRole = Qt::UserRole + 1 };
+
+    explicit RunQueue(RunJob::Work work, QObject* parent = nullptr);
+    ~RunQueue() override;
+
+    /// @return its number
+    std::int64_t add(RunRequest request, const QString& title);
+    void cancel(std::int64_t number);
+    /// Stops after the last finished block and keeps the place; later entries go on.
+    void pause(std::int64_t number);
+    void resume(std::int64_t number);
+    void removeDone();
+
+    const QueueEntry* find(std::int64_t number) const;
+    const QueueEntry* current() const; ///< the one being worked on, or nullptr
+    const std::vector<QueueEntry>& entries() const { return m_entries; }
+    bool idle() const;
+    /// Whether cancelling now would throw away more than a minute of work (finished blocks stay).
+    bool muchToLose() const;
+
+    int rowCount(const QModelIndex& parent = {}) const override;
+    QVariant data(const QModelIndex& index, int role) const override;
+
+Q_SIGNALS:
+    void entryChanged(std::int64_t number);
+    void layerDone(std::int64_t number, const qw::LayerResult& layer);
+    void runStarted(const QString& id);
+    void runFinished(const std::vector<qw::RunResult>& results);
+    void runFailed(std::int64_t number, const QString& sentence, const QString& details);
+    void runStopped(std::int64_t number);
+    void becameIdle();
+
+private:
+    QueueEntry* entry(std::int64_t number);
+    void setState(QueueEntry& entry, RunState state);
+    void changed(std::int64_t number);
+    void startNext();
+    void closeJob();
+    void connectJob(std::int64_t number);
+
+    RunJob::Work m_work;
+    std::vector<QueueEntry> m_entries;
+    std::int64_t m_nextNumber = 1;
+    std::unique_ptr<RunJob> m_job;
+    QElapsedTimer m_clock;
+    double m_secondsBefore = 0; // of the current entry, before it was paused
+    double m_lastKept = 0;      // seconds of the current entry when its last block was kept
+};
+
+} // namespace qw

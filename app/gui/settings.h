@@ -1,0 +1,63 @@
+#pragma once
+
+#include <memory>
+
+#include <QByteArray>
+#include <QString>
+#include <QStringList>
+#include <QVariant>
+
+class QSettings;
+
+namespace qw {
+
+/// All that is remembered between starts. One table in settings.cpp gives names and defaults; used
+/// on the GUI thread only, jobs get values.
+class Settings
+{
+public:
+    enum class Key {
+        Theme,        ///< "desktop" | "light" | "dark"
+        StoreFile,    ///< empty: the default place
+        Threads,      ///< 0: all physical cores
+        Device,       ///< "cpu" | "cuda"
+        Notify,       ///< system notification when a run is done
+        RecentModels, ///< newest first
+        LastModel,    ///< opened again at the next start
+        LastRun,      ///< run in view
+        LastLayer,
+        LastMode,
+        LastDraft,      ///< the form of the Quantize page, a run spec as JSON
+        ReopenModel,    ///< whether LastModel is opened at start
+        WindowGeometry, ///< bytes of Qt's own formats from here on
+        WindowState,
+        LayerColumns,
+        RunColumns,
+        InspectSplitters,
+        QuantizeSplitter,
+        CompareSplitter,
+    };
+
+    /// @param file  an INI file; empty: the user's
+    explicit Settings(const QString& file = {});
+    ~Settings();
+    Settings(const Settings&) = delete;
+    Settings& operator=(const Settings&) = delete;
+
+    QVariant value(Key key) const;
+    QString text(Key key) const { return value(key).toString(); }
+    int number(Key key) const { return value(key).toInt(); }
+    bool flag(Key key) const { return value(key).toBool(); }
+    QStringList list(Key key) const { return value(key).toStringList(); }
+    QByteArray bytes(Key key) const { return value(key).toByteArray(); }
+    void set(Key key, const QVariant& value);
+
+    /// Puts a model folder in front of the recent ones.
+    void rememberModel(const QString& model);
+    void forgetModel(const QString& model);
+
+private:
+    std::unique_ptr<QSettings> m_file;
+};
+
+} // namespace qw

@@ -1,0 +1,49 @@
+#include "app/gui/shortcuts_dialog.h"
+
+#include <QAction>
+#include <QDialogButtonBox>
+#include <QHeaderView>
+#include <QTreeWidget>
+#include <QVBoxLayout>
+
+#include "widgets/theme.h"
+
+namespace qw {
+
+ShortcutsDialog::ShortcutsDialog(const QList<QAction*>& actions, QWidget* parent) : QDialog(parent)
+{
+    setObjectName(QStringLiteral("shortcutsDialog"));
+    setWindowTitle(tr("Keyboard Shortcuts"));
+    auto* tree = new QTreeWidget;
+    tree->setObjectName(QStringLiteral("shortcutsTree"));
+    tree->setAccessibleName(tr("Keyboard shortcuts"));
+    tree->setColumnCount(2);
+    tree->setHeaderLabels({tr("What"), tr("Keys")});
+    tree->setRootIsDecorated(false);
+    tree->setAlternatingRowColors(true);
+    for (const QAction* action : actions) {
+        if (!action->shortcut().isEmpty()) {
+            new QTreeWidgetItem(tree, {QString(action->text()).remove(u'&'),
+                                       action->shortcut().toString(QKeySequence::NativeText)});
+        }
+    }
+    const QList<QStringList> gestures = {
+        {tr("Plots: zoom, move, show all"), tr("wheel, drag, double click")},
+        {tr("Plots: copy, save, export"), tr("right click, Menu key")},
+        {tr("Tables: copy the selection"), tr("Ctrl+C")},
+        {tr("Clear a filter, leave a dialog"), tr("Esc")},
+    };
+    for (const QStringList& gesture : gestures) {
+        new QTreeWidgetItem(tree, gesture);
+    }
+    tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
+    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close);
+    connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(theme::kMargin, theme::kMargin, theme::kMargin, theme::kMargin);
+    layout->addWidget(tree);
+    layout->addWidget(buttons);
+    resize(560, 520);
+}
+
+} // namespace qw

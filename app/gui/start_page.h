@@ -1,0 +1,53 @@
+#pragma once
+
+#include <QScrollArea>
+
+class QFormLayout;
+class QLabel;
+class QVBoxLayout;
+
+namespace qw {
+
+class AppState;
+class CardButton;
+
+/// Where everybody starts: unfinished runs, the bundled model, recent models, what can be done,
+/// and what the open model is.
+class StartPage : public QScrollArea
+{
+    Q_OBJECT
+public:
+    explicit StartPage(AppState& state, QWidget* parent = nullptr);
+    /// Runs being worked on here are not offered for resumption.
+    void setActiveRuns(const QStringList& ids);
+
+Q_SIGNALS:
+    void openFolderWanted();
+    void openWanted(const QString& model);
+    void resumeWanted(const QString& runId);
+    void discardWanted(const QString& runId); ///< do not offer this unfinished run again
+    void modeWanted(int mode);                ///< index of the mode bar
+
+protected:
+    void changeEvent(QEvent* event) override;
+
+private:
+    void showModel();
+    void showRecents();
+    void showUnfinished();
+    QWidget* makeOffers();
+    QWidget* makeModelPanel();
+
+    AppState& m_state;
+    QStringList m_activeRuns;
+    QVBoxLayout* m_unfinished = nullptr;
+    QVBoxLayout* m_recents = nullptr;
+    QLabel* m_recentsTitle = nullptr;
+    QWidget* m_modelPanel = nullptr;
+    QLabel* m_modelTitle = nullptr;
+    QLabel* m_remarks = nullptr;
+    QLabel* m_links = nullptr;
+    QFormLayout* m_modelFacts = nullptr;
+};
+
+} // namespace qw

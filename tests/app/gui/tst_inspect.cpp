@@ -1,0 +1,219 @@
+#include <QComboBox>
+#include <QElapsedTimer>
+#include <QLabel>
+#include <QLineEdit>
+#include <QMenu>
+#include <QTest>
+#include <QToolButton>
+#include <QTreeView>
+
+#include "app/gui/inspect_page.h"
+#include "app/gui/inspect_plots.h"
+#include "app/gui/layer_inspector.h"
+#include "app/gui/overrides.h"
+#include "base/error.h"
+#include "store/run_store.h"
+#include "support/gui_fixture.h"
+#include "widgets/heatmap_plot.h"
+#include "widgets/layer_tree_model.h"
+#include "widgets/series_plot.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::MainWindow;
+using qw::SeriesPlot;
+using qw::test::GuiFixture;
+using qw::test::kPatience;
+using qw::test::shoot;
+
+namespace {
+/// A real, small run of the bundled model, made once.
+qw::RunResult demoRun(const std::string& store, const std::string& workFolder)
+{
+    qw::startEngine(1);
+    qw::RunSpec spec = qw::defaultDraft();
+    spec.calibration.nsamples = 2;
+    spec.evaluation.windows = 2;
+    spec.weight.bits = 3;
+    spec.lowRank.rank = 16;
+    spec.threads = 1;
+    qw::RunStore runs(store);
+    qw::RunOptions options;
+    options.workFolder = workFolder;
+    return qw::runQuantization(spec, runs, options, {});
+}
+} // namespace
+
+class TstInspect : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void overridesMerge();
+    void outliersAreFarAboveTheMedian();
+    void withoutARun();
+    void withARun();
+    void fastWithFiveHundredLayers();
+};
+
+void TstInspect::overridesMerge()
+{
+    namespace overrides = qw::overrides;
+    qw::RunSpec spec;
+    spec.lowRank.rank = 32;
+    qw::LayerOverride rank;
+    rank.rank = 8;
+    spec = overrides::forLayers(spec, {u"model.layers.1.mlp.up_proj"_s}, rank);
+    QCOMPARE(qw::settingsFor(spec, "model.layers.1.mlp.up_proj").rank, 8);
+    QCOMPARE(qw::settingsFor(spec, "model.layers.11.mlp.up_proj").rank, 32); // exact name only
+    qw::LayerOverride bits;
+    bits.bits = 8;
+    spec = overrides::forLayers(spec, {u"model.layers.1.mlp.up_proj"_s}, bits);
+    QCOMPARE(spec.overrides.size(), 1U); // one entry holds both
+    rank.rank = 4;
+    spec = overrides::forKind(spec, u"model.layers.0.mlp.up_proj"_s, rank);
+    QCOMPARE(qw::settingsFor(spec, "model.layers.1.mlp.up_proj").rank, 4);
+    QCOMPARE(qw::settingsFor(spec, "model.layers.1.mlp.up_proj").weight.bits, 8);
+    QCOMPARE(qw::settingsFor(spec, "model.layers.1.mlp.down_proj").rank, 32);
+    spec = overrides::rankForAll(spec, 2);
+    QCOMPARE(qw::settingsFor(spec, "model.layers.1.mlp.up_proj").rank, 2);
+    QCOMPARE(spec.overrides.size(), 1U); // only the bits are left
+    QVERIFY(overrides::none(spec).overrides.empty());
+}
+
+void TstInspect::outliersAreFarAboveTheMedian()
+{
+    QCOMPARE(qw::inspect_plots::outliers({1, 1, 1, 6, 1, 6.1}), (std::vector<std::size_t>{5}));
+    QVERIFY(qw::inspect_plots::outliers({}).empty());
+}
+
+void TstInspect::withoutARun()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    QCOMPARE(gui.window->mode(), MainWindow::InspectMode);
+    QVERIFY(gui.find<QWidget>("layerDock")->isVisible());
+    auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
+    auto* spectra = gui.find<SeriesPlot>("spectraPlot");
+    // W and E first, then S·E and R½·E when the calibration text went through the model.
+    QTRY_COMPARE_WITH_TIMEOUT(spectra->data().series.size(), 4U, kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(!inspector->channelsBusy(), kPatience);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().weights().size(),
+                              gui.window->state().model()->layers.size(), kPatience);
+    QVERIFY(!gui.find<SeriesPlot>("weightsPlot")->data().series.empty());
+    QVERIFY(!gui.find<SeriesPlot>("channelsPlot")->data().series.empty());
+    QVERIFY(!gui.find<qw::HeatmapPlot>("mapPlot")->data().values.empty());
+    QCOMPARE(spectra->guide(), std::optional<std::int64_t>(32)); // the rank of the draft
+    QVERIFY(gui.find<QLabel>("rankLabel")->text().startsWith(u"rank 32"_s));
+    shoot(*gui.window, u"inspect-no-run"_s);
+
+    // The rank is moved with keys and goes into the next run, undoably.
+    spectra->setFocus();
+    QTest::keyClick(spectra, Qt::Key_Left, Qt::ShiftModifier);
+    QVERIFY(gui.find<QLabel>("rankLabel")->text().startsWith(u"rank 24"_s));
+    gui.find<QToolButton>("useRankButton")->menu()->actions().at(0)->trigger();
+    const std::string layer = gui.window->state().layer().toStdString();
+    QCOMPARE(qw::settingsFor(gui.window->state().draft(), layer).rank, 24);
+    gui.trigger("undoAction");
+    QCOMPARE(qw::settingsFor(gui.window->state().draft(), layer).rank, 32);
+}
+
+void TstInspect::withARun()
+{
+    GuiFixture gui;
+    const qw::RunResult run =
+        demoRun(gui.storeFile().toStdString(), gui.folder.filePath(u"runs"_s).toStdString());
+    gui.reopen();
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    gui.window->state().setRunInView(QString::fromStdString(run.id));
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    auto* overview = gui.find<SeriesPlot>("overviewPlot");
+    QTRY_COMPARE_WITH_TIMEOUT(overview->data().series.size(), 1U, kPatience);
+    QCOMPARE(overview->data().series.front().y.size(), run.layers.size());
+    auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
+    QTRY_VERIFY_WITH_TIMEOUT(inspector->view() && inspector->view()->fromRun, kPatience);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.find<SeriesPlot>("spectraPlot")->data().series.size(), 4U,
+                              kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(!inspector->channelsBusy(), kPatience);
+
+    // At the run's own rank the readout is what the run measured.
+    const auto& stored = run.layers.front();
+    QCOMPARE(gui.window->state().layer(), QString::fromStdString(stored.name));
+    const qw::RankPoint point =
+        qw::atRank(qw::inspect_plots::correction(run.spec, &stored, nullptr, nullptr), 16);
+    QCOMPARE(point.bytes, stored.bytes);
+    QVERIFY(gui.find<QLabel>("rankLabel")->text().startsWith(u"rank 16"_s));
+
+    // Clicking the worst bar goes there, and the tree and plots follow.
+    const auto& bars = overview->data().series.front();
+    const auto worst = std::max_element(bars.y.begin(), bars.y.end()) - bars.y.begin();
+    Q_EMIT overview->pointClicked(
+        QString::fromStdString(bars.keys[static_cast<std::size_t>(worst)]));
+    QCOMPARE(gui.window->state().layer().toStdString(), bars.keys[static_cast<std::size_t>(worst)]);
+    auto* tree = gui.find<QTreeView>("layerTree");
+    QCOMPARE(tree->currentIndex().data(qw::LayerTreeModel::LayerRole).toString(),
+             gui.window->state().layer());
+    QTest::mouseClick(gui.find<QToolButton>("map2Button"), Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(inspector->view() &&
+                                 inspector->view()->map.valueLabel == "error times input size",
+                             kPatience);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.find<SeriesPlot>("spectraPlot")->data().series.size(), 4U,
+                              kPatience);
+    shoot(*gui.window, u"inspect-run"_s);
+    gui.trigger("darkThemeAction");
+    QTest::qWait(50);
+    shoot(*gui.window, u"inspect-run-dark"_s);
+    gui.trigger("lightThemeAction");
+}
+
+void TstInspect::fastWithFiveHundredLayers()
+{
+    constexpr int kAnswer = 100; // milliseconds: feels immediate
+    std::vector<qw::LayerRow> rows;
+    std::vector<qw::LayerResult> results;
+    for (int i = 0; i < 504; ++i) {
+        qw::LayerRow row;
+        row.name = u"model.layers.%1.mlp.p%2_proj"_s.arg(i / 7).arg(i % 7);
+        row.rows = row.cols = 64;
+        rows.push_back(row);
+        qw::LayerResult& result = results.emplace_back();
+        result.name = row.name.toStdString();
+        result.outputError = 0.01 * ((i * 37) % 101 + 1);
+    }
+    qw::LayerTreeModel model;
+    qw::LayerTreeProxy proxy;
+    proxy.setSourceModel(&model);
+    QTreeView tree;
+    tree.setModel(&proxy);
+    tree.setUniformRowHeights(true);
+    tree.setSortingEnabled(true);
+    tree.resize(400, 700);
+    tree.show();
+    const auto timed = [&](const char* what, auto action) {
+        QElapsedTimer clock;
+        clock.start();
+        action();
+        QCoreApplication::processEvents();
+        const qint64 spent = clock.elapsed();
+        QVERIFY2(spent < kAnswer,
+                 qPrintable(u"%1 took %2 ms"_s.arg(QLatin1String(what)).arg(spent)));
+    };
+    timed("opening", [&] {
+        model.setLayers(rows);
+        model.setResults(results);
+    });
+    timed("unfolding", [&] { tree.expandAll(); });
+    timed("sorting",
+          [&] { tree.sortByColumn(qw::LayerTreeModel::OutputErrorColumn, Qt::DescendingOrder); });
+    timed("filtering", [&] { proxy.setFilterFixedString(u"p3"_s); });
+    timed("selecting",
+          [&] { tree.setCurrentIndex(proxy.mapFromSource(model.indexOf(rows[500].name))); });
+    timed("filling in", [&] {
+        for (const qw::LayerRow& row : rows) {
+            model.setWeights(row.name, -1, 1, 5, 20);
+        }
+    });
+}
+
+QTEST_MAIN(TstInspect)
+#include "tst_inspect.moc"

@@ -1,0 +1,201 @@
+#include <QComboBox>
+#include <QFile>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QMenuBar>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QTest>
+#include <QToolButton>
+
+#include "app/gui/app_state.h"
+#include "store/run_store.h"
+#include "support/base_results.h"
+#include "support/gui_fixture.h"
+#include "widgets/card_button.h"
+#include "widgets/theme.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::AppState;
+using qw::test::GuiFixture;
+using qw::test::kPatience;
+using qw::test::shoot;
+
+class TstWindow : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void startPageOpensTheBundledModel();
+    void aFolderThatIsNoModelIsExplained();
+    void recentModelsAreRemembered();
+    void sessionIsRestored();
+    void unfinishedRunsAreOffered();
+    void runInViewFollowsTheHeader();
+    void paletteFindsActionsAndLayers();
+    void themesSwitch();
+    void everyControlHasANameAndEveryMenuAMnemonic();
+    void dialogsOpen();
+};
+
+void TstWindow::startPageOpensTheBundledModel()
+{
+    GuiFixture gui;
+    shoot(*gui.window, u"start-fresh"_s);
+    QTest::mouseClick(gui.find<qw::CardButton>("openBundledButton"), Qt::LeftButton);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), AppState::ModelState::Ready,
+                              kPatience);
+    QCOMPARE(gui.find<QLabel>("modelTitleLabel")->text(), u"bundled demo model"_s);
+    QVERIFY(gui.find<QLabel>("modelFactsLabel")->accessibleName().contains(u"llama"_s));
+    QVERIFY(gui.find<QWidget>("modelPanel")->isVisible());
+    QVERIFY(!gui.window->state().layer().isEmpty());
+    shoot(*gui.window, u"start-opened"_s);
+}
+
+void TstWindow::aFolderThatIsNoModelIsExplained()
+{
+    GuiFixture gui;
+    QSignalSpy shown(&gui.dialogs, &qw::Dialogs::problemShown);
+    gui.dialogs.setNextPath(gui.folder.path());
+    QTest::mouseClick(gui.find<qw::CardButton>("openFolderButton"), Qt::LeftButton);
+    QTRY_COMPARE_WITH_TIMEOUT(shown.size(), 1, kPatience);
+    QVERIFY(shown.first().first().toString().contains(u"config.json"_s));
+    QCOMPARE(gui.window->state().modelState(), AppState::ModelState::Failed);
+    shoot(*gui.find<QWidget>("errorDialog"), u"error-dialog"_s);
+}
+
+void TstWindow::recentModelsAreRemembered()
+{
+    GuiFixture gui;
+    const QString folder = QStringLiteral(QW_GOLDEN_DIR "/models/qwen3");
+    gui.window->openPath(folder);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), AppState::ModelState::Ready,
+                              kPatience);
+    QCOMPARE(gui.settings->list(qw::Settings::Key::RecentModels), QStringList{folder});
+    QVERIFY(gui.find<qw::CardButton>("recentModelButton")->isVisible());
+    shoot(*gui.window, u"start-recent"_s);
+}
+
+void TstWindow::sessionIsRestored()
+{
+    GuiFixture gui;
+    qw::RunStore(gui.storeFile().toStdString()).save(qw::test::sampleResult("abcdefgh1234"));
+    gui.openDemo();
+    gui.window->state().setRunInView(u"abcdefgh1234"_s);
+    QTRY_VERIFY(gui.window->state().runInView().has_value());
+    const QString layer = QString::fromStdString(gui.window->state().model()->layers.back().name);
+    gui.window->state().selectLayer(layer);
+    gui.window->resize(1100, 700);
+    gui.window->close();
+    gui.reopen();
+    gui.window->restoreSession();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    QCOMPARE(gui.window->state().modelName(), u"demo"_s);
+    QCOMPARE(gui.window->state().layer(), layer);
+    QCOMPARE(gui.window->size(), QSize(1100, 700));
+}
+
+void TstWindow::unfinishedRunsAreOffered()
+{
+    GuiFixture gui;
+    qw::RunResult run = qw::test::sampleResult("abcdefgh1234");
+    run.status = "running";
+    run.artifactFolder = gui.folder.path().toStdString();
+    qw::RunStore(gui.storeFile().toStdString()).save(run);
+    gui.reopen();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s), kPatience);
+    shoot(*gui.window, u"start-resume"_s);
+    QTest::mouseClick(gui.find<QPushButton>("dismissButton"), Qt::LeftButton);
+    QTRY_VERIFY(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s) == nullptr);
+    QCOMPARE(qw::RunStore(gui.storeFile().toStdString()).get("abcdefgh1234").status,
+             std::string("cancelled"));
+}
+
+void TstWindow::runInViewFollowsTheHeader()
+{
+    GuiFixture gui;
+    {
+        qw::RunStore store(gui.storeFile().toStdString());
+        store.save(qw::test::sampleResult("aaaaaaaa1111"));
+        store.save(qw::test::sampleResult("bbbbbbbb2222"));
+        qw::RunResult other = qw::test::sampleResult("cccccccc3333");
+        other.spec.model = "/another/model";
+        store.save(other);
+    }
+    gui.reopen();
+    gui.openDemo();
+    auto* box = gui.find<QComboBox>("runInViewComboBox");
+    QTRY_COMPARE_WITH_TIMEOUT(box->count(), 3, kPatience); // none and the two of this model
+    box->setFocus();
+    QTest::keyClick(box, Qt::Key_Down);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    QCOMPARE(QString::fromStdString(gui.window->state().runInView()->id),
+             box->currentData().toString());
+    QCOMPARE(gui.window->state().runInView()->layers.size(), 2U);
+}
+
+void TstWindow::paletteFindsActionsAndLayers()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("paletteAction");
+    auto* input = gui.find<QLineEdit>("paletteLineEdit");
+    QTest::keyClicks(input, u"layers.1.mlp.down"_s);
+    shoot(*gui.find<QWidget>("commandPalette"), u"command-palette"_s);
+    QTest::keyClick(input, Qt::Key_Return);
+    QCOMPARE(gui.window->state().layer(), u"model.layers.1.mlp.down_proj"_s);
+}
+
+void TstWindow::themesSwitch()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("darkThemeAction");
+    QTRY_VERIFY(qw::theme::isDark(gui.window->palette()));
+    shoot(*gui.window, u"start-opened-dark"_s);
+    gui.trigger("lightThemeAction");
+    QTRY_VERIFY(!qw::theme::isDark(gui.window->palette()));
+}
+
+void TstWindow::everyControlHasANameAndEveryMenuAMnemonic()
+{
+    GuiFixture gui;
+    for (const QAction* menu : gui.window->menuBar()->actions()) {
+        QVERIFY2(menu->text().contains(u'&'), qPrintable(menu->text()));
+    }
+    const auto controls = gui.window->findChildren<QWidget*>();
+    for (const QWidget* control : controls) {
+        if (control->focusPolicy() != Qt::NoFocus &&
+            qobject_cast<const QAbstractButton*>(control) &&
+            !control->objectName().startsWith(u"qt_")) {
+            const auto* button = qobject_cast<const QAbstractButton*>(control);
+            QVERIFY2(!control->objectName().isEmpty(), qPrintable(button->text()));
+            QVERIFY2(!(button->text().isEmpty() && control->accessibleName().isEmpty()),
+                     qPrintable(control->objectName()));
+        }
+    }
+}
+
+void TstWindow::dialogsOpen()
+{
+    GuiFixture gui;
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
+    gui.trigger("settingsAction");
+    shoot(*gui.find<QWidget>("settingsDialog"), u"settings"_s);
+    auto* theme = gui.find<QComboBox>("themeComboBox");
+    theme->setFocus();
+    QTest::keyClick(theme, Qt::Key_Down);
+    QTRY_VERIFY(qw::theme::isDark(gui.window->palette()));
+    gui.find<QDialog>("settingsDialog")->close();
+    gui.trigger("aboutAction");
+    QVERIFY(gui.find<QLabel>("aboutLabel")->text().contains(u"libtorch"_s));
+    shoot(*gui.find<QWidget>("aboutDialog"), u"about"_s);
+    gui.find<QDialog>("aboutDialog")->close();
+    gui.trigger("shortcutsAction");
+    shoot(*gui.find<QWidget>("shortcutsDialog"), u"shortcuts"_s);
+    gui.find<QDialog>("shortcutsDialog")->close();
+    gui.trigger("lightThemeAction");
+}
+
+QTEST_MAIN(TstWindow)
+#include "tst_window.moc"
