@@ -189,7 +189,7 @@ void SeriesPlot::drawSeries(std::size_t index)
     const Series& series = m_data.series[index];
     const SeriesStyle style =
         seriesStyle(series.method, static_cast<int>(index), theme::isDark(palette()));
-    const QPen pen(style.color, 1.6, style.dashed ? Qt::DashLine : Qt::SolidLine);
+    const QPen pen(style.color, 1.6, series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
     Drawn drawn;
     if (series.draw == Series::Draw::Bars) {
         auto* bars = new QCPBars(plot()->xAxis, plot()->yAxis);

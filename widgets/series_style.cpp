@@ -24,11 +24,11 @@ SeriesStyle seriesStyle(const std::string& method, int index, bool dark)
 {
     if (method.empty()) {
         const Neutral& n = kNeutral.at(static_cast<std::size_t>(index) % kNeutral.size());
-        return {QColor(dark ? n.dark : n.light), n.marker, true, false};
+        return {QColor(dark ? n.dark : n.light), n.marker, true};
     }
     const MethodStyle style = methodStyle(method);
     return {QColor(QRgb(0xff000000U | (dark ? style.dark : style.light))), style.marker,
-            style.filled, style.dashed};
+            style.filled};
 }
 
 } // namespace qw

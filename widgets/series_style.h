@@ -13,7 +13,6 @@ struct SeriesStyle {
     QColor color;
     Marker marker = Marker::Circle;
     bool filled = true;
-    bool dashed = false;
 };
 SeriesStyle seriesStyle(const std::string& method, int index, bool dark);
 
