@@ -17,10 +17,7 @@ struct ErrorNorm {
 
 struct FactorizeOptions {
     std::int64_t rank = 32;
-    /// Stops when the residuals of the wanted eigenpairs add up to less than this share of their
-    /// eigenvalues. On flat spectra, the worst case, the captured energy is then within 1 % of the
-    /// optimum; on decaying ones much closer.
-    /// Stop when the residuals of the wanted eigenvalues, each divided by its eigenvalue, are at
+    /// Stops when the residuals of the wanted eigenvalues, each divided by its eigenvalue, are at
     /// most this on average.
     double tolerance = 0.025;
     std::uint64_t seed = 0;
