@@ -63,6 +63,13 @@ ModeBar::ModeBar(QWidget* parent) : QToolBar(parent), m_group(new QActionGroup(t
     setContentsMargins(0, 0, 0, 0);
 }
 
+void ModeBar::paintEvent(QPaintEvent* /*event*/)
+{
+    QPainter p(this);
+    p.fillRect(rect(), palette().color(QPalette::Window));
+    p.fillRect(QRect(width() - 1, 0, 1, height()), theme::hairline(palette()));
+}
+
 void ModeBar::addMode(QAction* action, const QString& name)
 {
     action->setCheckable(true);

@@ -16,6 +16,9 @@ public:
     /// Adds a checkable action; its button is named NAMEModeButton.
     void addMode(QAction* action, const QString& name);
 
+protected:
+    void paintEvent(QPaintEvent* event) override; ///< flat, with a line to the page
+
 private:
     QActionGroup* m_group = nullptr;
 };

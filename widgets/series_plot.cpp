@@ -304,6 +304,9 @@ void SeriesPlot::drawHighlights()
                 frame->setBrush(Qt::NoBrush);
                 continue;
             }
+            if (!std::isfinite(series.y[p])) {
+                continue; // a missing value has no place to be marked at
+            }
             auto* ring = new QCPItemTracer(plot());
             ring->setStyle(QCPItemTracer::tsCircle);
             ring->setSize(kMarkerSize * 2);

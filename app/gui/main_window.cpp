@@ -1,15 +1,15 @@
 #include "app/gui/main_window.h"
 
+#include <algorithm>
+
+#include <QAction>
 #include <QApplication>
 #include <QCloseEvent>
-#include <QDBusConnection>
-#include <QDBusMessage>
 #include <QDragEnterEvent>
 #include <QFile>
 #include <QFileInfo>
 #include <QLabel>
 #include <QMimeData>
-#include <QScreen>
 #include <QStackedWidget>
 #include <QStatusBar>
 #include <QTimer>
@@ -19,7 +19,6 @@
 #include "app/gui/header_bar.h"
 #include "app/gui/inspect_page.h"
 #include "app/gui/layer_dock.h"
-#include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/settings_dialog.h"
 #include "app/gui/start_page.h"
@@ -66,9 +65,10 @@ MainWindow::MainWindow(Settings& settings, Dialogs& dialogs, const QString& stor
     createActions();
     createStatusBar();
     connectState();
+    connectQueue();
     applyTheme();
     resize(kFirstSize);
-    setMode(StartMode);
+    setMode(Mode::Start);
     updateActions();
 }
 
@@ -87,24 +87,49 @@ void MainWindow::createPages()
     m_modeBar->setObjectName(QStringLiteral("modeBar"));
     m_modeBar->setWindowTitle(tr("Modes"));
     addToolBar(Qt::LeftToolBarArea, m_modeBar);
-    m_pages = new QStackedWidget;
+    m_stack = new QStackedWidget;
+    setCentralWidget(m_stack);
     m_startPage = new StartPage(m_state);
     m_inspectPage = new InspectPage(m_state, m_dialogs);
-    m_pages->addWidget(m_startPage);
-    m_pages->addWidget(m_inspectPage);
-    setCentralWidget(m_pages);
+    addPage(Mode::Start, m_startPage, icons::Shape::Start, QStringLiteral("start"), tr("&Start"),
+            tr("Models, unfinished runs and what can be done"));
+    addPage(Mode::Inspect, m_inspectPage, icons::Shape::Inspect, QStringLiteral("inspect"),
+            tr("&Inspect"), tr("Layers, their spectra, weights and inputs"));
     connect(m_startPage, &StartPage::openFolderWanted, this, &MainWindow::chooseModel);
     connect(m_startPage, &StartPage::openWanted, this, &MainWindow::openPath);
     connect(m_startPage, &StartPage::resumeWanted, this, &MainWindow::resumeRun);
     connect(m_startPage, &StartPage::discardWanted, this, &MainWindow::discardRun);
-    connect(m_startPage, &StartPage::modeWanted, this,
-            [this](int mode) { setMode(static_cast<Mode>(mode)); });
+    connect(m_startPage, &StartPage::modeWanted, this, &MainWindow::setMode);
+}
+
+void MainWindow::addPage(Mode mode, QWidget* page, icons::Shape shape, const QString& name,
+                         const QString& text, const QString& tip)
+{
+    auto* action = new QAction(icons::icon(shape), text, this);
+    action->setObjectName(name + QStringLiteral("Action"));
+    action->setIconText(QString(text).remove(u'&'));
+    action->setStatusTip(tip);
+    action->setShortcut(QKeySequence(QStringLiteral("Ctrl+%1").arg(static_cast<int>(mode) + 1)));
+    action->setToolTip(QStringLiteral("%1 (%2)").arg(tip, action->shortcut().toString()));
+    addAction(action);
+    connect(action, &QAction::triggered, this, [this, mode] { setMode(mode); });
+    m_modeBar->addMode(action, name);
+    m_stack->addWidget(page);
+    m_pages.at(static_cast<std::size_t>(mode)) = {page, action};
+    m_startPage->offerMode(mode);
+}
+
+void MainWindow::addDock(QDockWidget* dock, Qt::DockWidgetArea area, const QString& menuText)
+{
+    addDockWidget(area, dock);
+    dock->toggleViewAction()->setText(menuText);
+    m_dockActions << dock->toggleViewAction();
 }
 
 void MainWindow::createDocks()
 {
     m_layerDock = new LayerDock(m_state, this);
-    addDockWidget(Qt::LeftDockWidgetArea, m_layerDock);
+    addDock(m_layerDock, Qt::LeftDockWidgetArea, tr("&Layers"));
     resizeDocks({m_layerDock}, {kLayerDockWidth}, Qt::Horizontal);
     connect(m_layerDock->toggleViewAction(), &QAction::triggered, this,
             [this](bool shown) { m_layersWanted = shown; });
@@ -151,46 +176,25 @@ void MainWindow::connectState()
                 m_dialogs.showProblem(this, title, sentence, details);
             });
     connect(m_desktop, &DesktopTheme::changed, this, &MainWindow::applyTheme);
-    connect(&m_queue, &RunQueue::runStarted, this, [this] {
-        m_startPage->setActiveRuns(activeRuns());
-        m_state.storeChanged();
-    });
-    connect(&m_queue, &RunQueue::runStopped, &m_state, &AppState::storeChanged);
-    connect(&m_queue, &RunQueue::runFinished, this, [this](const std::vector<RunResult>& results) {
-        m_state.storeChanged();
-        if (!results.empty() &&
-            QString::fromStdString(results.front().spec.model) == m_state.modelName()) {
-            m_state.setRunInView(QString::fromStdString(results.back().id));
-        }
-        notifyDone(results);
-    });
-    connect(&m_queue, &RunQueue::runFailed, this,
-            [this](std::int64_t number, const QString& sentence, const QString& details) {
-                m_state.storeChanged();
-                const QueueEntry* entry = m_queue.find(number);
-                m_dialogs.showProblem(
-                    this, tr("A Run Failed"),
-                    tr("%1 stopped: %2").arg(entry->title, sentence) +
-                        (entry->layers.empty()
-                             ? QString()
-                             : u'\n' + tr("Finished blocks are kept; it can be resumed.")),
-                    details);
-            });
 }
 
-MainWindow::Mode MainWindow::mode() const
+Mode MainWindow::mode() const
 {
-    return static_cast<Mode>(m_pages->currentIndex());
+    const auto found = std::find_if(m_pages.begin(), m_pages.end(), [this](const Page& page) {
+        return page.widget == m_stack->currentWidget();
+    });
+    return static_cast<Mode>(found - m_pages.begin());
 }
 
 void MainWindow::setMode(Mode mode)
 {
-    if (mode < 0 || mode >= ModeCount) {
+    const Page& page = m_pages.at(static_cast<std::size_t>(mode));
+    if (page.widget == nullptr) {
         return;
     }
-    m_pages->setCurrentIndex(mode);
-    m_modeActions.at(static_cast<std::size_t>(mode))->setChecked(true);
-    m_layerDock->setVisible(m_layersWanted && mode == InspectMode);
+    m_stack->setCurrentWidget(page.widget);
+    page.action->setChecked(true);
+    m_layerDock->setVisible(m_layersWanted && mode == Mode::Inspect);
     updateActions();
 }
 
@@ -259,37 +263,6 @@ void MainWindow::mergeStore(const QString& path)
     }
 }
 
-void MainWindow::resumeRun(const QString& id)
-{
-    try {
-        const RunResult run = m_state.store().get(id.toStdString());
-        RunRequest request;
-        request.specs = {run.spec};
-        request.storeFile = m_state.storeFile();
-        request.workFolder = m_state.workFolder();
-        request.sweep = run.sweep;
-        request.resumeId = run.sweep.empty() ? run.id : run.sweep;
-        m_queue.add(std::move(request), run_text::settings(run.spec));
-    } catch (const Error& error) {
-        m_dialogs.showProblem(this, tr("Cannot Resume the Run"),
-                              QString::fromStdString(error.what()));
-    }
-}
-
-void MainWindow::discardRun(const QString& id)
-{
-    try {
-        RunResult run = m_state.store().get(id.toStdString());
-        run.status = "cancelled";
-        run.problem = "interrupted and not resumed";
-        m_state.store().save(run);
-        m_state.storeChanged();
-    } catch (const Error& error) {
-        m_dialogs.showProblem(this, tr("Cannot Change the Run"),
-                              QString::fromStdString(error.what()));
-    }
-}
-
 void MainWindow::editSettings()
 {
     auto* dialog = new SettingsDialog(m_settings, m_state.facts(), this);
@@ -341,51 +314,11 @@ void MainWindow::updateActions()
     }
 }
 
-QStringList MainWindow::activeRuns() const
-{
-    QStringList ids;
-    for (const QueueEntry& entry : m_queue.entries()) {
-        if (entry.busy() || entry.state == RunState::Queued) {
-            ids.append(entry.runId.isEmpty() ? QString::fromStdString(entry.request.resumeId)
-                                             : entry.runId);
-        }
-    }
-    return ids;
-}
-
-void MainWindow::notifyDone(const std::vector<RunResult>& results)
-{
-    if (results.empty()) {
-        return;
-    }
-    const QString text = run_text::title(results.back());
-    statusBar()->showMessage(tr("Finished: %1").arg(text), 8000);
-    QDBusConnection bus = QDBusConnection::sessionBus();
-    if (!m_settings.flag(Key::Notify) || isActiveWindow() || !bus.isConnected()) {
-        return;
-    }
-    using namespace Qt::Literals::StringLiterals;
-    QDBusMessage message = QDBusMessage::createMethodCall(
-        u"org.freedesktop.Notifications"_s, u"/org/freedesktop/Notifications"_s,
-        u"org.freedesktop.Notifications"_s, u"Notify"_s);
-    message << u"Quant Workbench"_s << 0U << u"quant-workbench"_s << tr("A run is finished") << text
-            << QStringList() << QVariantMap() << -1;
-    bus.call(message, QDBus::NoBlock);
-}
-
 void MainWindow::closeEvent(QCloseEvent* event)
 {
-    if (!m_queue.idle()) {
-        const QString sentence =
-            m_queue.muchToLose()
-                ? tr("A run is working, and more than a minute of work on the current block would "
-                     "be lost. Finished blocks are kept and the run can be resumed.")
-                : tr("A run is working. Finished blocks are kept and the run can be resumed at the "
-                     "next start.");
-        if (m_dialogs.askChoice(this, tr("Quit During a Run"), sentence, {tr("Quit")}) != 0) {
-            event->ignore();
-            return;
-        }
+    if (!mayClose()) {
+        event->ignore();
+        return;
     }
     saveSession();
     event->accept();
@@ -411,7 +344,7 @@ void MainWindow::saveSession()
 {
     m_settings.set(Key::WindowGeometry, saveGeometry());
     m_settings.set(Key::WindowState, saveState(kStateVersion));
-    m_settings.set(Key::LastMode, mode());
+    m_settings.set(Key::LastMode, static_cast<int>(mode()));
     m_inspectPage->saveSession();
     const bool open = m_state.modelState() == AppState::ModelState::Ready;
     m_settings.set(Key::LastModel, open ? m_state.modelName() : QString());
@@ -426,7 +359,7 @@ void MainWindow::restoreSession()
     restoreGeometry(m_settings.bytes(Key::WindowGeometry));
     restoreState(m_settings.bytes(Key::WindowState), kStateVersion);
     m_inspectPage->restoreSession();
-    setMode(StartMode);
+    setMode(Mode::Start);
     const QString model = m_settings.text(Key::LastModel);
     if (!m_settings.flag(Key::ReopenModel) || model.isEmpty() ||
         (model != QStringLiteral("demo") && !QFileInfo(model).isDir())) {
@@ -435,7 +368,7 @@ void MainWindow::restoreSession()
     m_runToRestore = m_settings.text(Key::LastRun);
     m_state.selectLayer(m_settings.text(Key::LastLayer));
     m_state.openModel(model);
-    setMode(static_cast<Mode>(std::clamp(m_settings.number(Key::LastMode), 0, ModeCount - 1)));
+    setMode(static_cast<Mode>(std::clamp(m_settings.number(Key::LastMode), 0, kModeCount - 1)));
 }
 
 } // namespace qw

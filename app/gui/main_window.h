@@ -5,8 +5,11 @@
 #include <QMainWindow>
 
 #include "app/gui/app_state.h"
+#include "app/gui/mode.h"
 #include "app/gui/run_queue.h"
+#include "widgets/icons.h"
 
+class QDockWidget;
 class QLabel;
 class QMenu;
 class QStackedWidget;
@@ -26,8 +29,6 @@ class MainWindow : public QMainWindow
 {
     Q_OBJECT
 public:
-    enum Mode { StartMode, InspectMode, ModeCount };
-
     /// @param storeFile  empty: as the settings say
     /// @param work       what a queued run does; the engine in the program
     MainWindow(Settings& settings, Dialogs& dialogs, const QString& storeFile, RunJob::Work work,
@@ -37,7 +38,7 @@ public:
     AppState& state() { return m_state; }
     RunQueue& queue() { return m_queue; }
     Mode mode() const;
-    void setMode(Mode mode);
+    void setMode(Mode mode); ///< does nothing for a mode without a page
     /// A model folder opens, a recipe fills the form, a store is offered for comparison.
     void openPath(const QString& path);
     /// Geometry, docks, mode, model, run and layer of the last time.
@@ -65,22 +66,31 @@ private:
 
     // main_window.cpp
     void createPages();
+    /// Gives @p page its button in the mode bar, its menu entry and its shortcut.
+    void addPage(Mode mode, QWidget* page, icons::Shape shape, const QString& name,
+                 const QString& text, const QString& tip);
     void createDocks();
+    /// @param menuText  of the entry in the View menu that shows and hides it
+    void addDock(QDockWidget* dock, Qt::DockWidgetArea area, const QString& menuText);
     void createStatusBar();
     void connectState();
     void chooseModel();
     void importRecipe(const QString& path);
     void mergeStore(const QString& path);
-    void resumeRun(const QString& id);
-    void discardRun(const QString& id);
     void editSettings();
     void applyTheme();
     void saveSession();
     void showEngineFacts();
     void showMemory();
     void updateActions();
+
+    // main_window_runs.cpp
+    void connectQueue();
+    void resumeRun(const QString& id);
+    void discardRun(const QString& id);
     void notifyDone(const std::vector<RunResult>& results);
     QStringList activeRuns() const;
+    bool mayClose();
 
     Settings& m_settings;
     Dialogs& m_dialogs;
@@ -88,12 +98,17 @@ private:
     RunQueue m_queue;
     DesktopTheme* m_desktop = nullptr;
     ModeBar* m_modeBar = nullptr;
-    QStackedWidget* m_pages = nullptr;
+    QStackedWidget* m_stack = nullptr;
     StartPage* m_startPage = nullptr;
     InspectPage* m_inspectPage = nullptr;
     LayerDock* m_layerDock = nullptr;
     bool m_layersWanted = true; ///< the user has not closed the layer dock
-    std::array<QAction*, ModeCount> m_modeActions{};
+    struct Page {
+        QWidget* widget = nullptr;
+        QAction* action = nullptr;
+    };
+    std::array<Page, kModeCount> m_pages;
+    QList<QAction*> m_dockActions;
     QMenu* m_recentMenu = nullptr;
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;

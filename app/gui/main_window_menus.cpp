@@ -16,8 +16,6 @@
 #include "app/gui/settings.h"
 #include "app/gui/shortcuts_dialog.h"
 #include "widgets/command_palette.h"
-#include "widgets/icons.h"
-#include "widgets/mode_bar.h"
 
 namespace qw {
 
@@ -100,34 +98,13 @@ void MainWindow::createEditMenu()
 void MainWindow::createViewMenu()
 {
     QMenu* view = menuBar()->addMenu(tr("&View"));
-    struct ModeEntry {
-        const char* name;
-        QString text;
-        QString word;
-        QString tip;
-        icons::Shape shape;
-    };
-    const ModeEntry modes[ModeCount] = {
-        {"start", tr("&Start"), tr("Start"), tr("Models, unfinished runs and what can be done"),
-         icons::Shape::Start},
-        {"inspect", tr("&Inspect"), tr("Inspect"), tr("Layers, their spectra, weights and inputs"),
-         icons::Shape::Inspect},
-    };
-    for (int i = 0; i < ModeCount; ++i) {
-        const ModeEntry& entry = modes[i];
-        QAction* action = add(view, QString::fromLatin1(entry.name), entry.text, entry.tip,
-                              QKeySequence(QStringLiteral("Ctrl+%1").arg(i + 1)));
-        action->setIconText(entry.word);
-        action->setIcon(icons::icon(entry.shape));
-        action->setToolTip(QStringLiteral("%1 (%2)").arg(entry.tip, action->shortcut().toString()));
-        m_modeBar->addMode(action, QString::fromLatin1(entry.name));
-        m_modeActions.at(static_cast<std::size_t>(i)) = action;
-        connect(action, &QAction::triggered, this, [this, i] { setMode(static_cast<Mode>(i)); });
+    for (const Page& page : m_pages) {
+        if (page.action != nullptr) {
+            view->addAction(page.action);
+        }
     }
     view->addSeparator();
-    QAction* layers = m_layerDock->toggleViewAction();
-    layers->setText(tr("&Layers"));
-    view->addAction(layers);
+    view->addActions(m_dockActions);
     QAction* filter = add(view, u"filterLayers"_s, tr("Filter La&yers"),
                           tr("Type a part of a layer's name"), QKeySequence::Find);
     connect(filter, &QAction::triggered, m_layerDock, &LayerDock::focusFilter);

@@ -41,6 +41,7 @@ void clear(QLayout* layout)
     while (QLayoutItem* item = layout->takeAt(0)) {
         if (QWidget* widget = item->widget()) {
             widget->hide();
+            widget->setParent(nullptr); // nobody finds it any more; it may be in its own signal
             widget->deleteLater();
         } else if (QLayout* inner = item->layout()) {
             clear(inner);
@@ -93,6 +94,32 @@ void StartPage::changeEvent(QEvent* event)
     }
 }
 
+void StartPage::offerMode(Mode mode)
+{
+    m_modes.insert(mode);
+    if (const auto button = m_modeButtons.find(mode); button != m_modeButtons.end()) {
+        button->second->show();
+    }
+    const std::map<Mode, QString> sentences = {
+        {Mode::Inspect,
+         tr("<a href='%1'>Inspect</a> each layer: its singular values, its weights on the grid, "
+            "and where its error comes from.")},
+        {Mode::Quantize,
+         tr("<a href='%1'>Quantize</a> with a method, a number format and a rank, and measure "
+            "perplexity and divergence.")},
+        {Mode::Compare,
+         tr("<a href='%1'>Compare</a> all runs ever made: quality against size, rank by rank, "
+            "layer by layer.")}};
+    QString text;
+    for (const auto& [place, sentence] : sentences) {
+        if (m_modes.count(place) > 0) {
+            text += QStringLiteral("<p style='margin:4px 0'>%1</p>")
+                        .arg(sentence.arg(static_cast<int>(place)));
+        }
+    }
+    m_links->setText(text);
+}
+
 void StartPage::setActiveRuns(const QStringList& ids)
 {
     m_activeRuns = ids;
@@ -143,18 +170,12 @@ QWidget* StartPage::makeOffers()
 
     layout->addSpacing(theme::kGap);
     layout->addWidget(heading(tr("What you can do")));
-    m_links = new QLabel(
-        tr("<p style='margin:4px 0'><a href='1'>Inspect</a> each layer: its singular values, its "
-           "weights on the grid, and where its error comes from.</p>"
-           "<p style='margin:4px 0'><a href='2'>Quantize</a> with a method, a number format and a "
-           "rank, and measure perplexity and divergence.</p>"
-           "<p style='margin:4px 0'><a href='3'>Compare</a> all runs ever made: quality against "
-           "size, rank by rank, layer by layer.</p>"));
+    m_links = new QLabel;
     m_links->setObjectName(QStringLiteral("linksLabel"));
     m_links->setWordWrap(true);
     m_links->setTextInteractionFlags(Qt::LinksAccessibleByMouse | Qt::LinksAccessibleByKeyboard);
     connect(m_links, &QLabel::linkActivated, this,
-            [this](const QString& mode) { Q_EMIT modeWanted(mode.toInt()); });
+            [this](const QString& mode) { Q_EMIT modeWanted(static_cast<Mode>(mode.toInt())); });
     layout->addWidget(m_links);
     layout->addStretch(1);
     return column;
@@ -187,16 +208,18 @@ QWidget* StartPage::makeModelPanel()
     layout->addWidget(m_remarks);
     layout->addSpacing(theme::kGap);
     auto* buttons = new QHBoxLayout;
-    auto* inspect = new QPushButton(tr("&Inspect Layers"));
-    inspect->setObjectName(QStringLiteral("startInspectButton"));
-    auto* quantize = new QPushButton(tr("&Quantize\u2026"));
-    quantize->setObjectName(QStringLiteral("startQuantizeButton"));
     buttons->addStretch(1);
-    buttons->addWidget(inspect);
-    buttons->addWidget(quantize);
+    const auto add = [&](Mode mode, const QString& text, const char* name) {
+        auto* button = new QPushButton(text);
+        button->setObjectName(QString::fromLatin1(name));
+        button->hide();
+        connect(button, &QPushButton::clicked, this, [this, mode] { Q_EMIT modeWanted(mode); });
+        buttons->addWidget(button);
+        m_modeButtons[mode] = button;
+    };
+    add(Mode::Inspect, tr("&Inspect Layers"), "startInspectButton");
+    add(Mode::Quantize, tr("&Quantize"), "startQuantizeButton");
     layout->addLayout(buttons);
-    connect(inspect, &QPushButton::clicked, this, [this] { Q_EMIT modeWanted(1); });
-    connect(quantize, &QPushButton::clicked, this, [this] { Q_EMIT modeWanted(2); });
     return m_modelPanel;
 }
 

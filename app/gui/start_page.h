@@ -1,9 +1,15 @@
 #pragma once
 
+#include <map>
+#include <set>
+
 #include <QScrollArea>
+
+#include "app/gui/mode.h"
 
 class QFormLayout;
 class QLabel;
+class QPushButton;
 class QVBoxLayout;
 
 namespace qw {
@@ -20,13 +26,15 @@ public:
     explicit StartPage(AppState& state, QWidget* parent = nullptr);
     /// Runs being worked on here are not offered for resumption.
     void setActiveRuns(const QStringList& ids);
+    /// The page of this mode exists: sentences and buttons that lead there are shown.
+    void offerMode(Mode mode);
 
 Q_SIGNALS:
     void openFolderWanted();
     void openWanted(const QString& model);
     void resumeWanted(const QString& runId);
     void discardWanted(const QString& runId); ///< do not offer this unfinished run again
-    void modeWanted(int mode);                ///< index of the mode bar
+    void modeWanted(qw::Mode mode);
 
 protected:
     void changeEvent(QEvent* event) override;
@@ -40,6 +48,8 @@ private:
 
     AppState& m_state;
     QStringList m_activeRuns;
+    std::map<Mode, QPushButton*> m_modeButtons; ///< of the open model
+    std::set<Mode> m_modes;
     QVBoxLayout* m_unfinished = nullptr;
     QVBoxLayout* m_recents = nullptr;
     QLabel* m_recentsTitle = nullptr;

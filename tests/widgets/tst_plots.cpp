@@ -71,6 +71,7 @@ private Q_SLOTS:
     void emptySaysWhatWouldFillIt();
     void showsAllDataAndReferences();
     void clickNamesThePoint();
+    void missingPointsAreNotHighlighted();
     void guideIsDraggedAndMovedByKeys();
     void logAxisHasPowers();
     void labelsDoNotCoverEachOther();
@@ -122,6 +123,19 @@ void TstPlots::clickNamesThePoint()
     QCOMPARE(clicked.first().first().toString(), u"r8"_s);
     QTest::mouseClick(&inner(plot), Qt::LeftButton, {}, pixel(plot, 12, 13.8)); // nothing there
     QCOMPARE(clicked.size(), 1);
+}
+
+void TstPlots::missingPointsAreNotHighlighted()
+{
+    QTest::failOnWarning(QRegularExpression(u"NaN"_s)); // what drawing a ring nowhere says
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    plot.setHighlighted({"s16"});
+    show(plot);
+    plot.grab();
+    QCOMPARE(inner(plot).findChildren<QCPItemTracer*>().size(), 0);
+    plot.setHighlighted({"s8"});
+    QCOMPARE(inner(plot).findChildren<QCPItemTracer*>().size(), 1);
 }
 
 void TstPlots::guideIsDraggedAndMovedByKeys()

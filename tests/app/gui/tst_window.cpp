@@ -36,6 +36,7 @@ private Q_SLOTS:
     void themesSwitch();
     void everyControlHasANameAndEveryMenuAMnemonic();
     void dialogsOpen();
+    void onlyPagesThatExistAreOffered();
 };
 
 void TstWindow::startPageOpensTheBundledModel()
@@ -72,7 +73,8 @@ void TstWindow::recentModelsAreRemembered()
     QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), AppState::ModelState::Ready,
                               kPatience);
     QCOMPARE(gui.settings->list(qw::Settings::Key::RecentModels), QStringList{folder});
-    QVERIFY(gui.find<qw::CardButton>("recentModelButton")->isVisible());
+    // A widget added to a window on the screen appears with the next turn of the event loop.
+    QTRY_VERIFY(gui.find<qw::CardButton>("recentModelButton")->isVisible());
     shoot(*gui.window, u"start-recent"_s);
 }
 
@@ -195,6 +197,22 @@ void TstWindow::dialogsOpen()
     shoot(*gui.find<QWidget>("shortcutsDialog"), u"shortcuts"_s);
     gui.find<QDialog>("shortcutsDialog")->close();
     gui.trigger("lightThemeAction");
+}
+
+void TstWindow::onlyPagesThatExistAreOffered()
+{
+    GuiFixture gui;
+    const QString links = gui.find<QLabel>("linksLabel")->text();
+    const std::array<QString, qw::kModeCount> names = {u"start"_s, u"inspect"_s, u"quantize"_s,
+                                                       u"compare"_s};
+    for (int mode = 0; mode < qw::kModeCount; ++mode) {
+        gui.window->setMode(static_cast<qw::Mode>(mode));
+        const bool exists = gui.window->mode() == static_cast<qw::Mode>(mode);
+        QCOMPARE(gui.window->findChild<QAction*>(names[mode] + u"Action"_s) != nullptr, exists);
+        if (mode > 0) {
+            QCOMPARE(links.contains(u"href='%1'"_s.arg(mode)), exists);
+        }
+    }
 }
 
 QTEST_MAIN(TstWindow)
