@@ -53,4 +53,31 @@ constexpr double kBfloat16NllGap = 2e-2;
 /// leave the largest singular value well under a thousandth off; its square doubles that.
 constexpr double kPowerIterationGap = 2e-3;
 
+/// Sums of float32 |x| and x^2 in float64: one float32 rounding a term, 2^-24, and that of a
+/// square.
+constexpr double kStatisticGap = 2e-7;
+/// x^T x by float32 products of up to 2048 tokens, as a share of sqrt(R_ii R_jj): rounding errors
+/// of either sign, eps 6e-8 times the root of the number of terms.
+constexpr double kAutocorrelationGap = 3e-6;
+
+/// A correction from float32 errors in float32 factors against the float64 one, as a share of its
+/// largest entry: a few eps of 6e-8, over a gap between singular values of at least 3 percent.
+constexpr double kCorrectionGap = 2e-5;
+/// What is left of an error after its correction in float32 factors, as a share of the error: the
+/// rounding of the factors, which nothing corrects.
+constexpr double kFactorRounding = 1e-6;
+/// The same in float64 by two routes, through a root of a matrix of condition 1e5.
+constexpr double kOracleGap = 1e-8;
+/// Share of the energy of the best rank k that a factorization promises to leave uncaptured.
+constexpr double kUncaptured = 0.01;
+/// Products of a factorization after a stop was asked for: two blocks made orthonormal, four
+/// products a pass, and what lies around them.
+constexpr int kProductsAfterStop = 20;
+/// Rows of an orthonormal float32 basis, largest entry of Q Q^T - 1.
+constexpr double kOrthonormalGap = 1e-5;
+/// Errors of a layer from traces of thin products against the matrix itself, both float64.
+constexpr double kMeasureGap = 1e-6;
+/// Singular values from a float64 Gram matrix, as a share of the largest: the root of eps.
+constexpr double kGramGap = 2e-8;
+
 } // namespace qw::test
