@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <mutex>
 #include <regex>
 #include <stop_token>
 #include <thread>
@@ -34,12 +35,18 @@ extern "C" void onInterrupt(int signal)
     }
 }
 
-/// One line on a terminal, redrawn; plain lines at each phase elsewhere.
+/// One line on a terminal, redrawn; plain lines at each phase elsewhere. The worker reports, the
+/// thread that waits for a signal says that it came.
 class ProgressPrinter
 {
 public:
     void operator()(const Progress& progress)
     {
+        const std::scoped_lock lock(m_mutex);
+        m_last = progress;
+        if (m_cancelling) {
+            return; // the answer to the signal stays
+        }
         if (!m_terminal) {
             if (progress.phase != m_phase) {
                 m_phase = progress.phase;
@@ -47,6 +54,26 @@ public:
             }
             return;
         }
+        std::fprintf(stderr, "\r\033[K%s", bar(progress).substr(0, 100).c_str());
+        m_drawn = true;
+    }
+    /// The answer to a signal.
+    void cancelling()
+    {
+        const std::scoped_lock lock(m_mutex);
+        m_cancelling = true;
+        write(m_last.uninterruptible ? "cancelling when this is done: " + m_last.detail
+                                     : "cancelling");
+    }
+    void line(const std::string& text)
+    {
+        const std::scoped_lock lock(m_mutex);
+        write(text);
+    }
+
+private:
+    static std::string bar(const Progress& progress)
+    {
         std::string line = progress.phase;
         if (progress.total > 0) {
             constexpr int kWidth = 24;
@@ -62,21 +89,23 @@ public:
         if (progress.uninterruptible) {
             line += " (a cancel waits for this)";
         }
-        std::fprintf(stderr, "\r\033[K%s", line.substr(0, 100).c_str());
-        m_drawn = true;
+        return line;
     }
-    void clear()
+    void write(const std::string& text)
     {
         if (m_drawn) {
             std::fprintf(stderr, "\r\033[K");
             m_drawn = false;
         }
+        std::cerr << text << std::endl;
     }
 
-private:
+    std::mutex m_mutex;
     bool m_terminal = ::isatty(STDERR_FILENO) != 0;
     bool m_drawn = false;
+    bool m_cancelling = false;
     std::string m_phase;
+    Progress m_last;
 };
 
 /// One per process: whoever writes to standard error asks it to make way.
@@ -154,12 +183,14 @@ std::filesystem::path Session::workFolder() const
 RunContext Session::context() const
 {
     static std::stop_source stop;
+    static ProgressPrinter& answers = printer(); // made before the thread that uses it to its end
     std::signal(SIGINT, onInterrupt);
     std::signal(SIGTERM, onInterrupt);
     // A signal handler may only set a flag; a thread turns it into a stop request.
     static std::jthread watcher([](const std::stop_token& done) {
         while (!done.stop_requested()) {
             if (g_interrupts > 0) {
+                answers.cancelling();
                 stop.request_stop();
                 return;
             }
@@ -178,8 +209,7 @@ void printJson(const Json& object)
 
 void say(const std::string& line)
 {
-    printer().clear();
-    std::cerr << line << std::endl;
+    printer().line(line);
 }
 
 void onRun(CLI::App& command, Callback callback)

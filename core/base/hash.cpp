@@ -1,5 +1,6 @@
 #include "base/hash.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -9,6 +10,11 @@
 #include "base/files.h"
 
 namespace qw {
+
+namespace {
+/// Bytes between two looks at the stop token, or two releases of pages.
+constexpr std::size_t kChunk = std::size_t{16} << 20;
+} // namespace
 
 struct Hasher::State {
     XXH3_state_t* xxh = XXH3_createState();
@@ -24,6 +30,14 @@ Hasher::~Hasher() = default;
 void Hasher::add(std::span<const std::byte> bytes)
 {
     XXH3_128bits_update(m_state->xxh, bytes.data(), bytes.size());
+}
+
+void Hasher::add(std::span<const std::byte> bytes, const RunContext& run)
+{
+    for (std::size_t at = 0; at < bytes.size(); at += kChunk) {
+        run.checkpoint();
+        add(bytes.subspan(at, std::min(kChunk, bytes.size() - at)));
+    }
 }
 
 void Hasher::add(std::string_view text)
@@ -50,7 +64,6 @@ std::string hashOf(std::string_view text)
 
 std::string hashOfFile(const std::filesystem::path& file)
 {
-    constexpr std::size_t kChunk = std::size_t{16} << 20;
     const MappedFile map(file);
     Hasher hasher;
     for (std::size_t at = 0; at < map.bytes().size(); at += kChunk) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/run_context.h"
+
 namespace qw {
 
 /// A running 128-bit XXH3 hash. Tells contents apart and finds damage; it is no signature.
@@ -19,6 +21,8 @@ public:
     Hasher& operator=(const Hasher&) = delete;
 
     void add(std::span<const std::byte> bytes);
+    /// The same for what may lie on a slow disk. @throws Cancelled
+    void add(std::span<const std::byte> bytes, const RunContext& run);
     void add(std::string_view text);
     std::string hex() const; ///< 32 lower-case digits of all that was added
 

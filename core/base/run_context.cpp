@@ -1,5 +1,6 @@
 #include "base/run_context.h"
 
+#include <atomic>
 #include <chrono>
 
 #include "base/error.h"
@@ -9,9 +10,26 @@ namespace qw {
 struct RunContext::Phase {
     using Clock = std::chrono::steady_clock;
     std::string name;
+    std::int64_t done = 0;
     std::int64_t total = 0;
     Clock::time_point began = Clock::now();
     Clock::time_point lastReport;
+    std::atomic<bool> uninterruptible = false; // a step was announced and no checkpoint came since
+
+    Progress progress(const std::string& detail) const
+    {
+        Progress now;
+        now.phase = name;
+        now.detail = detail;
+        now.done = done;
+        now.total = total;
+        now.seconds = std::chrono::duration<double>(Clock::now() - began).count();
+        if (done > 0 && total > 0) {
+            now.secondsLeft =
+                now.seconds * static_cast<double>(total - done) / static_cast<double>(done);
+        }
+        return now;
+    }
 };
 
 RunContext::RunContext(std::stop_token stop, Report report, Log log)
@@ -24,6 +42,7 @@ void RunContext::beginPhase(const std::string& phase, std::int64_t total) const
 {
     if (m_phase) {
         m_phase->name = phase;
+        m_phase->done = 0;
         m_phase->total = total;
         m_phase->began = Phase::Clock::now();
         m_phase->lastReport = {};
@@ -37,23 +56,14 @@ void RunContext::checkpoint(std::int64_t done, const std::string& detail) const
     if (!m_report || !m_phase) {
         return;
     }
+    m_phase->done = done;
     const auto now = Phase::Clock::now();
     const bool finished = m_phase->total > 0 && done >= m_phase->total;
     if (!finished && now - m_phase->lastReport < std::chrono::milliseconds(100)) {
         return;
     }
     m_phase->lastReport = now;
-    Progress progress;
-    progress.phase = m_phase->name;
-    progress.detail = detail;
-    progress.done = done;
-    progress.total = m_phase->total;
-    progress.seconds = std::chrono::duration<double>(now - m_phase->began).count();
-    if (done > 0 && progress.total > 0) {
-        progress.secondsLeft = progress.seconds * static_cast<double>(progress.total - done) /
-                               static_cast<double>(done);
-    }
-    m_report(progress);
+    m_report(m_phase->progress(detail));
 }
 
 void RunContext::checkpoint() const
@@ -61,17 +71,20 @@ void RunContext::checkpoint() const
     if (m_stop.stop_requested()) {
         throw Cancelled();
     }
+    // Read first: many threads may ask here.
+    if (m_report && m_phase && m_phase->uninterruptible.load() &&
+        m_phase->uninterruptible.exchange(false)) {
+        m_report(m_phase->progress({}));
+    }
 }
 
 void RunContext::announceUninterruptible(const std::string& detail) const
 {
     checkpoint();
     if (m_report && m_phase) {
-        Progress progress;
-        progress.phase = m_phase->name;
-        progress.detail = detail;
-        progress.total = m_phase->total;
+        Progress progress = m_phase->progress(detail);
         progress.uninterruptible = true;
+        m_phase->uninterruptible = true;
         m_report(progress);
     }
 }

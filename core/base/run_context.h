@@ -36,9 +36,10 @@ public:
     /// Call at least every 200 ms of work. Throws Cancelled if asked to stop; reports at most ten
     /// times a second (always at done == total).
     void checkpoint(std::int64_t done, const std::string& detail = {}) const;
-    /// As above without news: only obeys a cancel.
+    /// As above without news: only obeys a cancel. From any thread.
     void checkpoint() const;
-    /// Announces a step that cannot stop before it ends, such as one large factorization.
+    /// Announces a step that cannot stop before it ends, such as one large factorization. The next
+    /// checkpoint takes that back.
     void announceUninterruptible(const std::string& detail) const;
     void log(const std::string& line) const;
     bool cancelRequested() const { return m_stop.stop_requested(); }

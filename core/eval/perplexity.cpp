@@ -17,12 +17,12 @@ namespace {
 constexpr std::int64_t kTokensPerForward = 2048;
 
 /// Runs one block over the windows of a group, in place.
-void advance(const Decoder& decoder, const BlockWeights& block, const BlockHooks& hooks,
+void advance(const Decoder& decoder, const BlockWeights& block, BlockHooks hooks,
              const at::Tensor& hidden, const RunContext& run)
 {
+    hooks.run = &run;
     const std::int64_t batch = std::max<std::int64_t>(1, kTokensPerForward / hidden.size(1));
     for (std::int64_t at = 0; at < hidden.size(0); at += batch) {
-        run.checkpoint();
         const at::Tensor part = hidden.narrow(0, at, std::min(batch, hidden.size(0) - at));
         decoder.advanceBlock(block, part, hooks);
     }
@@ -164,13 +164,13 @@ void scoreGroup(const std::vector<const Decoder*>& ends, const TextWindows& wind
     for (std::int64_t w = 0; w < ids.size(0); w += together) {
         const std::int64_t count = std::min(together, ids.size(0) - w);
         for (std::int64_t at = 0; at < scored; at += rows) {
-            run.checkpoint();
             const std::int64_t n = std::min(rows, scored - at);
             const std::int64_t from = windows.firstScored + at;
             const at::Tensor targets =
                 ids.narrow(0, w, count).narrow(1, from + 1, n).reshape({count * n});
             at::Tensor reference;
             for (std::size_t m = 0; m < hidden.size(); ++m) {
+                run.checkpoint();
                 const at::Tensor states = ends[m]->finish(
                     hidden[m].narrow(0, w, count).narrow(1, from, n).reshape({count * n, -1}));
                 const at::Tensor logits = ends[m]->logits(states);
@@ -218,6 +218,7 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
             const BlockWeights block = decoder.loadBlock(index);
             advance(decoder, block, {}, hidden.front(), run);
             for (std::size_t i = 0; i < variants.size(); ++i) {
+                run.checkpoint();
                 advance(decoder, block, variants[i].block(block), hidden[i + 1], run);
             }
             decoder.checkpoint().releaseBlock(index);

@@ -35,7 +35,8 @@ LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& 
 {
     LayerOutcome outcome;
     outcome.linear = roundToNearest(task.name, task.weight, weightFormat(task.settings.weight),
-                                    gridOptions(task.settings.weight));
+                                    gridOptions(task.settings.weight), run);
+    run.checkpoint();
     outcome.linear.activation = activationQuantizer(task.spec->activation, task.settings.weight);
     if (task.settings.rank == 0) {
         return outcome;

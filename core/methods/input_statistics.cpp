@@ -37,7 +37,7 @@ InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const s
     }
 }
 
-void InputStatistics::add(const at::Tensor& x, bool endsBatch)
+void InputStatistics::add(const at::Tensor& x, bool endsBatch, const RunContext& run)
 {
     QW_REQUIRE(!m_finished, ErrorCode::Internal, "inputs came after their statistics were read");
     const at::Tensor values = x.to(at::kFloat);
@@ -50,7 +50,7 @@ void InputStatistics::add(const at::Tensor& x, bool endsBatch)
         m_batchSquares += values.square().sum(0, false, at::kDouble);
     }
     if (m_needs.autocorrelation) {
-        addProducts(values);
+        addProducts(values, run);
     }
     if (endsBatch) {
         endBatch();
@@ -76,12 +76,13 @@ void InputStatistics::endBatch()
     ++m_batches;
 }
 
-void InputStatistics::addProducts(const at::Tensor& values)
+void InputStatistics::addProducts(const at::Tensor& values, const RunContext& run)
 {
     const std::int64_t in = values.size(1);
     for (std::int64_t at = 0; at < values.size(0); at += kChunk) {
         const at::Tensor part = values.narrow(0, at, std::min(kChunk, values.size(0) - at));
         for (std::int64_t first = 0; first < in; first += kStrip) {
+            run.checkpoint();
             const std::int64_t rows = std::min(kStrip, in - first);
             m_autocorrelation.narrow(0, first, rows).narrow(1, first, in - first) +=
                 at::matmul(part.narrow(1, first, rows).t(), part.narrow(1, first, in - first));

@@ -5,6 +5,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/run_context.h"
+
 namespace qw {
 
 /// What a method wants to know of a layer's inputs; only what is asked for is accumulated.
@@ -22,7 +24,8 @@ public:
     InputStatistics(std::int64_t in, StatisticsNeeds needs, const std::string& device = "cpu");
     /// @param x [tokens, in] float32, a part of a batch; @param endsBatch  the batch (the unit of
     ///        L2QER's max over batches) is complete with it
-    void add(const at::Tensor& x, bool endsBatch = true);
+    /// @throws Cancelled; what was accumulated is of no use then
+    void add(const at::Tensor& x, bool endsBatch = true, const RunContext& run = {});
 
     std::int64_t tokens() const { return m_tokens; }
     /// max or mean over batches of mean |x|, or of the root mean square. [in] float64
@@ -34,7 +37,7 @@ public:
     at::Tensor autocorrelation() const;
 
 private:
-    void addProducts(const at::Tensor& values);
+    void addProducts(const at::Tensor& values, const RunContext& run);
     void endBatch();
 
     StatisticsNeeds m_needs;

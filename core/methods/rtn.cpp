@@ -18,11 +18,11 @@ public:
         return kInfo;
     }
     StatisticsNeeds needs(const RunSpec& /*spec*/) const override { return {}; }
-    LayerOutcome quantize(const LayerTask& task, const RunContext& /*run*/) const override
+    LayerOutcome quantize(const LayerTask& task, const RunContext& run) const override
     {
         LayerOutcome outcome;
         outcome.linear = roundToNearest(task.name, task.weight, weightFormat(task.settings.weight),
-                                        gridOptions(task.settings.weight));
+                                        gridOptions(task.settings.weight), run);
         outcome.linear.activation =
             activationQuantizer(task.spec->activation, task.settings.weight);
         return outcome;

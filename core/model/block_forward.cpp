@@ -54,6 +54,9 @@ void BlockForward::observe(LinearRole first, const at::Tensor& x) const
 
 at::Tensor BlockForward::linear(const LinearWeights& weights, const at::Tensor& x) const
 {
+    if (m_hooks.run != nullptr) {
+        m_hooks.run->checkpoint();
+    }
     return m_hooks.linear ? m_hooks.linear(weights, x)
                           : at::linear(x, weights.weight, weights.bias);
 }

@@ -401,7 +401,7 @@ void Checkpoint::release(const std::string& tensor) const
     d->files[d->fileOf.at(tensor)].release(tensor);
 }
 
-std::string Checkpoint::hash() const
+std::string Checkpoint::hash(const RunContext& run) const
 {
     if (d->hash.empty()) {
         Hasher hasher;
@@ -411,7 +411,7 @@ std::string Checkpoint::hash() const
             const TensorEntry& found = file.entries().at(name);
             hasher.add(name);
             hasher.add(found.dtype);
-            hasher.add(file.bytes(found));
+            hasher.add(file.bytes(found), run);
             file.release(name);
         }
         d->hash = hasher.hex();

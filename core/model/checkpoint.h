@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "model/model_config.h"
 
 namespace at {
@@ -62,8 +63,8 @@ public:
     void releaseBlock(std::int64_t block) const;
     void release(const std::string& tensor) const;
 
-    /// XXH3-128 over config.json and all tensor bytes, cached per file (size, mtime).
-    std::string hash() const;
+    /// XXH3-128 over config.json and the bytes of all tensors the decoder uses; read once.
+    std::string hash(const RunContext& run = {}) const;
 
 private:
     struct Private;

@@ -63,6 +63,8 @@ struct BlockHooks {
     /// Replaces the tensor at a point; only points listed are called.
     std::function<at::Tensor(BlockPoint, const at::Tensor&)> point;
     std::vector<BlockPoint> points;
+    /// Asked before each linear whether to go on: a wide block takes seconds. Null: never stopped.
+    const RunContext* run = nullptr;
 };
 
 struct DecoderOptions {

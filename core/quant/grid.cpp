@@ -41,7 +41,7 @@ std::int64_t codeMax(const GridOptions& options)
     return (std::int64_t{1} << (options.sym ? options.bits - 1 : options.bits)) - 1;
 }
 
-GridParams fitGrid(const at::Tensor& w, const GridOptions& options)
+GridParams fitGrid(const at::Tensor& w, const GridOptions& options, const RunContext& run)
 {
     QW_REQUIRE(w.dim() == 2, ErrorCode::BadShape, "a weight must be a matrix");
     QW_REQUIRE(options.bits >= 2 && options.bits <= 8, ErrorCode::BadInput, "bits ", options.bits,
@@ -53,10 +53,10 @@ GridParams fitGrid(const at::Tensor& w, const GridOptions& options)
     const at::Tensor groups = grouped(w.to(at::kFloat), options.groupSize);
     GridParams params;
     if (options.range == RangeSearch::Lrq) {
-        params = searchLrqRange(groups, options);
+        params = searchLrqRange(groups, options, run);
     } else if (options.sym) {
         params = paramsFromBound(options.range == RangeSearch::LpNorm
-                                     ? searchSymmetricRange(groups, options)
+                                     ? searchSymmetricRange(groups, options, run)
                                      : groups.abs().amax(2),
                                  options);
     } else {

@@ -5,6 +5,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/run_context.h"
+
 namespace qw {
 
 enum class RangeSearch {
@@ -32,8 +34,8 @@ struct GridParams {
 
 /// Codes on a grid: unsigned 0..2^b-1 (asymmetric) or signed -2^(b-1)..2^(b-1)-1 (symmetric).
 /// @param w [out, in] float32, finite. @throws Error::BadShape if groupSize does not divide `in`,
-/// NonFinite if a scale is too large for its type
-GridParams fitGrid(const at::Tensor& w, const GridOptions& options);
+/// NonFinite if a scale is too large for its type, Cancelled
+GridParams fitGrid(const at::Tensor& w, const GridOptions& options, const RunContext& run = {});
 /// @return [out, in] int16 codes
 at::Tensor gridCodes(const at::Tensor& w, const GridParams& params, const GridOptions& options);
 /// @return [out, in] float32

@@ -107,7 +107,7 @@ at::Tensor QuantizedLinear::dequantized() const
 
 namespace {
 QuantizedLinear nearest(const std::string& name, const at::Tensor& w, const WeightFormat& format,
-                        const GridOptions& grid)
+                        const GridOptions& grid, const RunContext& run)
 {
     QuantizedLinear linear;
     linear.name = name;
@@ -120,7 +120,7 @@ QuantizedLinear nearest(const std::string& name, const at::Tensor& w, const Weig
         linear.exponents = codes.exponents;
         return linear;
     }
-    const GridParams params = fitGrid(w, grid);
+    const GridParams params = fitGrid(w, grid, run);
     linear.codes = gridCodes(w, params, grid).to(grid.sym ? at::kChar : at::kByte);
     linear.scale = params.scale;
     if (!grid.sym) {
@@ -131,12 +131,13 @@ QuantizedLinear nearest(const std::string& name, const at::Tensor& w, const Weig
 } // namespace
 
 QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
-                               const WeightFormat& format, const GridOptions& grid)
+                               const WeightFormat& format, const GridOptions& grid,
+                               const RunContext& run)
 {
     QW_REQUIRE(w.dim() == 2, ErrorCode::BadShape, name, ": the weight is not a matrix");
     requireFinite(name, w);
     try {
-        return nearest(name, w, format, grid);
+        return nearest(name, w, format, grid, run);
     } catch (const Error& problem) { // the grids know no layer
         throw Error(problem.code(), message(name, ": ", problem.what()));
     }

@@ -70,9 +70,10 @@ struct QuantizedLinear {
 
 /// Quantizes a weight by rounding to nearest. @param w [out, in] float32
 /// @throws Error::NonFinite naming layer and first index, or if a scale is too large for its type;
-/// BadShape, BadInput naming the layer
+/// BadShape, BadInput naming the layer; Cancelled
 QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
-                               const WeightFormat& format, const GridOptions& grid);
+                               const WeightFormat& format, const GridOptions& grid,
+                               const RunContext& run = {});
 
 /// Bits stored for the layer as deployed: codes, scales (at scaleDtype), zero points, exponents,
 /// group index, factors. The tensors of toTensors() take no more but the padding of packed rows.

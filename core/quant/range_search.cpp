@@ -13,6 +13,9 @@
 namespace qw {
 
 namespace {
+constexpr std::int64_t kPatience =
+    64; // candidates of one group between two looks at the stop token
+
 /// A scale as representableScale() makes it.
 float storedScale(float scale, at::ScalarType dtype)
 {
@@ -133,10 +136,10 @@ struct Scored {
 class Search
 {
 public:
-    Search(const at::Tensor& groups, const GridOptions& options)
-        : m_groups(groups.contiguous()), m_width(groups.size(2)),
-          m_options(options), m_codes{static_cast<float>(codeMin(options)),
-                                      static_cast<float>(codeMax(options))}
+    Search(const at::Tensor& groups, const GridOptions& options, const RunContext& run)
+        : m_groups(groups.contiguous()), m_width(groups.size(2)), m_options(options),
+          m_run(run), m_codes{static_cast<float>(codeMin(options)),
+                              static_cast<float>(codeMax(options))}
     {
     }
     /// @param start  a score that a candidate must be below; else @p low and @p high stay
@@ -160,6 +163,7 @@ private:
     at::Tensor m_groups;
     std::int64_t m_width;
     GridOptions m_options;
+    const RunContext& m_run;
     CodeRange m_codes;
 };
 
@@ -172,6 +176,9 @@ std::vector<Scored> Search::nearBest(const Candidates& candidates, std::int64_t 
     std::vector<Scored> kept;
     double least = std::numeric_limits<double>::infinity();
     for (std::int64_t position = first; position < candidates.count(); position += stride) {
+        if (position / stride % kPatience == 0) {
+            m_run.checkpoint();
+        }
         const std::int64_t index = candidates.visited(position);
         GridPoint point = candidates.point(candidates.range(index));
         if (std::isinf(point.scale)) { // above the largest float16
@@ -203,6 +210,7 @@ std::int64_t Search::best(const Candidates& candidates, std::int64_t group, doub
     std::int64_t result = -1;
     double score = start;
     for (const Scored& entry : near) {
+        m_run.checkpoint();
         const GridPoint point = candidates.point(candidates.range(entry.index));
         const double exact = gridScore(values(group), m_width, point, m_codes, m_options.rangeNorm);
         if (exact < score) {
@@ -249,10 +257,11 @@ void Search::run(Candidates::Kind kind, double start, const at::Tensor& low, con
 }
 } // namespace
 
-GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options)
+GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options,
+                          const RunContext& run)
 {
     if (!groups.is_cpu()) {
-        return searchLrqRangeByOps(groups, options);
+        return searchLrqRangeByOps(groups, options, run);
     }
     const at::Tensor low = groups.amin(2).clamp_max(0).contiguous();
     const at::Tensor high = groups.amax(2).clamp_min(0).contiguous();
@@ -260,18 +269,19 @@ GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options)
     const auto kind = low.min().item<float>() >= 0    ? Candidates::Kind::Positive
                       : high.max().item<float>() <= 0 ? Candidates::Kind::Negative
                                                       : Candidates::Kind::Joint;
-    Search(groups, options)
+    Search(groups, options, run)
         .run(kind, kLrqStartScore * static_cast<double>(groups.size(2)), low, high);
     return paramsFromRange(low, high, options);
 }
 
-at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& options)
+at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& options,
+                                const RunContext& run)
 {
     if (!groups.is_cpu()) {
-        return searchSymmetricRangeByOps(groups, options);
+        return searchSymmetricRangeByOps(groups, options, run);
     }
     const at::Tensor bound = groups.abs().amax(2).contiguous();
-    Search(groups, options)
+    Search(groups, options, run)
         .run(Candidates::Kind::Symmetric, std::numeric_limits<double>::infinity(), -bound, bound);
     return bound;
 }

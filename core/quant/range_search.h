@@ -24,16 +24,22 @@ GridParams paramsFromBound(const at::Tensor& bound, const GridOptions& options);
 /// [out, groups, width]; a one-signed tensor takes the one-dimensional search. First best wins.
 /// Source: the official LRQ code (clipping=True). Differs: groups, not only rows; errors are
 /// float32, their powers and sums float64, so that the best does not depend on the order of a sum.
-GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options);
+/// @throws Cancelled
+GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options,
+                          const RunContext& run = {});
 
 /// LR-QAT's symmetric search: the bound [out, groups] whose grid has the least sum of |w - q|^p.
 /// First best wins. Source: the official LR-QAT code. Differs: candidates and errors in float32
 /// whatever the dtype of the weights, powers and sums in float64.
-at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& options);
+/// @throws Cancelled
+at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& options,
+                                const RunContext& run = {});
 
 /// The same by trying every candidate on all groups with tensor operations: for devices other than
 /// the CPU, and the tests' oracle.
-GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& options);
-at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions& options);
+GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& options,
+                               const RunContext& run = {});
+at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions& options,
+                                     const RunContext& run = {});
 
 } // namespace qw

@@ -75,7 +75,8 @@ GridParams paramsFromBound(const at::Tensor& bound, const GridOptions& options)
     return params;
 }
 
-GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& options)
+GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& options,
+                               const RunContext& run)
 {
     const at::Tensor low = groups.amin(2).clamp_max(0);
     const at::Tensor high = groups.amax(2).clamp_min(0);
@@ -84,6 +85,7 @@ GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& opti
     const double start = kLrqStartScore * static_cast<double>(groups.size(2));
     Best best{at::full_like(low, start, low.options().dtype(at::kDouble)), low, high};
     const auto consider = [&](const at::Tensor& candidateLow, const at::Tensor& candidateHigh) {
+        run.checkpoint();
         best.consider(
             scoreOf(groups, paramsFromRange(candidateLow, candidateHigh, options), options),
             candidateLow, candidateHigh);
@@ -110,7 +112,8 @@ GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& opti
     return paramsFromRange(best.low, best.high, options);
 }
 
-at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions& options)
+at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions& options,
+                                     const RunContext& run)
 {
     const at::Tensor largest = groups.abs().amax(2);
     const at::Tensor step = divided(largest, static_cast<double>(options.rangeSteps));
@@ -118,6 +121,7 @@ at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions
                             largest.options().dtype(at::kDouble)),
               largest, largest};
     for (std::int64_t i = 1; i <= options.rangeSteps; ++i) {
+        run.checkpoint();
         const at::Tensor bound = step * static_cast<double>(i);
         best.consider(scoreOf(groups, paramsFromBound(bound, options), options), bound, bound);
     }

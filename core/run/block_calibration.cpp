@@ -32,8 +32,8 @@ BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& need
     const bool collect = !(needs == StatisticsNeeds{});
     bool endsBatch = false;
     BlockHooks hooks;
+    hooks.run = &run;
     hooks.input = [&](const LinearInfo& linear, const at::Tensor& input) {
-        run.checkpoint();
         if (!collect) {
             return;
         }
@@ -41,8 +41,7 @@ BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& need
         if (!entry) {
             entry = std::make_unique<InputStatistics>(linear.in, needs, m_decoder.options().device);
         }
-        entry->add(input, endsBatch);
-        run.checkpoint();
+        entry->add(input, endsBatch, run);
     };
     for (std::int64_t begin = 0; begin < m_hidden.windows(); begin += m_batch) {
         const std::int64_t end = std::min(begin + m_batch, m_hidden.windows());

@@ -231,7 +231,7 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
     }
     if (!linear) {
         const WeightSpec weight = settingsFor(spec, request.layer).weight;
-        linear = roundToNearest(request.layer, w, weightFormat(weight), gridOptions(weight));
+        linear = roundToNearest(request.layer, w, weightFormat(weight), gridOptions(weight), run);
     }
     run.checkpoint();
     view.weights =

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <stop_token>
 
 #include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
@@ -75,6 +76,26 @@ class TestPerplexity : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void stopsBetweenLinears()
+    {
+        const Fixture fixture;
+        std::stop_source stop;
+        int calls = 0;
+        const ModelVariant stopping = BlockVariant([&](const BlockWeights&) {
+            BlockHooks hooks;
+            hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
+                ++calls;
+                stop.request_stop();
+                return at::linear(x, linear.weight, linear.bias);
+            };
+            return hooks;
+        });
+        QVERIFY_EXCEPTION_THROWN(scoreWindows(fixture.decoder, fixture.windows("gptq"), {stopping},
+                                              RunContext(stop.get_token(), {})),
+                                 Cancelled);
+        QCOMPARE(calls, 1);
+    }
+
     void protocolsEqualReference_data()
     {
         QTest::addColumn<QString>("protocol");

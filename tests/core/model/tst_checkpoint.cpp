@@ -1,10 +1,13 @@
 #include "model/checkpoint.h"
 
+#include <stop_token>
+
 #include <QTemporaryDir>
 #include <QtTest>
 
 #include <ATen/ATen.h>
 
+#include "base/error.h"
 #include "model/safetensors.h"
 #include "support/tensor_model_files.h"
 
@@ -58,6 +61,7 @@ private Q_SLOTS:
     void badIndex_data();
     void badIndex();
     void pickleIsRefused();
+    void hashingStops();
 
 private:
     std::string sentence() const
@@ -163,6 +167,17 @@ void TestCheckpoint::badIndex()
     test::writeBytes(m_folder / "model.safetensors.index.json", index.toStdString());
     const std::string said = sentence();
     QVERIFY2(QString::fromStdString(said).contains(expected), said.c_str());
+}
+
+void TestCheckpoint::hashingStops()
+{
+    writeSafetensors(m_folder / "model.safetensors", gpt2(""), {});
+    const Checkpoint checkpoint(m_folder);
+    std::stop_source stop;
+    stop.request_stop();
+    const RunContext stopped(stop.get_token(), {});
+    QVERIFY_EXCEPTION_THROWN(checkpoint.hash(stopped), Cancelled);
+    QCOMPARE(checkpoint.hash(), Checkpoint(m_folder).hash());
 }
 
 void TestCheckpoint::pickleIsRefused()

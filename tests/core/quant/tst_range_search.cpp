@@ -1,9 +1,15 @@
 #include "quant/range_search.h"
 
+#include <chrono>
+#include <stop_token>
+#include <thread>
+
+#include <QElapsedTimer>
 #include <QtTest>
 
 #include <ATen/ATen.h>
 
+#include "base/error.h"
 #include "quant/range_kernels.h"
 #include "support/tensor_quantizers.h"
 #include "support/tolerances.h"
@@ -23,6 +29,8 @@ private Q_SLOTS:
     void neverWorseThanMinMax_data();
     void neverWorseThanMinMax();
     void largeGroups();
+    void stops_data();
+    void stops();
     void nearScore_data();
     void nearScore();
 };
@@ -176,6 +184,35 @@ void TestRangeSearch::largeGroups()
             }
         }
     }
+}
+
+void TestRangeSearch::stops_data()
+{
+    QTest::addColumn<qint64>("width");
+    QTest::addColumn<bool>("sym");
+    QTest::newRow("small groups") << qint64{64} << false;
+    QTest::newRow("one group") << qint64{-1} << false;
+    QTest::newRow("symmetric") << qint64{-1} << true;
+}
+
+/// A search that takes minutes ends soon after it is told to.
+void TestRangeSearch::stops()
+{
+    QFETCH(qint64, width);
+    QFETCH(bool, sym);
+    GridOptions options = searchOptions(8, 2.4, sym);
+    options.groupSize = width;
+    options.rangeSteps = 100000;
+    const at::Tensor w = normal({1024, 1024});
+    std::stop_source stop;
+    const std::jthread user([&stop] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        stop.request_stop();
+    });
+    QElapsedTimer clock;
+    clock.start();
+    QVERIFY_EXCEPTION_THROWN(fitGrid(w, options, RunContext(stop.get_token(), {})), Cancelled);
+    QVERIFY2(clock.elapsed() < 10000, "a second on a free machine"); // a busy one gets more
 }
 
 void TestRangeSearch::nearScore_data()

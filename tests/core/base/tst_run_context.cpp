@@ -1,0 +1,60 @@
+#include "base/run_context.h"
+
+#include <stop_token>
+#include <vector>
+
+#include <QtTest>
+
+#include "base/error.h"
+
+using namespace qw;
+
+/// What a long computation tells whoever started it.
+class TestRunContext : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void stopIsObeyed()
+    {
+        std::stop_source stop;
+        const RunContext run(stop.get_token(), {});
+        run.checkpoint();
+        stop.request_stop();
+        QVERIFY_EXCEPTION_THROWN(run.checkpoint(), Cancelled);
+        QVERIFY_EXCEPTION_THROWN(run.announceUninterruptible("a step"), Cancelled);
+        RunContext().checkpoint(); // of nobody
+    }
+
+    /// Whoever cancels is told to wait during such a step, not after it.
+    void uninterruptibleEndsAtTheNextCheckpoint()
+    {
+        std::vector<Progress> reports;
+        const RunContext run({}, [&](const Progress& progress) { reports.push_back(progress); });
+        run.beginPhase("quantize", 4);
+        run.checkpoint(2, "block 3/4");
+        run.announceUninterruptible("eigenvectors");
+        QVERIFY(reports.back().uninterruptible);
+        QCOMPARE(reports.back().detail, std::string("eigenvectors"));
+        QCOMPARE(reports.back().done, 2); // the bar stays where it was
+        run.checkpoint();
+        QVERIFY(!reports.back().uninterruptible);
+        const std::size_t before = reports.size();
+        run.checkpoint();
+        QCOMPARE(reports.size(), before);
+    }
+
+    void newPhaseBeginsAtNothing()
+    {
+        std::vector<Progress> reports;
+        const RunContext run({}, [&](const Progress& progress) { reports.push_back(progress); });
+        run.beginPhase("quantize", 4);
+        run.checkpoint(4);
+        run.beginPhase("evaluate", 2);
+        QCOMPARE(reports.back().phase, std::string("evaluate"));
+        QCOMPARE(reports.back().done, 0);
+        QCOMPARE(reports.back().total, 2);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestRunContext)
+#include "tst_run_context.moc"
