@@ -164,9 +164,16 @@ struct RunOptions {
 RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions& options,
                           const RunContext& run);
 
+/// Repeats a stored run as it was made: one that was sliced from factors of a larger rank is again.
+/// @return the new run. @throws as runQuantization() does
+RunResult repeatRun(const RunResult& stored, RunStore& store, const RunOptions& options,
+                    const RunContext& run);
+
 /// Runs that differ only in rank share calibration and factorization, done once at the largest.
-/// All runs are in the store from the start, those not begun as "queued".
-/// @return one result per spec, in order
+/// All runs are in the store from the start, those not begun as "queued". Runs that fail do not
+/// keep the others from being done.
+/// @return one result per spec, in order; those that failed say so in status and problem
+/// @throws Error for wrong input, before anything is stored; Cancelled
 std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& store,
                                 const RunOptions& options, const RunContext& run);
 
@@ -175,9 +182,10 @@ std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& sto
 RunResult firstUnfinished(const std::string& id, const RunStore& store);
 
 /// Continues a run that was stopped, or all unfinished runs of a sweep, to the bits they would have
-/// had. @return all runs of it, finished before or now
-/// @throws Error::Mismatch if model, texts, settings, program or threads are not the same any more;
-/// BadInput if another process is at work on it
+/// had. @return all runs of it, as they are now
+/// @throws Error::Mismatch if model, texts, settings, program or threads are not the same any more,
+/// BadInput if another process is at work on it, and what runs throw. In a sweep such runs stay as
+/// they are and the others are done.
 std::vector<RunResult> resumeRuns(const std::string& id, RunStore& store, const RunOptions& options,
                                   const RunContext& run);
 

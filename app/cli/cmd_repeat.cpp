@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine.h"
 #include "session.h"
+#include "sweep_report.h"
 #include "table.h"
 
 namespace qw::cli {
@@ -41,7 +42,7 @@ int rerun(const Session& session, const std::string& id, bool verify)
         RunOptions options;
         options.workFolder = session.workFolder();
         options.started = [](const RunResult& r) { say("run " + r.id); };
-        print(session, runQuantization(stored.spec, store, options, session.context()));
+        print(session, repeatRun(stored, store, options, session.context()));
         return 0;
     }
     const VerifyReport report = verifyRun(stored, session.context());
@@ -71,16 +72,9 @@ int resume(const Session& session, const std::string& id)
     const std::vector<RunResult> results = resumeRuns(id, store, options, session.context());
     if (first.sweep.empty()) {
         print(session, results.front());
-    } else if (session.json) {
-        Json runs = Json::array();
-        for (const RunResult& result : results) {
-            runs.push_back(toPublicJson(result, true));
-        }
-        printJson(Json{{"runs", runs}});
-    } else {
-        std::cout << runTable(results);
+        return 0;
     }
-    return 0;
+    return reportSweep(session, results);
 }
 } // namespace
 

@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <iostream>
 #include <regex>
-#include <set>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -11,7 +9,7 @@
 #include "engine.h"
 #include "session.h"
 #include "spec_flags.h"
-#include "table.h"
+#include "sweep_report.h"
 
 namespace qw::cli {
 
@@ -96,28 +94,7 @@ int sweep(const Session& session, const std::string& model, const SpecFlags& fla
     options.workFolder = session.workFolder();
     options.sweep = store.newRunId();
     options.started = [](const RunResult& r) { say("run " + r.id); };
-    const std::vector<RunResult> results = runSweep(specs, store, options, session.context());
-    if (session.json) {
-        Json runs = Json::array();
-        for (const RunResult& result : results) {
-            runs.push_back(toPublicJson(result, true));
-        }
-        printJson(Json{{"runs", runs}});
-    } else {
-        std::cout << runTable(results);
-        if (!results.empty()) {
-            std::cout << measureLine(results.front());
-        }
-        std::set<std::string> said;
-        for (const RunResult& result : results) {
-            for (const std::string& sentence : result.substitutions) {
-                if (said.insert(sentence).second) {
-                    std::cout << "note: " << sentence << '\n';
-                }
-            }
-        }
-    }
-    return 0;
+    return reportSweep(session, runSweep(specs, store, options, session.context()));
 }
 } // namespace
 

@@ -26,7 +26,7 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
     task.weight = weight;
     task.statistics = statistics;
     task.settings = plan.settings;
-    task.spec = &group.largestSpec();
+    task.spec = &group.factorSpec;
     task.seed = layerSeed(task.spec->seed, task.name);
     const LayerOutcome outcome = method.quantize(task, run);
     const double seconds =
@@ -49,20 +49,28 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
     artifact.substitutions.insert(artifact.substitutions.end(), outcome.substitutions.begin(),
                                   outcome.substitutions.end());
     // Factors that several ranks are sliced from stay as computed until they are cut.
-    artifact.linears.push_back(
-        group.specs.size() == 1 ? outcome.linear.withRank(outcome.linear.rank()) : outcome.linear);
+    artifact.linears.push_back(group.specs.size() == 1
+                                   ? outcome.linear.withRank(artifact.results[0].back().rank)
+                                   : outcome.linear);
 }
 } // namespace
 
-RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint)
+RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint,
+                   std::int64_t factorRank)
 {
     RunGroup group;
     group.specs = std::move(specs);
     for (std::size_t i = 0; i < group.specs.size(); ++i) {
         group.plans.push_back(planRun(group.specs[i], checkpoint));
-        if (group.specs[i].lowRank.rank > group.largestSpec().lowRank.rank) {
+        if (group.specs[i].lowRank.rank > group.specs[group.largest].lowRank.rank) {
             group.largest = i;
         }
+    }
+    group.factorSpec = group.specs[group.largest];
+    group.factorPlan = group.plans[group.largest];
+    if (factorRank > group.factorSpec.lowRank.rank) {
+        group.factorSpec.lowRank.rank = factorRank;
+        group.factorPlan = planRun(group.factorSpec, checkpoint);
     }
     return group;
 }
@@ -73,7 +81,7 @@ BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, Bl
     BlockArtifact artifact;
     artifact.block = block.index;
     artifact.results.resize(group.specs.size());
-    const std::vector<LayerPlan> plans = group.largestPlan().ofBlock(block.index);
+    const std::vector<LayerPlan> plans = group.factorPlan.ofBlock(block.index);
     for (LinearWeights& linear : block.linears) {
         const auto plan = std::find_if(plans.begin(), plans.end(), [&](const LayerPlan& p) {
             return p.info.name == linear.info.name;

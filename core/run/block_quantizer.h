@@ -20,13 +20,15 @@ struct RunGroup {
     std::vector<RunSpec> specs;
     std::vector<RunPlan> plans; ///< one a spec
     std::size_t largest = 0;    ///< the spec with the largest rank
-
-    const RunSpec& largestSpec() const { return specs[largest]; }
-    const RunPlan& largestPlan() const { return plans[largest]; }
+    RunSpec factorSpec;         ///< what is factorized: that one, or its like of a larger rank
+    RunPlan factorPlan;
 };
 
-/// Settles what each spec will do. @throws Error::BadInput as planRun() does
-RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint);
+/// Settles what each spec will do.
+/// @param factorRank  of the factorization, if above all ranks asked: repeats a run that was sliced
+/// @throws Error::BadInput as planRun() does
+RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint,
+                   std::int64_t factorRank = 0);
 
 /// What calibration learned of a block, by input group.
 using BlockStatistics = std::map<std::int64_t, std::unique_ptr<InputStatistics>>;

@@ -103,7 +103,7 @@ ForwardCost forwardCost(const ModelConfig& c, const Shapes& shapes, double rate,
 double quantizeSeconds(const RunGroup& group, double rate, bool calibrated)
 {
     double seconds = 0;
-    for (const LayerPlan& layer : group.largestPlan().layers) {
+    for (const LayerPlan& layer : group.factorPlan.layers) {
         const auto in = static_cast<double>(layer.info.in);
         const double weights = in * static_cast<double>(layer.info.out);
         seconds += weights * 4 * kWeightPasses / kElementwiseRate;
@@ -112,7 +112,7 @@ double quantizeSeconds(const RunGroup& group, double rate, bool calibrated)
         }
         if (layer.settings.rank > 0) {
             const auto width = static_cast<double>(layer.settings.rank + 16);
-            const bool exact = group.largestSpec().method == "qera-exact";
+            const bool exact = group.factorSpec.method == "qera-exact";
             const double once = 2 * width * (weights + (exact ? weights + in * in : 0));
             seconds += kSubspaceProducts * once / (rate * kSlowProducts);
         }
@@ -120,6 +120,20 @@ double quantizeSeconds(const RunGroup& group, double rate, bool calibrated)
     return seconds;
 }
 } // namespace
+
+Workload workloadOf(const RunTexts& texts)
+{
+    Workload work;
+    if (texts.calibration) {
+        work.calibrationWindows = texts.calibration->count();
+        work.calibrationSeqlen = texts.calibration->seqlen();
+    }
+    if (texts.evaluation) {
+        work.evaluationWindows = texts.evaluation->count();
+        work.evaluationSeqlen = texts.evaluation->seqlen();
+    }
+    return work;
+}
 
 Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
                        std::int64_t hiddenBudgetBytes)
@@ -137,8 +151,8 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
     const bool calibrated = calibrationTokens > 0;
 
     Estimate estimate;
-    estimate.bytes = group.largestPlan().bytes;
-    estimate.bitsPerWeight = group.largestPlan().bitsPerWeight();
+    estimate.bytes = group.plans[group.largest].bytes;
+    estimate.bitsPerWeight = group.plans[group.largest].bitsPerWeight();
 
     const ForwardCost calibration =
         forwardCost(c, shapes, rate, calibrationTokens, calibrationSeqlen);

@@ -4,6 +4,7 @@
 
 #include "report/run_result.h"
 #include "run/block_quantizer.h"
+#include "run/run_texts.h"
 
 namespace qw {
 
@@ -14,6 +15,8 @@ struct Workload {
     std::int64_t evaluationWindows = 0;
     std::int64_t evaluationSeqlen = 0;
 };
+
+Workload workloadOf(const RunTexts& texts);
 
 /// Peak memory and time of a group of runs, from shapes and a product rate measured here and now
 /// (a tenth of a second). The sizes are those of the largest rank, exact.

@@ -1,5 +1,6 @@
 #include "run/group_run.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/Parallel.h>
@@ -18,14 +19,13 @@ namespace qw {
 namespace {
 /// More than this share of the evaluation text standing in the calibration text is worth a warning.
 constexpr double kOverlapWarning = 0.01;
+} // namespace
 
-/// The tensor library appends a backtrace to its sentence; the first line is for people.
-std::string sentence(const std::exception& problem)
+std::string firstLine(const std::exception& problem)
 {
     const std::string text = problem.what();
     return text.substr(0, text.find('\n'));
 }
-} // namespace
 
 GroupRun::GroupRun(std::vector<RunResult> runs, bool inStore, bool resume, RunStore& store,
                    const RunOptions& options, const RunContext& run)
@@ -48,7 +48,7 @@ std::vector<RunResult> GroupRun::execute()
     } catch (const std::exception& problem) {
         if (m_inStore && !m_resume) {
             closeAs(dynamic_cast<const Cancelled*>(&problem) != nullptr ? "cancelled" : "failed",
-                    sentence(problem));
+                    firstLine(problem));
         }
         throw;
     }
@@ -67,7 +67,7 @@ std::vector<RunResult> GroupRun::execute()
         closeAs("cancelled", "cancelled; finished blocks are kept, qw resume continues");
         throw;
     } catch (const std::exception& problem) {
-        closeAs("failed", sentence(problem));
+        closeAs("failed", firstLine(problem));
         throw;
     }
     return m_runs;
@@ -79,10 +79,12 @@ void GroupRun::prepare()
     m_run.beginPhase("prepare");
     m_checkpoint.emplace(resolveModel(common().model));
     std::vector<RunSpec> specs;
+    std::int64_t factorRank = 0;
     for (const RunResult& one : m_runs) {
         specs.push_back(one.spec);
+        factorRank = std::max(factorRank, one.provenance.factorRank);
     }
-    m_group = planGroup(std::move(specs), *m_checkpoint);
+    m_group = planGroup(std::move(specs), *m_checkpoint, factorRank);
     m_tokenizer.emplace(Tokenizer::fromFolder(m_checkpoint->folder()));
     m_decoder.emplace(*m_checkpoint, DecoderOptions{at::kFloat, common().device});
     readTexts();
@@ -94,34 +96,22 @@ void GroupRun::prepare()
 
 void GroupRun::readTexts()
 {
-    const RunSpec& spec = common();
-    QW_REQUIRE(!findMethod(spec.method).info().needsCalibration || !spec.calibration.text.empty(),
-               ErrorCode::BadInput, "method ", spec.method,
-               " learns from data: give a calibration text");
-    const auto say = [&](const TextWindows& windows) {
-        m_said.insert(m_said.end(), windows.substitutions.begin(), windows.substitutions.end());
-        m_run.checkpoint();
-    };
-    if (!spec.calibration.text.empty()) {
-        m_calibration = calibrationWindows(
-            spec.calibration, resolveText(spec.calibration.text).string(), m_checkpoint->config(),
-            *m_tokenizer, static_cast<std::uint64_t>(spec.seed));
-        say(*m_calibration);
-    }
-    if (!spec.evaluation.text.empty()) {
-        m_evaluation =
-            evaluationWindows(spec.evaluation, resolveText(spec.evaluation.text).string(),
-                              m_checkpoint->config(), *m_tokenizer);
-        say(*m_evaluation);
+    requireCalibrationText(common());
+    m_texts = qw::readTexts(common(), m_checkpoint->config(), *m_tokenizer, m_run);
+    for (const std::optional<TextWindows>* windows : {&m_texts.calibration, &m_texts.evaluation}) {
+        if (*windows) {
+            const std::vector<std::string>& said = (*windows)->substitutions;
+            m_said.insert(m_said.end(), said.begin(), said.end());
+        }
     }
 }
 
 void GroupRun::warnOfOverlap()
 {
-    if (!m_calibration || !m_evaluation) {
+    if (!m_texts.calibration || !m_texts.evaluation) {
         return;
     }
-    const double overlap = textOverlap(m_evaluation->text, m_calibration->text);
+    const double overlap = textOverlap(m_texts.evaluation->text, m_texts.calibration->text);
     if (overlap > kOverlapWarning) {
         m_said.push_back(message("warning: ", std::round(overlap * 100),
                                  " % of the evaluation text stands in the calibration text; "
@@ -137,25 +127,17 @@ std::string GroupRun::fingerprint() const
         spec.artifacts = {};
         all.push_back(toJson(spec));
     }
-    return hashOf(message(all.dump(), m_checkpoint->hash(), m_tokenizer->hash(),
-                          m_calibration ? m_calibration->textHash : "", engineInfo().torch,
-                          QW_VERSION, at::get_num_threads()));
+    return hashOf(message(all.dump(), m_group.factorSpec.lowRank.rank, " ",
+                          m_checkpoint->hash(m_run), m_tokenizer->hash(),
+                          m_texts.calibration ? m_texts.calibration->textHash : "",
+                          engineInfo().torch, QW_VERSION, at::get_num_threads()));
 }
 
 void GroupRun::describeRuns()
 {
     const EngineInfo info = engineInfo();
-    Workload work;
-    if (m_calibration) {
-        work.calibrationWindows = m_calibration->count();
-        work.calibrationSeqlen = m_calibration->seqlen();
-    }
-    if (m_evaluation) {
-        work.evaluationWindows = m_evaluation->count();
-        work.evaluationSeqlen = m_evaluation->seqlen();
-    }
     const Estimate estimate =
-        estimateGroup(m_group, *m_checkpoint, work, m_options.hiddenBudgetBytes);
+        estimateGroup(m_group, *m_checkpoint, workloadOf(m_texts), m_options.hiddenBudgetBytes);
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
         RunResult& result = m_runs[i];
         const RunPlan& plan = m_group.plans[i];
@@ -165,12 +147,12 @@ void GroupRun::describeRuns()
                              info.torch,
                              m_checkpoint->hash(),
                              m_tokenizer->hash(),
-                             m_calibration ? m_calibration->textHash : "",
-                             m_evaluation ? m_evaluation->textHash : "",
+                             m_texts.calibration ? m_texts.calibration->textHash : "",
+                             m_texts.evaluation ? m_texts.evaluation->textHash : "",
                              at::get_num_threads(),
                              result.spec.device,
                              info.cpu,
-                             m_group.largestSpec().lowRank.rank};
+                             m_group.factorSpec.lowRank.rank};
         result.rank = plan.maxRank;
         result.bytesOriginal = plan.bytesOriginal;
         result.estimate = estimate;
@@ -204,7 +186,7 @@ void GroupRun::quantizeBlocks()
 {
     const std::int64_t blocks = m_decoder->blockCount();
     const LayerMethod& method = findMethod(common().method);
-    StatisticsNeeds needs = method.needs(m_group.largestSpec());
+    StatisticsNeeds needs = method.needs(m_group.factorSpec);
     needs.autocorrelation = true; // also gives the output errors
     std::int64_t lastMissing = -1;
     for (std::int64_t index = 0; index < blocks; ++index) {
@@ -214,9 +196,9 @@ void GroupRun::quantizeBlocks()
     }
     m_run.beginPhase("quantize", blocks);
     std::optional<BlockCalibration> calibration;
-    if (m_calibration && lastMissing >= 0) {
+    if (m_texts.calibration && lastMissing >= 0) {
         m_watch.begin("calibrate");
-        calibration.emplace(*m_decoder, m_calibration->ids, common().calibration.statBatch,
+        calibration.emplace(*m_decoder, m_texts.calibration->ids, common().calibration.statBatch,
                             HiddenStatesPlace{m_options.hiddenBudgetBytes, m_artifact->folder()},
                             m_run);
     }
@@ -293,7 +275,7 @@ void GroupRun::collect()
 
 void GroupRun::evaluate()
 {
-    if (!m_evaluation) {
+    if (!m_texts.evaluation) {
         return;
     }
     m_watch.begin("evaluate");
@@ -304,13 +286,13 @@ void GroupRun::evaluate()
     for (const RunResult& one : m_runs) {
         variants.push_back(storedVariant(*m_artifact, one.spec, decoder));
     }
-    const Scores scores = scoreWindows(decoder, *m_evaluation, variants, m_run);
+    const Scores scores = scoreWindows(decoder, *m_texts.evaluation, variants, m_run);
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
         TextScore& score = m_runs[i].score;
         score = scores.variants[i];
         score.protocol = common().evaluation.protocol;
         score.compute = common().evaluation.compute;
-        score.textHash = m_evaluation->textHash;
+        score.textHash = m_texts.evaluation->textHash;
         score.tokenizerHash = m_tokenizer->hash();
         m_runs[i].comparison = scores.comparisons[i];
     }
@@ -337,7 +319,7 @@ void GroupRun::finish()
             runs.push_back(toPublicJson(result, false));
         }
         m_artifact->finish({{"format", "quant-workbench artifact 1"},
-                            {"spec", toJson(m_group.largestSpec())},
+                            {"spec", toJson(m_group.specs[m_group.largest])},
                             {"runs", runs}});
     }
     for (const RunResult& result : m_runs) {

@@ -1,19 +1,24 @@
 #pragma once
 
+#include <exception>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/files.h"
 #include "engine.h"
-#include "eval/text_windows.h"
 #include "model/decoder.h"
 #include "model/tokenizer.h"
 #include "run/artifact.h"
 #include "run/block_calibration.h"
 #include "run/block_quantizer.h"
+#include "run/run_texts.h"
 #include "run/stopwatch.h"
 
 namespace qw {
+
+/// The tensor library appends a backtrace to its sentence; the first line is for people.
+std::string firstLine(const std::exception& problem);
 
 /// The runs of one group, from texts to stored results; the first run's id names the folder.
 class GroupRun
@@ -53,8 +58,7 @@ private:
     std::optional<Checkpoint> m_checkpoint;
     std::optional<Tokenizer> m_tokenizer;
     std::optional<Decoder> m_decoder;
-    std::optional<TextWindows> m_calibration;
-    std::optional<TextWindows> m_evaluation;
+    RunTexts m_texts;
     std::optional<ArtifactFolder> m_artifact;
     std::optional<FileLock> m_lock;
     std::vector<std::string> m_said; ///< substitutions and warnings that concern all runs

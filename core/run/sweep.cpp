@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <ctime>
+#include <optional>
 
 #include <ATen/Parallel.h>
 
@@ -52,8 +53,8 @@ std::vector<std::vector<RunResult>> grouped(const std::vector<RunResult>& runs)
     return groups;
 }
 
-/// Executes the groups that have unfinished runs. @return all runs, in order of id, which is the
-/// order in which they were asked for
+/// Executes the groups that have unfinished runs; one that fails does not keep the others from
+/// being done. @return all runs, in order of id, which is the order in which they were asked for
 std::vector<RunResult> executeAll(const std::vector<RunResult>& runs, bool resume, RunStore& store,
                                   const RunOptions& options, const RunContext& run)
 {
@@ -63,13 +64,52 @@ std::vector<RunResult> executeAll(const std::vector<RunResult>& runs, bool resum
             return one.status == kFinished;
         });
         if (!finished) {
-            group = GroupRun(std::move(group), true, resume, store, options, run).execute();
+            try {
+                group = GroupRun(group, true, resume, store, options, run).execute();
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const std::exception& problem) {
+                if (group.front().sweep.empty()) {
+                    throw;
+                }
+                run.log(message(group.size() > 1 ? "runs " : "run ", group.front().id,
+                                group.size() > 1 ? " to " + group.back().id : "", ": ",
+                                firstLine(problem)));
+                for (RunResult& one : group) { // as they were stored
+                    one = store.get(one.id);
+                }
+            }
         }
         results.insert(results.end(), group.begin(), group.end());
     }
     std::sort(results.begin(), results.end(),
               [](const RunResult& a, const RunResult& b) { return a.id < b.id; });
     return results;
+}
+
+/// All that can be wrong with what was asked for, before hours are spent on the first run.
+void checkAll(const std::vector<RunSpec>& specs, const RunContext& run)
+{
+    std::optional<Checkpoint> checkpoint;
+    std::optional<Tokenizer> tokenizer;
+    const RunSpec* before = nullptr;
+    for (const RunSpec& spec : specs) {
+        run.checkpoint();
+        validate(spec);
+        requireDevice(spec.device);
+        const bool sameModel = before != nullptr && before->model == spec.model;
+        if (!sameModel) {
+            checkpoint.emplace(resolveModel(spec.model));
+            tokenizer.emplace(Tokenizer::fromFolder(checkpoint->folder()));
+        }
+        planRun(spec, *checkpoint);
+        requireCalibrationText(spec);
+        if (!sameModel || before->calibration != spec.calibration ||
+            before->evaluation != spec.evaluation) {
+            readTexts(spec, checkpoint->config(), *tokenizer, run);
+        }
+        before = &spec;
+    }
 }
 
 /// The run, or all of the sweep it belongs to, in order of id.
@@ -103,14 +143,20 @@ RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions
         .front();
 }
 
+RunResult repeatRun(const RunResult& stored, RunStore& store, const RunOptions& options,
+                    const RunContext& run)
+{
+    validate(stored.spec);
+    requireDevice(stored.spec.device);
+    RunResult again = newRun(stored.spec, store, options);
+    again.provenance.factorRank = stored.provenance.factorRank;
+    return GroupRun({again}, false, false, store, options, run).execute().front();
+}
+
 std::vector<RunResult> runSweep(const std::vector<RunSpec>& specs, RunStore& store,
                                 const RunOptions& options, const RunContext& run)
 {
-    for (const RunSpec& spec : specs) { // all of them before hours are spent on the first
-        validate(spec);
-        requireDevice(spec.device);
-        planRun(spec, Checkpoint(resolveModel(spec.model)));
-    }
+    checkAll(specs, run);
     std::vector<RunResult> runs;
     for (const RunSpec& spec : specs) { // stored at once, so that a killed sweep can go on
         runs.push_back(newRun(spec, store, options));

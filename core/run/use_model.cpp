@@ -15,6 +15,7 @@
 #include "run/artifact.h"
 #include "run/cost_model.h"
 #include "run/quantized_variant.h"
+#include "run/run_texts.h"
 
 namespace qw {
 
@@ -32,9 +33,9 @@ ArtifactFolder storedArtifact(const RunResult& run)
     return artifact;
 }
 
-void requireSameModel(const Checkpoint& checkpoint, const RunResult& run)
+void requireSameModel(const Checkpoint& checkpoint, const RunResult& run, const RunContext& context)
 {
-    QW_REQUIRE(checkpoint.hash() == run.provenance.modelHash, ErrorCode::Mismatch,
+    QW_REQUIRE(checkpoint.hash(context) == run.provenance.modelHash, ErrorCode::Mismatch,
                checkpoint.folder().string(), ": is not the model that run ", run.id,
                " quantized, or it changed since");
 }
@@ -58,7 +59,7 @@ std::string generateText(const std::string& model, const RunResult* run,
     const Decoder decoder(checkpoint, {at::kFloat, device});
     std::optional<ModelVariant> variant;
     if (run != nullptr) {
-        requireSameModel(checkpoint, *run);
+        requireSameModel(checkpoint, *run, context);
         variant = storedVariant(storedArtifact(*run), run->spec, decoder);
     }
     const Decoder& ends = variant && variant->outside ? *variant->outside : decoder;
@@ -111,7 +112,7 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
         evaluationWindows(spec, resolveText(spec.text).string(), checkpoint.config(), tokenizer);
     std::vector<ModelVariant> variants;
     if (quantized != nullptr) {
-        requireSameModel(checkpoint, *quantized);
+        requireSameModel(checkpoint, *quantized, run);
         variants.push_back(storedVariant(storedArtifact(*quantized), quantized->spec, decoder));
     }
     const Scores scores = scoreWindows(decoder, windows, variants, run);
@@ -137,22 +138,9 @@ Estimate estimateRun(const RunSpec& spec)
     const Checkpoint checkpoint(resolveModel(spec.model));
     const RunGroup group = planGroup({spec}, checkpoint);
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
-    Workload work;
-    if (!spec.calibration.text.empty()) {
-        const TextWindows windows = calibrationWindows(
-            spec.calibration, resolveText(spec.calibration.text).string(), checkpoint.config(),
-            tokenizer, static_cast<std::uint64_t>(spec.seed));
-        work.calibrationWindows = windows.count();
-        work.calibrationSeqlen = windows.seqlen();
-    }
-    if (!spec.evaluation.text.empty()) {
-        const TextWindows windows =
-            evaluationWindows(spec.evaluation, resolveText(spec.evaluation.text).string(),
-                              checkpoint.config(), tokenizer);
-        work.evaluationWindows = windows.count();
-        work.evaluationSeqlen = windows.seqlen();
-    }
-    return estimateGroup(group, checkpoint, work, RunOptions{}.hiddenBudgetBytes);
+    requireCalibrationText(spec);
+    const RunTexts texts = readTexts(spec, checkpoint.config(), tokenizer);
+    return estimateGroup(group, checkpoint, workloadOf(texts), RunOptions{}.hiddenBudgetBytes);
 }
 
 } // namespace qw

@@ -22,17 +22,12 @@ VerifyReport verifyRun(const RunResult& stored, const RunContext& run)
             std::filesystem::remove_all(folder, ignored);
         }
     } scratch;
-    RunSpec spec = stored.spec;
-    spec.evaluation = {}; // only tensors are compared
-    std::vector<RunSpec> specs{spec};
-    if (stored.provenance.factorRank > spec.lowRank.rank) { // sliced from a larger one
-        specs.push_back(spec);
-        specs.back().lowRank.rank = stored.provenance.factorRank;
-    }
+    RunResult unmeasured = stored; // only tensors are compared
+    unmeasured.spec.evaluation = {};
     RunOptions options;
     options.workFolder = scratch.folder / "runs";
     RunStore store(scratch.folder / "store.sqlite");
-    const RunResult again = runSweep(specs, store, options, run).front();
+    const RunResult again = repeatRun(unmeasured, store, options, run);
     VerifyReport report;
     report.storedHash = stored.artifactHash;
     report.newHash = again.artifactHash;

@@ -41,6 +41,8 @@ private Q_SLOTS:
     void verifySame();
     void verifyDifferent();
     void rerunMakesAnother();
+    void rerunOfASlicedRun();
+    void failedSweepTellsAll();
     void interruptAndResume();
     void finishedRunIsNotResumed();
     void shardsMergeWithoutDuplicates();
@@ -95,6 +97,43 @@ void TestRunCommands::rerunMakesAnother()
     QCOMPARE(again["bits"], first["bits"]);
 }
 
+void TestRunCommands::rerunOfASlicedRun()
+{
+    const QString store = " --store sliced.sqlite";
+    const QJsonArray runs =
+        make("sweep demo --methods lqer --bits 3 --ranks 2,40 --threads 1 --json" + store)["runs"]
+            .toArray();
+    const QJsonObject again = make("rerun " + runs.first()["id"].toString() + " --json" + store);
+    QCOMPARE(again["rank"].toInt(), 2);
+    QCOMPARE(again["artifact_hash"], runs.first()["artifact_hash"]);
+}
+
+void TestRunCommands::failedSweepTellsAll()
+{
+    m_qw.write("blocked.sqlite.runs", "a file where the folder of runs belongs");
+    const QwOutcome outcome = m_qw.run("sweep demo --methods rtn,lqer --bits 3 --ranks 4 "
+                                       "--threads 1 --json --store blocked.sqlite");
+    QCOMPARE(outcome.status, 1);
+    const QJsonArray runs = outcome.json()["runs"].toArray();
+    QCOMPARE(runs.size(), 2);
+    for (const QJsonValue& run : runs) {
+        QCOMPARE(run["status"].toString(), "failed");
+        QVERIFY2(run["problem"].toString().contains("cannot be made"), qPrintable(outcome.err));
+        QVERIFY(outcome.err.contains("run " + run["id"].toString() + ": "));
+        QCOMPARE(
+            make("runs show " + run["id"].toString() + " --json --store blocked.sqlite")["status"],
+            run["status"]);
+    }
+    QVERIFY2(outcome.err.contains("2 of 2 runs failed"), qPrintable(outcome.err));
+    QVERIFY(QFile::remove(m_qw.path("blocked.sqlite.runs")));
+    const QwOutcome resumed =
+        m_qw.run("resume " + runs.first()["sweep"].toString() + " --json --store blocked.sqlite");
+    QCOMPARE(resumed.status, 0);
+    for (const QJsonValue& run : resumed.json()["runs"].toArray()) {
+        QCOMPARE(run["status"].toString(), "finished");
+    }
+}
+
 void TestRunCommands::interruptAndResume()
 {
     // Long enough to be interrupted on any machine: 80 000 tokens of calibration.
@@ -116,6 +155,7 @@ void TestRunCommands::interruptAndResume()
     QVERIFY2(clock.elapsed() < 10000, "a second on a free machine"); // a busy one gets more
     QCOMPARE(outcome.status, 130);
     QCOMPARE(outcome.out, QByteArray());
+    QVERIFY2(outcome.err.contains("\ncancelling\n"), qPrintable(outcome.err));
     QVERIFY2(outcome.err.contains("qw: cancelled"), qPrintable(outcome.err));
     const QJsonObject stored = make("runs show " + id + " --json --store long.sqlite");
     QCOMPARE(stored["status"].toString(), "cancelled");

@@ -137,7 +137,8 @@ private Q_SLOTS:
               "{\"weight\":{\"bits\":5,\"scale_dtype\":\"f32\"}}",
               "{\"weight\":{\"group_size\":\"channel\"}}",
               "{\"weight\":{\"group_size\":\"tensor\"}}", "{\"weight\":{\"format\":\"mxint\"}}",
-              "{\"weight\":{\"format\":\"mxint\",\"group_size\":24,\"exponent_bits\":4}}",
+              "{\"weight\":{\"format\":\"mxint\",\"group_size\":24,\"exponent_bits\":4},\"adjust\":"
+              "true}",
               "{\"low_rank\":{\"rank\":0}}", "{\"low_rank\":{\"rank\":7,\"factor_bits\":8}}",
               "{\"low_rank\":{\"rank\":7,\"factor_bits\":5,\"factor_block\":32}}",
               "{\"low_rank\":{\"rank\":1000}}",
@@ -269,6 +270,89 @@ private Q_SLOTS:
             QVERIFY2(report.same, qPrintable(QString::number(i)));
             QVERIFY(report.differences.empty());
         }
+    }
+
+    void slicedRunIsRepeatedAsItWasMade()
+    {
+        RunStore store(storeFile());
+        const std::vector<RunResult> sweep = runSweep(mixedSpecs(), store, sweepOptions(), {});
+        const RunResult& sliced = sweep.front();
+        QCOMPARE(sliced.rank, 2);
+        QCOMPARE(sliced.provenance.factorRank, 8);
+        const RunResult again = repeatRun(sliced, store, options(), {});
+        QVERIFY(again.id != sliced.id);
+        QVERIFY(outcomeOf(again) == outcomeOf(sliced));
+        QCOMPARE(again.provenance.factorRank, 8);
+        QVERIFY(store.get(again.id) == again);
+        QVERIFY(verifyRun(again, {}).same);
+        QVERIFY(again.artifactHash !=
+                runQuantization(sliced.spec, store, options(), {}).artifactHash);
+
+        Interrupter interrupter;
+        interrupter.layers = 8;
+        std::string id;
+        RunOptions stopped = options();
+        stopped.started = [&](const RunResult& run) { id = run.id; };
+        stopped.layerDone = [&](const LayerResult&) { interrupter.layerDone(); };
+        QVERIFY_EXCEPTION_THROWN(repeatRun(sliced, store, stopped, interrupter.context()),
+                                 Cancelled);
+        QVERIFY(outcomeOf(resumeRuns(id, store, options(), {}).front()) == outcomeOf(sliced));
+    }
+
+    void failedGroupDoesNotEndTheSweep()
+    {
+        RunStore store(storeFile());
+        const std::vector<RunResult> whole = runSweep(mixedSpecs(), store, sweepOptions(), {});
+        RunOptions full = sweepOptions();
+        full.sweep = "failing";
+        std::filesystem::path trap;
+        full.started = [&](const RunResult& run) { // the second group's disk is full
+            if (run.spec == mixedSpecs()[3]) {
+                std::filesystem::create_directories(run.artifactFolder);
+                trap = std::filesystem::path(run.artifactFolder) /
+                       message("block-00001.safetensors.", ::getpid(), ".part");
+                std::filesystem::create_symlink("/dev/full", trap);
+            }
+        };
+        std::vector<std::string> log;
+        const std::vector<RunResult> results =
+            runSweep(mixedSpecs(), store, full,
+                     RunContext({}, {}, [&](const std::string& line) { log.push_back(line); }));
+        QCOMPARE(results.size(), whole.size());
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            const bool second = i == 3 || i == 4;
+            QVERIFY(results[i].spec == mixedSpecs()[i]);
+            QCOMPARE(results[i].status, std::string(second ? "failed" : "finished"));
+            QCOMPARE(results[i].problem.find("No space left on device") != std::string::npos,
+                     second);
+            QVERIFY(store.get(results[i].id) == results[i]);
+        }
+        QCOMPARE(log.size(), 1U);
+        QVERIFY2(log.front().find("No space left") != std::string::npos, log.front().c_str());
+        // With room again the rest is done, and only that.
+        std::filesystem::remove(trap);
+        QVERIFY(outcomesOf(resumeRuns("failing", store, options(), {})) == outcomesOf(whole));
+    }
+
+    void wrongInputEndsASweepBeforeItBegins_data()
+    {
+        QTest::addColumn<QByteArray>("last");
+        QTest::newRow("method") << QByteArray(R"({"method":"lqre"})");
+        QTest::newRow("group size") << QByteArray(R"({"weight":{"group_size":7}})");
+        QTest::newRow("no calibration") << QByteArray(R"({"calibration":{"text":""}})");
+        QTest::newRow("no such text") << QByteArray(R"({"evaluation":{"text":"/nowhere"}})");
+        QTest::newRow("window") << QByteArray(R"({"evaluation":{"seqlen":5000}})");
+        QTest::newRow("no such model") << QByteArray(R"({"model":"/nowhere"})");
+    }
+    void wrongInputEndsASweepBeforeItBegins()
+    {
+        QFETCH(QByteArray, last);
+        Json json = toJson(baseSpec());
+        json.merge_patch(parseJson(last.toStdString(), "row"));
+        RunStore store(storeFile());
+        QVERIFY_EXCEPTION_THROWN(
+            runSweep({baseSpec(), runSpecFromJson(json)}, store, sweepOptions(), {}), Error);
+        QVERIFY(store.list().empty());
     }
 
     void verifySeesAnotherResult()

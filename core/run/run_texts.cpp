@@ -1,0 +1,34 @@
+#include "run/run_texts.h"
+
+#include "base/error.h"
+#include "engine.h"
+#include "methods/method.h"
+
+namespace qw {
+
+void requireCalibrationText(const RunSpec& spec)
+{
+    QW_REQUIRE(!findMethod(spec.method).info().needsCalibration || !spec.calibration.text.empty(),
+               ErrorCode::BadInput, "method ", spec.method,
+               " learns from data: give a calibration text");
+}
+
+RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokenizer& tokenizer,
+                   const RunContext& run)
+{
+    RunTexts texts;
+    if (!spec.calibration.text.empty()) {
+        texts.calibration =
+            calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
+                               config, tokenizer, static_cast<std::uint64_t>(spec.seed));
+        run.checkpoint();
+    }
+    if (!spec.evaluation.text.empty()) {
+        texts.evaluation = evaluationWindows(
+            spec.evaluation, resolveText(spec.evaluation.text).string(), config, tokenizer);
+        run.checkpoint();
+    }
+    return texts;
+}
+
+} // namespace qw
