@@ -28,7 +28,7 @@ void settleGroupSize(const RunSpec& spec, LayerPlan& layer, std::vector<std::str
 {
     const std::int64_t group = layer.settings.weight.groupSize;
     const std::int64_t columns = layer.info.in;
-    if (layer.settings.weight.format != "int" || group <= 0 || columns % group == 0) {
+    if (group <= 0 || columns % group == 0) {
         return;
     }
     QW_REQUIRE(spec.adjust, ErrorCode::BadInput, layer.info.name, ": group_size ", group,

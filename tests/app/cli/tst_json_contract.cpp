@@ -83,6 +83,7 @@ private Q_SLOTS:
     void groupSizeNames_data();
     void groupSizeNames();
     void adjustSaysSo();
+    void adjustBlockSaysSo();
     void specFile();
     void sweep();
     void estimate();
@@ -233,6 +234,18 @@ void TestJsonContract::adjustSaysSo()
                              .first()
                              .toString();
     QVERIFY2(typo.contains("\"q_porj\" matches none"), qPrintable(typo));
+}
+
+void TestJsonContract::adjustBlockSaysSo()
+{
+    const QJsonObject json =
+        m_qw.run("run demo --format mxint --group-size 20 --adjust --threads 1 "
+                 "--json --artifacts discard")
+            .json();
+    QCOMPARE(json["substitutions"].toArray().size(), 35);
+    const QString said = json["substitutions"].toArray().first().toString();
+    QVERIFY2(said.contains("group_size 16 instead of 20"), qPrintable(said));
+    QCOMPARE(json["bits_per_weight"].toDouble(), 4 + 8.0 / 16);
 }
 
 void TestJsonContract::specFile()

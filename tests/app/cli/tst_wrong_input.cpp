@@ -88,6 +88,10 @@ void TestWrongInput::oneSentence_data()
     // Combinations.
     row("run demo --group-size 100", {"group_size 100 does not divide", "256 columns",
                                       "1, 2, 4, 8, 16, 32, 64, 128, 256", "--adjust"});
+    row("run demo --format mxint --group-size 24",
+        {"group_size 24 does not divide", "256 columns", "1, 2, 4, 8, 16, 32", "--adjust"});
+    row("estimate demo --format mxint --override q_proj:group_size=48",
+        {"q_proj", "group_size 48 does not divide"});
     row("run demo --group-size 0", {"group_size \"0\"", "channel", "tensor"});
     row("run demo --format mxint --group-size channel", {"channel", "mxint"});
     row("sweep demo --group-sizes 128,100", {"group_size 100 does not divide"});
