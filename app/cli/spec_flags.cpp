@@ -113,6 +113,12 @@ void SpecFlags::addTo(CLI::App& command, bool withGrid)
     addWeightFlags(command, *this, withGrid);
     addCorrectionFlags(command, spec.lowRank, withGrid);
     addActivationFlags(command, spec.activation);
+    command
+        .add_option(
+            "--kv-bits", kvBits,
+            "Quantize keys, before RoPE, and values to codes of this width, 2..8, per token "
+            "(default: not quantized)")
+        ->group("Activations");
     addCalibrationFlags(command, spec.calibration);
     addEvaluationFlags(command, spec.evaluation);
     command
@@ -149,6 +155,9 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device,
         made.weight.groupSize = groupSizeFromText(groupSize);
     } else if (made.weight.format == "mxint") {
         made.weight.groupSize = 16;
+    }
+    if (kvBits) {
+        made.kvCache = {"int", *kvBits};
     }
     for (const std::string& text : overrides) {
         made.overrides.push_back(parseOverride(text));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ namespace qw::cli {
 struct SpecFlags {
     RunSpec spec;
     std::string groupSize;
+    std::optional<std::int64_t> kvBits; ///< of an integer KV cache
     bool sym = false;
     bool asym = false;
     std::vector<std::string> overrides;

@@ -65,6 +65,8 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["sweep"] = result.sweep;
     json["act_format"] = result.spec.activation.format;
     json["act_bits"] = result.spec.activation.bits;
+    json["kv_format"] = result.spec.kvCache.format;
+    json["kv_bits"] = result.spec.kvCache.bits;
     json["factor_bits"] = result.spec.lowRank.factorBits;
     json["protocol"] = result.score.protocol;
     json["tokens"] = result.score.tokens;

@@ -131,6 +131,9 @@ std::string formatName(const RunSpec& spec)
     if (spec.activation.format != "none") {
         name += ", activations " + spec.activation.format + std::to_string(spec.activation.bits);
     }
+    if (spec.kvCache.format != "none") {
+        name += ", KV cache " + spec.kvCache.format + std::to_string(spec.kvCache.bits);
+    }
     return name;
 }
 

@@ -24,9 +24,9 @@ std::string weightName(const WeightSpec& weight)
 /// Settings that cannot change a result, and those the short name already tells.
 bool toldAlready(const std::string& key)
 {
-    for (const char* known :
-         {"method", "weight.format", "weight.bits", "weight.group_size", "activation.format",
-          "activation.bits", "low_rank.rank", "threads", "artifacts"}) {
+    for (const char* known : {"method", "weight.format", "weight.bits", "weight.group_size",
+                              "activation.format", "activation.bits", "kv_cache.format",
+                              "kv_cache.bits", "low_rank.rank", "threads", "artifacts"}) {
         if (key == known) {
             return true;
         }
@@ -116,6 +116,9 @@ std::string shortName(const RunResult& run)
     std::string name = methodStyle(run.spec.method).title + " " + weightName(run.spec.weight);
     if (run.spec.activation.format != "none") {
         name += " A" + std::to_string(run.spec.activation.bits);
+    }
+    if (run.spec.kvCache.format != "none") {
+        name += " KV" + std::to_string(run.spec.kvCache.bits);
     }
     const std::int64_t rank = run.status == "finished" ? run.rank : run.spec.lowRank.rank;
     return rank > 0 ? name + " r" + std::to_string(rank) : name;

@@ -120,7 +120,12 @@ std::string runCommand(const RunSpec& spec)
             setting == "overrides") {
             continue;
         }
-        if (const char* flag = flagFor(kFlags, setting)) {
+        if (setting == "kv_cache.bits" && spec.kvCache.format == "int") {
+            continue; // said with the format
+        }
+        if (setting == "kv_cache.format") {
+            command += " --kv-bits " + std::to_string(spec.kvCache.bits);
+        } else if (const char* flag = flagFor(kFlags, setting)) {
             command += std::string(" ") + flag + " " + shellQuoted(value);
         } else if (const char* on = flagFor(kSwitches, setting)) {
             command += std::string(" ") + on;

@@ -84,6 +84,7 @@ private Q_SLOTS:
     void groupSizeNames();
     void adjustSaysSo();
     void adjustBlockSaysSo();
+    void kvCache();
     void specFile();
     void sweep();
     void estimate();
@@ -246,6 +247,24 @@ void TestJsonContract::adjustBlockSaysSo()
     const QString said = json["substitutions"].toArray().first().toString();
     QVERIFY2(said.contains("group_size 16 instead of 20"), qPrintable(said));
     QCOMPARE(json["bits_per_weight"].toDouble(), 4 + 8.0 / 16);
+}
+
+void TestJsonContract::kvCache()
+{
+    const QString line = "run demo --bits 8 --artifacts discard" + kData;
+    const QJsonObject plain = m_qw.run(line).json();
+    QCOMPARE(plain["kv_format"].toString(), "none");
+    const QJsonObject rough = m_qw.run(line + " --kv-bits 2").json();
+    QCOMPARE(rough["kv_format"].toString(), "int");
+    QCOMPARE(rough["kv_bits"].toInt(), 2);
+    QVERIFY(rough["kl_mean"].toDouble() > plain["kl_mean"].toDouble());
+    const QJsonArray runs = m_qw.run("sweep demo --bits 8 --artifacts discard --kv-bits 2" + kData)
+                                .json()["runs"]
+                                .toArray();
+    QCOMPARE(runs.size(), 1);
+    QCOMPARE(runs.first()["kl_mean"], rough["kl_mean"]);
+    const QwOutcome completion = m_qw.run("completion bash");
+    QVERIFY(completion.out.contains("--kv-bits"));
 }
 
 void TestJsonContract::specFile()

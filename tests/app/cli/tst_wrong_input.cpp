@@ -92,6 +92,9 @@ void TestWrongInput::oneSentence_data()
         {"group_size 24 does not divide", "256 columns", "1, 2, 4, 8, 16, 32", "--adjust"});
     row("estimate demo --format mxint --override q_proj:group_size=48",
         {"q_proj", "group_size 48 does not divide"});
+    row("run demo --kv-bits 1", {"kv_cache.bits 1 is not in 2..8"});
+    row("sweep demo --kv-bits 9", {"kv_cache.bits 9 is not in 2..8"});
+    row("run demo --kv-bits x", {"--kv-bits \"x\" is not a whole number"});
     row("run demo --group-size 0", {"group_size \"0\"", "channel", "tensor"});
     row("run demo --format mxint --group-size channel", {"channel", "mxint"});
     row("sweep demo --group-sizes 128,100", {"group_size 100 does not divide"});

@@ -24,6 +24,11 @@ void TestSpecCommand::commands_data()
         << R"({"model": "a b", "method": "lqer", "weight": {"bits": 3, "group_size": "channel",
                "sym": true}, "low_rank": {"rank": 8}, "seed": 2})"
         << "qw run 'a b' --rank 8 --method lqer --seed 2 --bits 3 --group-size channel --sym";
+    QTest::newRow("KV cache") << R"({"model": "demo", "kv_cache": {"format": "int", "bits": 4}})"
+                              << "qw run demo --kv-bits 4";
+    QTest::newRow("KV cache, default width")
+        << R"({"model": "demo", "kv_cache": {"format": "int"}})"
+        << "qw run demo --kv-bits 8";
     QTest::newRow("default block of mxint") << R"({"model": "demo", "weight": {"format": "mxint"}})"
                                             << "qw run demo --format mxint";
     QTest::newRow("overrides and skips")
