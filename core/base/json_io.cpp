@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_problem.h"
 
 namespace qw {
 
@@ -34,7 +35,8 @@ Json parseJson(std::string_view text, const std::string& what, int maxDepth)
     try {
         return Json::parse(text.begin(), text.end(), watch);
     } catch (const nlohmann::json::exception& problem) {
-        throw Error(ErrorCode::BadFile, message(what, ": is not valid JSON: ", problem.what()));
+        throw Error(ErrorCode::BadFile,
+                    message(what, ": is not valid JSON: ", jsonProblem(problem)));
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_io.h"
+#include "base/json_problem.h"
 #include "model/dtype.h"
 
 namespace qw {
@@ -121,11 +122,11 @@ public:
         m_array = Array::None;
         return true;
     }
-    bool parse_error(std::size_t position, const std::string& /*token*/,
+    bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
                      const nlohmann::detail::exception& problem) override
     {
-        throw Error(ErrorCode::BadFile, message(m_where, ": the header is not valid JSON at byte ",
-                                                position, ": ", problem.what()));
+        throw Error(ErrorCode::BadFile,
+                    message(m_where, ": the header is not valid JSON: ", jsonProblem(problem)));
     }
 
 private:

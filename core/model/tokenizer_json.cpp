@@ -1,6 +1,7 @@
 #include "model/tokenizer_json.h"
 
 #include "base/error.h"
+#include "base/json_problem.h"
 #include "model/utf8.h"
 
 namespace qw::tok {
@@ -38,11 +39,11 @@ public:
         m_member = &place->second;
         return true;
     }
-    bool parse_error(std::size_t position, const std::string&,
+    bool parse_error(std::size_t, const std::string&,
                      const nlohmann::detail::exception& problem) override
     {
-        throw Error(ErrorCode::BadFile, message(m_file, ": not JSON at byte ", position, ": ",
-                                                toValidUtf8(problem.what()).substr(0, 200)));
+        throw Error(ErrorCode::BadFile,
+                    message(m_file, ": is not valid JSON: ", jsonProblem(problem)));
     }
 
 private:

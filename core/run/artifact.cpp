@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/json_problem.h"
 #include "model/dtype.h"
 #include "model/safetensors.h"
 
@@ -212,7 +213,7 @@ BlockArtifact ArtifactFolder::readBlock(std::int64_t block) const
         result.substitutions = metadataOf(file, "qw_substitutions").get<std::vector<std::string>>();
     } catch (const nlohmann::json::exception& problem) {
         throw Error(ErrorCode::BadFile,
-                    message(where, ": its metadata is damaged: ", problem.what()));
+                    message(where, ": its metadata is damaged: ", jsonProblem(problem)));
     }
     return result;
 }
@@ -236,8 +237,9 @@ ModelArtifact ArtifactFolder::readModel() const
         model.attention = activationFromJson(quantizers.at("attention"), where);
         model.kvCache = activationFromJson(quantizers.at("kv_cache"), where);
     } catch (const nlohmann::json::exception& problem) {
-        throw Error(ErrorCode::BadFile, message(file.path().string(),
-                                                ": its quantizers are damaged: ", problem.what()));
+        throw Error(
+            ErrorCode::BadFile,
+            message(file.path().string(), ": its quantizers are damaged: ", jsonProblem(problem)));
     }
     model.replaced = replacedIn(file);
     return model;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_problem.h"
 #include "engine.h"
 #include "eval/perplexity.h"
 #include "model/decoder.h"
@@ -44,7 +45,7 @@ std::int64_t charactersOf(const std::string& ending)
 Question parseQuestion(const std::string& line, const std::string& where,
                        const Tokenizer& tokenizer, std::int64_t longest)
 {
-    const Json json = parseJson(line, where);
+    const Json json = parseJsonLine(line, where);
     ObjectReader reader(json, where);
     std::string context;
     std::vector<std::string> endings;

@@ -127,9 +127,9 @@ void TestWrongInput::oneSentence_data()
     row("run nowhere.json", {"nowhere.json", "No such file"});
     row("run unknown_key.json", {"unknown key \"metod\"", "did you mean \"method\"?"});
     row("run bits9.json", {"bits 9 is not in 2..8"});
-    row("run cut.json", {"cut.json", "not valid JSON"});
+    row("run cut.json", {"cut.json: is not valid JSON: line 1, column", "unexpected end of input"});
     row("run list.json", {"expected an object"});
-    row("run nan.json", {"nan.json", "not valid JSON"});
+    row("run nan.json", {"nan.json: is not valid JSON: line 1, column", "invalid literal"});
     // Stores and runs.
     row("runs list --store damaged.sqlite", {"damaged.sqlite", "damaged"});
     row("run demo --store damaged.sqlite", {"damaged.sqlite", "damaged"});
@@ -156,6 +156,7 @@ void TestWrongInput::oneSentence()
     QCOMPARE(outcome.status, 2);
     QCOMPARE(outcome.out, QByteArray());
     QVERIFY2(sentences.size() == 1 && sentences.front().startsWith("qw"), qPrintable(outcome.err));
+    QVERIFY2(!outcome.err.contains("exception"), qPrintable(outcome.err)); // of a library
     for (const QString& part : said) {
         QVERIFY2(sentences.front().contains(part), qPrintable(outcome.err));
     }

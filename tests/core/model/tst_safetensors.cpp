@@ -64,7 +64,7 @@ void TestSafetensors::hostile_data()
     raw("header too large", std::string(7, '\0') + "\x80", "more than the 100000000 allowed");
     raw("header longer than the file", std::string("\xff\0\0\0\0\0\0\0{}", 10),
         "claims a header of 255 bytes, the file has 10");
-    row("not JSON", R"({"a":)", "not valid JSON");
+    row("not JSON", R"({"a":)", "not valid JSON: line 1, column");
     row("not UTF-8", "{\"\xff\xfe\":{}}", "not valid JSON");
     row("outermost array", "[]", "not a JSON object", 0);
     row("deep nesting", R"({"a":{"shape":)" + std::string(100000, '['), "holds an array");

@@ -130,7 +130,8 @@ private Q_SLOTS:
         row("regex",
             "{'pre_tokenizer':{'type':'Split','pattern':{'Regex':'(a'},'behavior':'Isolated'}}",
             false, "pre_tokenizer.pattern.Regex");
-        row("not JSON", "{\"model\":", false, "not JSON");
+        row("not JSON", "{\"model\":\n ]", false,
+            "is not valid JSON: line 2, column 2: unexpected");
         row("twice", "{'model':1,'model':2}", false, "\"model\" occurs twice");
         row("list", "[1]", false, "expected a JSON object");
         QTest::newRow("deep") << QByteArray(100000, '[') << false << QByteArray("nested deeper");

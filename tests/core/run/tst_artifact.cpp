@@ -184,7 +184,7 @@ private Q_SLOTS:
             QTest::newRow(part) << QByteArray(header) << QByteArray(part);
         };
         row("has no qw_formats", "{\"__metadata__\":{\"format\":\"pt\"}}");
-        row("parse error", "{\"__metadata__\":{\"qw_formats\":\"[\"}}");
+        row("unexpected end of input", "{\"__metadata__\":{\"qw_formats\":\"[\"}}");
         row("its metadata is damaged", "{\"__metadata__\":{\"qw_formats\":\"[{}]\"}}");
         row("holds no floating-point numbers",
             "{\"__metadata__\":{\"qw_formats\":\"[]\"},\"replaced.x\":"

@@ -46,7 +46,7 @@ private Q_SLOTS:
             QTest::newRow(name) << text.replace('\'', '"') << says;
         };
         row("no question", "\n  \n", "holds no question");
-        row("not JSON", "{'context': \n", "line 1");
+        row("not JSON", "\n{'context': ]}", "line 2: is not valid JSON: column 13: unexpected ']'");
         row("one ending", "{'context': 'a', 'endings': ['b'], 'answer': 0}", "two endings");
         row("no such answer", "\n{'context': 'a', 'endings': ['b', 'c'], 'answer': 2}",
             "line 2: answer 2");
