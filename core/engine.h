@@ -25,8 +25,8 @@ class RunStore;
 struct EngineInfo {
     std::string version;   ///< of this program
     std::string torch;     ///< of libtorch
-    std::string blas;      ///< "OpenBLAS", "MKL", "reference BLAS", "unknown BLAS"
-    bool slowBlas = false; ///< a small product runs at the speed of the reference library
+    std::string blas;      ///< "OpenBLAS", "MKL", "BLIS", "ATLAS", "reference BLAS", "unknown BLAS"
+    bool slowBlas = false; ///< the reference library, or an unknown one as slow
     std::string cpu;
     std::int64_t physicalCores = 0;
     bool nativeBf16 = false;

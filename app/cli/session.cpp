@@ -158,8 +158,8 @@ void Session::startEngine() const
     qw::startEngine(threads);
     requireDevice(device);
     if (engineInfo().slowBlas) {
-        say("warning: matrix products run on the reference BLAS, some fifty times slower than "
-            "OpenBLAS; install libopenblas0-pthread");
+        say("warning: matrix products run on the " + engineInfo().blas +
+            ", some fifty times slower than OpenBLAS; install libopenblas0-pthread");
     }
 }
 

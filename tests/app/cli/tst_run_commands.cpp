@@ -1,6 +1,7 @@
 #include "store/run_store.h"
 #include "support/qw_process.h"
 
+#include <QDir>
 #include <QDirIterator>
 #include <QElapsedTimer>
 #include <QJsonArray>
@@ -52,6 +53,7 @@ private Q_SLOTS:
     void deleteAndPurge();
     void purgeKeepsWhatAnotherRunNeeds();
     void relativePathsAreStoredWhole();
+    void slowBlasIsNamed();
 
 private:
     QJsonObject make(const QString& line) const { return m_qw.run(line).json(); }
@@ -155,7 +157,7 @@ void TestRunCommands::interruptAndResume()
     QVERIFY2(clock.elapsed() < 10000, "a second on a free machine"); // a busy one gets more
     QCOMPARE(outcome.status, 130);
     QCOMPARE(outcome.out, QByteArray());
-    QVERIFY2(outcome.err.contains("\ncancelling\n"), qPrintable(outcome.err));
+    QVERIFY2(("\n" + outcome.err).contains("\ncancelling\n"), qPrintable(outcome.err));
     QVERIFY2(outcome.err.contains("qw: cancelled"), qPrintable(outcome.err));
     const QJsonObject stored = make("runs show " + id + " --json --store long.sqlite");
     QCOMPARE(stored["status"].toString(), "cancelled");
@@ -281,6 +283,24 @@ void TestRunCommands::relativePathsAreStoredWhole()
     const RunResult run = store.get(made["id"].toString().toStdString());
     QCOMPARE(QString::fromStdString(run.spec.evaluation.text), m_qw.path("text.txt"));
     QCOMPARE(QString::fromStdString(run.spec.model), "demo");
+}
+
+void TestRunCommands::slowBlasIsNamed()
+{
+    QString reference;
+    for (const QString& machine : QDir("/usr/lib").entryList(QDir::Dirs | QDir::NoDotAndDotDot)) {
+        const QString file = "/usr/lib/" + machine + "/blas/libblas.so.3";
+        reference = QFile::exists(file) ? file : reference;
+    }
+    if (reference.isEmpty()) {
+        QSKIP("the reference BLAS is not installed");
+    }
+    qputenv("LD_PRELOAD", reference.toLocal8Bit());
+    const QwOutcome outcome = m_qw.run("generate demo --prompt A --tokens 1");
+    qunsetenv("LD_PRELOAD");
+    QCOMPARE(outcome.status, 0);
+    QVERIFY2(outcome.err.contains("warning: matrix products run on the reference BLAS"),
+             qPrintable(outcome.err));
 }
 
 QTEST_GUILESS_MAIN(TestRunCommands)
