@@ -1,7 +1,5 @@
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <set>
 
 #include <CLI/App.hpp>
@@ -9,6 +7,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "base/error.h"
+#include "report/run_tables.h"
 #include "session.h"
 #include "table.h"
 
@@ -68,28 +67,13 @@ int show(const Session& session, const Options& options)
     return 0;
 }
 
-/// Settings by path ("weight.bits") as text.
-void flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& out)
-{
-    if (json.is_object()) {
-        for (const auto& [key, value] : json.items()) {
-            flatten(value, path.empty() ? key : path + "." + key, out);
-        }
-    } else {
-        out[path] = json.is_string() ? json.get<std::string>() : json.dump();
-    }
-}
-
 int compare(const Session& session, const Options& options)
 {
     QW_REQUIRE(options.ids.size() >= 2, ErrorCode::BadInput, "compare takes two runs or more");
     const RunStore store = session.openStore();
     std::vector<RunResult> runs;
-    std::vector<std::map<std::string, std::string>> settings;
     for (const std::string& id : options.ids) {
         runs.push_back(store.get(id));
-        settings.emplace_back();
-        flatten(toJson(runs.back().spec), "", settings.back());
     }
     std::vector<std::string> reasons;
     for (std::size_t i = 1; i < runs.size(); ++i) {
@@ -105,16 +89,9 @@ int compare(const Session& session, const Options& options)
             objects.push_back(toPublicJson(run, false));
         }
         Json different = Json::object();
-        for (const auto& [key, value] : settings.front()) {
-            Json row = Json::array();
-            bool differs = false;
-            for (const auto& of : settings) {
-                const auto found = of.find(key);
-                row.push_back(found == of.end() ? Json(nullptr) : Json(found->second));
-                differs = differs || found == of.end() || found->second != value;
-            }
-            if (differs) {
-                different[key] = row;
+        for (const SettingRow& row : differingSettings(runs)) {
+            for (const std::string& value : row.values) {
+                different[row.key].push_back(value == kMissingText ? Json(nullptr) : Json(value));
             }
         }
         printJson(Json{{"runs", objects}, {"differences", different}, {"incomparable", reasons}});
@@ -125,15 +102,10 @@ int compare(const Session& session, const Options& options)
         header.push_back(run.id);
     }
     Table table(header);
-    for (const auto& [key, value] : settings.front()) {
-        std::vector<std::string> row{key};
-        for (const auto& of : settings) {
-            const auto found = of.find(key);
-            row.push_back(found == of.end() ? "" : found->second);
-        }
-        if (std::any_of(row.begin() + 2, row.end(), [&](const auto& v) { return v != value; })) {
-            table.add(row);
-        }
+    for (const SettingRow& setting : differingSettings(runs)) {
+        std::vector<std::string> row{setting.key};
+        row.insert(row.end(), setting.values.begin(), setting.values.end());
+        table.add(std::move(row));
     }
     std::cout << table.text() << '\n' << runTable(runs);
     for (const std::string& reason : reasons) {
