@@ -24,38 +24,13 @@ struct RowFunctions {
     void (*rotate)(Element*, const float*, const float*, std::int64_t) = nullptr;
 };
 
-namespace baseline {
-#include "model/row_functions.inc"
-} // namespace baseline
-
-#if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-namespace avx2 {
-#include "model/row_functions.inc"
-} // namespace avx2
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
-namespace avx512 {
-#include "model/row_functions.inc"
-} // namespace avx512
-#pragma GCC pop_options
-#endif
+#define QW_SIMD_FUNCTIONS "model/row_functions.inc"
+#include "model/simd_versions.inc"
 
 template <class Element>
 RowFunctions<Element> functionsFor([[maybe_unused]] Simd simd)
 {
-#if defined(__x86_64__)
-    if (simd >= Simd::Avx512) {
-        return avx512::rowFunctions<Element>();
-    }
-    if (simd >= Simd::Avx2) {
-        return avx2::rowFunctions<Element>();
-    }
-#endif
-    return baseline::rowFunctions<Element>();
+    return QW_SIMD_PICK(simd, rowFunctions<Element>());
 }
 
 /// Calls work(from, to) for runs of rows of the width given.
