@@ -26,6 +26,7 @@ th{color:var(--qw-muted);font-weight:500;border-bottom:1px solid var(--qw-muted)
 td{border-bottom:1px solid var(--qw-grid)}
 .word{text-align:left}
 td.word{white-space:normal;overflow-wrap:anywhere;min-width:9ch}
+td a{white-space:nowrap}
 pre{background:color-mix(in srgb,var(--qw-grid) 45%,transparent);padding:10px 12px;border-radius:4px;
 font:12px/1.45 ui-monospace,"Liberation Mono",Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
 figure{margin:20px 0}
