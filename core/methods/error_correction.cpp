@@ -51,6 +51,9 @@ LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& 
     const at::Tensor error =
         task.weight - outcome.linear.dequantizedCodes().to(task.weight.device());
     const ErrorNorm norm = m_norm(task);
+    const at::Tensor powers = norm.dense.defined() ? norm.dense.diagonal() : norm.diagonal;
+    QW_REQUIRE(!powers.defined() || powers.isfinite().all().item<bool>(), ErrorCode::NonFinite,
+               task.name, ": its calibration inputs are not finite");
     const LowRankPair pair = lowRankPair(error, norm, options, run);
     outcome.singularValues = pair.singularValues;
     outcome.minimisesOutputError = norm.dense.defined();

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <QtTest>
 
 #include <ATen/ATen.h>
@@ -24,6 +26,7 @@ private Q_SLOTS:
     void rankZeroIsRoundToNearest();
     void needsOnlyItsStatistic();
     void refusesMissingStatistics();
+    void refusesInputsThatAreNotFinite();
     void unknownMethodNamesTheNearest();
 };
 
@@ -233,6 +236,22 @@ void TestErrorCorrection::refusesMissingStatistics()
     QVERIFY(quantize(goldenSpec("lqer"), goldenWeight("tall"), nullptr, 2).linear.a.defined());
     QCOMPARE(sentenceOf([] { quantize(goldenSpec("lqer"), goldenWeight("wide"), nullptr, 7); }),
              std::string("rank 7 is not in 1..6"));
+}
+
+void TestErrorCorrection::refusesInputsThatAreNotFinite()
+{
+    for (const double value : {std::nan(""), HUGE_VAL}) {
+        at::Tensor inputs = correlatedInputs(30, kIn);
+        inputs[7][3] = value;
+        InputStatistics statistics(kIn, {true, true, true});
+        statistics.add(inputs);
+        for (const char* method : {"l2qer", "qera-approx", "qera-exact"}) {
+            QCOMPARE(sentenceOf([&] {
+                         quantize(goldenSpec(method), goldenWeight("tall"), &statistics, 2);
+                     }),
+                     std::string("layer: its calibration inputs are not finite"));
+        }
+    }
 }
 
 void TestErrorCorrection::unknownMethodNamesTheNearest()
