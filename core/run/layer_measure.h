@@ -19,7 +19,8 @@ class LayerMeasure
 {
 public:
     /// @param weight [out, in] float32; @param autocorrelation [in, in] float64 of the
-    /// full-precision inputs, or undefined: then the output error is missing
+    /// full-precision inputs, or undefined: then the output error is missing; @param linear  is
+    /// referred to as long as this lives
     LayerMeasure(const at::Tensor& weight, const at::Tensor& autocorrelation,
                  const QuantizedLinear& linear, const RunContext& run);
 

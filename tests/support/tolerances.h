@@ -77,6 +77,17 @@ constexpr int kProductsAfterStop = 20;
 constexpr double kOrthonormalGap = 1e-5;
 /// Errors of a layer from traces of thin products against the matrix itself, both float64.
 constexpr double kMeasureGap = 1e-6;
+/// An output error through R = E[x^T x] in float64 against one of the inputs themselves, as a share
+/// of the error before correction: the root of eps.
+constexpr double kOutputFloor = 3e-8;
+/// Largest singular value of a few hundred Gaussian rows around the Marchenko-Pastur edge: it
+/// fluctuates by n^(-2/3) and lies somewhat below.
+constexpr double kEdgeFluctuation = 0.04;
+/// Standard deviation of 10^5 Gaussian entries against the true one, four standard errors.
+constexpr double kSampledDeviation = 0.01;
+/// A spectrum weighted by statistics of the inputs, sums of float32 terms or products: as a share of
+/// the largest value, or of its square where R decides.
+constexpr double kInputScaleGap = 1e-6;
 /// Singular values from a float64 Gram matrix, as a share of the largest: the root of eps.
 constexpr double kGramGap = 2e-8;
 
