@@ -18,7 +18,8 @@ namespace qw {
 namespace {
 constexpr double kZoomStep = 1.25;
 constexpr double kFontShare = 0.92; // tick labels are a little smaller than the interface's font
-constexpr double kSavedScale = 2;   // pictures are saved at twice the size on the screen
+constexpr QSize kLeastSize(40, 30);
+constexpr double kSavedScale = 2; // pictures are saved at twice the size on the screen
 } // namespace
 
 PlotView::PlotView(QWidget* parent) : QWidget(parent), m_plot(new QCustomPlot), m_empty(new QLabel)
@@ -27,6 +28,7 @@ PlotView::PlotView(QWidget* parent) : QWidget(parent), m_plot(new QCustomPlot), 
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->addWidget(m_plot);
+    m_plot->setMinimumSize(kLeastSize); // a plot without a pixel cannot be painted on
     m_plot->setFocusProxy(this);
     m_plot->setMouseTracking(true);
     m_plot->installEventFilter(this);

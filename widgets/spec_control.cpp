@@ -1,0 +1,156 @@
+#include "widgets/spec_control.h"
+
+#include <limits>
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QDoubleSpinBox>
+#include <QEvent>
+#include <QLineEdit>
+#include <QSignalBlocker>
+#include <QSpinBox>
+
+#include "base/error.h"
+#include "report/run_spec.h"
+
+namespace qw {
+
+namespace {
+constexpr int kWidth = 190;
+using Changed = std::function<void(const Json&)>;
+using Refused = std::function<void(const QString&)>;
+
+/// Wheel turns over a form scroll it; they change a value only where the user has gone.
+class CalmWheel final : public QObject
+{
+public:
+    using QObject::QObject;
+    bool eventFilter(QObject* watched, QEvent* event) override
+    {
+        auto* widget = qobject_cast<QWidget*>(watched);
+        if (event->type() == QEvent::Wheel && widget != nullptr && !widget->hasFocus()) {
+            event->ignore();
+            return true;
+        }
+        return QObject::eventFilter(watched, event);
+    }
+};
+
+SpecControl checkBox(const Changed& changed)
+{
+    auto* box = new QCheckBox;
+    QObject::connect(box, &QCheckBox::clicked, box, [changed](bool on) { changed(on); });
+    return {box, [box](const Json& value) { box->setChecked(value.get<bool>()); }};
+}
+
+/// Numbers with two names among them; the list has the usual ones.
+SpecControl groupSizeBox(const Changed& changed, const Refused& refused)
+{
+    auto* box = new QComboBox;
+    box->setEditable(true);
+    box->setInsertPolicy(QComboBox::NoInsert);
+    for (const char* usual : {"16", "32", "64", "128", "256", "channel", "tensor"}) {
+        box->addItem(QString::fromLatin1(usual));
+    }
+    const auto take = [box, changed, refused] {
+        try {
+            changed(groupSizeToJson(groupSizeFromText(box->currentText().trimmed().toStdString())));
+        } catch (const Error& error) {
+            refused(QString::fromStdString(error.what()));
+        }
+    };
+    QObject::connect(box, &QComboBox::activated, box, take);
+    QObject::connect(box->lineEdit(), &QLineEdit::editingFinished, box, take);
+    return {box, [box](const Json& value) { box->setEditText(plainText(value)); }};
+}
+
+SpecControl integerBox(const ParamSpec& param, const Changed& changed)
+{
+    constexpr double kMost = std::numeric_limits<int>::max();
+    auto* box = new QSpinBox;
+    const bool ranged = param.maximum > param.minimum;
+    box->setRange(ranged ? static_cast<int>(param.minimum) : 0,
+                  static_cast<int>(ranged ? std::min(param.maximum, kMost) : kMost));
+    box->setKeyboardTracking(false);
+    QObject::connect(box, &QSpinBox::valueChanged, box, [changed](int value) { changed(value); });
+    return {box, [box](const Json& value) {
+                const QSignalBlocker quiet(box);
+                box->setValue(value.get<int>());
+            }};
+}
+
+SpecControl realBox(const ParamSpec& param, const Changed& changed)
+{
+    auto* box = new QDoubleSpinBox;
+    const bool ranged = param.maximum > param.minimum;
+    box->setRange(ranged ? param.minimum : 0, ranged ? param.maximum : 1e9);
+    box->setDecimals(6);
+    box->setStepType(QAbstractSpinBox::AdaptiveDecimalStepType);
+    box->setKeyboardTracking(false);
+    QObject::connect(box, &QDoubleSpinBox::valueChanged, box,
+                     [changed](double value) { changed(value); });
+    return {box, [box](const Json& value) {
+                const QSignalBlocker quiet(box);
+                box->setValue(value.get<double>());
+            }};
+}
+
+SpecControl choiceBox(const ParamSpec& param, const Changed& changed)
+{
+    auto* box = new QComboBox;
+    for (const std::string& choice : param.choices) {
+        box->addItem(QString::fromStdString(choice));
+    }
+    QObject::connect(box, &QComboBox::activated, box,
+                     [changed, box] { changed(box->currentText().toStdString()); });
+    return {box, [box](const Json& value) {
+                if (box->findText(plainText(value)) < 0) { // from a file: "cuda:3"
+                    box->addItem(plainText(value));
+                }
+                box->setCurrentText(plainText(value));
+            }};
+}
+
+SpecControl lineEdit(const Changed& changed)
+{
+    auto* edit = new QLineEdit;
+    QObject::connect(edit, &QLineEdit::editingFinished, edit,
+                     [changed, edit] { changed(edit->text().trimmed().toStdString()); });
+    return {edit, [edit](const Json& value) { edit->setText(plainText(value)); }};
+}
+
+SpecControl inputFor(const ParamSpec& param, const Changed& changed, const Refused& refused)
+{
+    if (param.key == "group_size") {
+        return groupSizeBox(changed, refused);
+    }
+    if (std::holds_alternative<bool>(param.defaultValue)) {
+        return checkBox(changed);
+    }
+    if (std::holds_alternative<std::int64_t>(param.defaultValue)) {
+        return integerBox(param, changed);
+    }
+    if (std::holds_alternative<double>(param.defaultValue)) {
+        return realBox(param, changed);
+    }
+    return param.choices.empty() ? lineEdit(changed) : choiceBox(param, changed);
+}
+} // namespace
+
+SpecControl makeSpecControl(const ParamSpec& param, Changed changed, Refused refused)
+{
+    SpecControl control = inputFor(param, changed, refused);
+    if (qobject_cast<QCheckBox*>(control.widget) == nullptr) {
+        control.widget->setMinimumWidth(kWidth);
+    }
+    control.widget->setFocusPolicy(Qt::StrongFocus);
+    control.widget->installEventFilter(new CalmWheel(control.widget));
+    return control;
+}
+
+QString plainText(const Json& value)
+{
+    return QString::fromStdString(value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+} // namespace qw
