@@ -17,9 +17,20 @@ constexpr int kUndoSteps = 200;
 class EditDraft final : public QUndoCommand
 {
 public:
-    EditDraft(AppState& state, RunSpec before, RunSpec after, const QString& what)
-        : QUndoCommand(what), m_state(state), m_before(std::move(before)), m_after(std::move(after))
+    EditDraft(AppState& state, RunSpec after, const QString& what, QString mergeKey)
+        : QUndoCommand(what), m_state(state), m_before(state.draft()), m_after(std::move(after)),
+          m_mergeKey(std::move(mergeKey))
     {
+    }
+    int id() const override { return m_mergeKey.isEmpty() ? -1 : 1; }
+    bool mergeWith(const QUndoCommand* next) override
+    {
+        const auto* edit = static_cast<const EditDraft*>(next); // only these have an id here
+        if (edit->m_mergeKey != m_mergeKey) {
+            return false;
+        }
+        m_after = edit->m_after;
+        return true;
     }
     void undo() override { m_state.setDraft(m_before); }
     void redo() override { m_state.setDraft(m_after); }
@@ -28,6 +39,7 @@ private:
     AppState& m_state;
     RunSpec m_before;
     RunSpec m_after;
+    QString m_mergeKey;
 };
 
 std::filesystem::file_time_type configTime(const std::string& folder)
@@ -250,10 +262,10 @@ void AppState::setDraft(const RunSpec& draft)
     Q_EMIT draftChanged();
 }
 
-void AppState::editDraft(const RunSpec& draft, const QString& what)
+void AppState::editDraft(const RunSpec& draft, const QString& what, const QString& mergeKey)
 {
     if (draft != m_draft) {
-        m_undo.push(new EditDraft(*this, m_draft, draft, what));
+        m_undo.push(new EditDraft(*this, draft, what, mergeKey));
     }
 }
 

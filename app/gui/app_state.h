@@ -67,8 +67,9 @@ public:
 
     // --- draft of the next run
     const RunSpec& draft() const { return m_draft; }
-    void setDraft(const RunSpec& draft);                       ///< not undoable: typing, restoring
-    void editDraft(const RunSpec& draft, const QString& what); ///< undoable
+    void setDraft(const RunSpec& draft); ///< not undoable: typing, restoring
+    /// Undoable. @param mergeKey  edits with the same key in a row are undone together
+    void editDraft(const RunSpec& draft, const QString& what, const QString& mergeKey = {});
     QUndoStack& undoStack() { return m_undo; }
 
 Q_SIGNALS:

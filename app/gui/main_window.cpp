@@ -19,6 +19,8 @@
 #include "app/gui/header_bar.h"
 #include "app/gui/inspect_page.h"
 #include "app/gui/layer_dock.h"
+#include "app/gui/quantize_page.h"
+#include "app/gui/queue_dock.h"
 #include "app/gui/settings.h"
 #include "app/gui/settings_dialog.h"
 #include "app/gui/start_page.h"
@@ -37,6 +39,7 @@ constexpr int kStateVersion = 1; // of saveState(): count up when docks or bars 
 constexpr int kLayerDockWidth = 310;
 constexpr QSize kFirstSize(1280, 800);
 constexpr int kMemoryInterval = 2000; // milliseconds
+constexpr int kMessageTime = 8000;    // milliseconds in the status bar
 
 /// Resident set of this process in bytes.
 qint64 residentBytes()
@@ -91,14 +94,22 @@ void MainWindow::createPages()
     setCentralWidget(m_stack);
     m_startPage = new StartPage(m_state);
     m_inspectPage = new InspectPage(m_state, m_dialogs);
+    m_quantizePage = new QuantizePage(m_state, m_dialogs);
     addPage(Mode::Start, m_startPage, icons::Shape::Start, QStringLiteral("start"), tr("&Start"),
             tr("Models, unfinished runs and what can be done"));
     addPage(Mode::Inspect, m_inspectPage, icons::Shape::Inspect, QStringLiteral("inspect"),
             tr("&Inspect"), tr("Layers, their spectra, weights and inputs"));
+    addPage(Mode::Quantize, m_quantizePage, icons::Shape::Quantize, QStringLiteral("quantize"),
+            tr("&Quantize"), tr("Method, number format, rank and texts of the next run"));
     connect(m_startPage, &StartPage::openFolderWanted, this, &MainWindow::chooseModel);
     connect(m_startPage, &StartPage::openWanted, this, &MainWindow::openPath);
     connect(m_startPage, &StartPage::resumeWanted, this, &MainWindow::resumeRun);
+    connect(m_startPage, &StartPage::continueQueueWanted, &m_queue, &RunQueue::resumeAll);
     connect(m_startPage, &StartPage::discardWanted, this, &MainWindow::discardRun);
+    connect(m_quantizePage, &QuantizePage::runWanted, this, &MainWindow::runDraft);
+    connect(m_quantizePage, &QuantizePage::canRunChanged, this, &MainWindow::updateActions);
+    connect(m_quantizePage, &QuantizePage::message, this,
+            [this](const QString& text) { statusBar()->showMessage(text, kMessageTime); });
     connect(m_startPage, &StartPage::modeWanted, this, &MainWindow::setMode);
 }
 
@@ -131,6 +142,12 @@ void MainWindow::createDocks()
     m_layerDock = new LayerDock(m_state, this);
     addDock(m_layerDock, Qt::LeftDockWidgetArea, tr("&Layers"));
     resizeDocks({m_layerDock}, {kLayerDockWidth}, Qt::Horizontal);
+    m_queueDock = new QueueDock(m_queue, this);
+    addDock(m_queueDock, Qt::BottomDockWidgetArea, tr("&Queue"));
+    connect(m_queueDock, &QueueDock::showRunWanted, this, [this](const QString& id) {
+        m_state.setRunInView(id);
+        setMode(Mode::Inspect);
+    });
     connect(m_layerDock->toggleViewAction(), &QAction::triggered, this,
             [this](bool shown) { m_layersWanted = shown; });
 }
@@ -194,7 +211,8 @@ void MainWindow::setMode(Mode mode)
     }
     m_stack->setCurrentWidget(page.widget);
     page.action->setChecked(true);
-    m_layerDock->setVisible(m_layersWanted && mode == Mode::Inspect);
+    m_layerDock->setVisible(m_layersWanted && (mode == Mode::Inspect || mode == Mode::Quantize));
+    m_layerDock->showPlans(mode == Mode::Quantize);
     updateActions();
 }
 
@@ -207,7 +225,8 @@ void MainWindow::openPath(const QString& path)
         if (info.fileName() == QStringLiteral("config.json")) {
             m_state.openModel(info.absolutePath());
         } else {
-            importRecipe(path);
+            setMode(Mode::Quantize);
+            m_quantizePage->importRecipe(path);
         }
     } else if (info.suffix() == QStringLiteral("sqlite")) {
         mergeStore(path);
@@ -230,20 +249,6 @@ void MainWindow::chooseModel()
     }
 }
 
-void MainWindow::importRecipe(const QString& path)
-{
-    try {
-        RunSpec draft = runSpecFromJson(readJsonFile(path.toStdString()));
-        if (draft.model.empty()) {
-            draft.model = m_state.draft().model;
-        }
-        m_state.editDraft(draft, tr("Import %1").arg(QFileInfo(path).fileName()));
-    } catch (const Error& error) {
-        m_dialogs.showProblem(this, tr("Cannot Read the Recipe"),
-                              QString::fromStdString(error.what()));
-    }
-}
-
 void MainWindow::mergeStore(const QString& path)
 {
     const int choice = m_dialogs.askChoice(
@@ -256,7 +261,8 @@ void MainWindow::mergeStore(const QString& path)
         const MergeReport report = m_state.store().mergeFrom(path.toStdString());
         m_state.storeChanged();
         statusBar()->showMessage(
-            tr("%1 runs copied, %2 were there").arg(report.added).arg(report.alreadyThere), 8000);
+            tr("%1 runs copied, %2 were there").arg(report.added).arg(report.alreadyThere),
+            kMessageTime);
     } catch (const Error& error) {
         m_dialogs.showProblem(this, tr("Cannot Merge the Store"),
                               QString::fromStdString(error.what()));
@@ -311,6 +317,9 @@ void MainWindow::updateActions()
     const bool ready = m_state.modelState() == AppState::ModelState::Ready;
     for (QAction* action : std::as_const(m_modelActions)) {
         action->setEnabled(ready);
+    }
+    for (QAction* action : std::as_const(m_runActions)) {
+        action->setEnabled(m_quantizePage->canRun());
     }
 }
 

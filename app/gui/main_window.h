@@ -21,6 +21,8 @@ class Dialogs;
 class InspectPage;
 class LayerDock;
 class ModeBar;
+class QuantizePage;
+class QueueDock;
 class Settings;
 class StartPage;
 
@@ -75,7 +77,6 @@ private:
     void createStatusBar();
     void connectState();
     void chooseModel();
-    void importRecipe(const QString& path);
     void mergeStore(const QString& path);
     void editSettings();
     void applyTheme();
@@ -86,10 +87,13 @@ private:
 
     // main_window_runs.cpp
     void connectQueue();
+    /// One run, or runs that go through the engine together as a sweep.
+    void enqueue(std::vector<RunSpec> specs, const QString& title);
+    void runDraft(bool showIt);
+    void showQueuedRuns();
     void resumeRun(const QString& id);
     void discardRun(const QString& id);
     void notifyDone(const std::vector<RunResult>& results);
-    QStringList activeRuns() const;
     bool mayClose();
 
     Settings& m_settings;
@@ -101,7 +105,9 @@ private:
     QStackedWidget* m_stack = nullptr;
     StartPage* m_startPage = nullptr;
     InspectPage* m_inspectPage = nullptr;
+    QuantizePage* m_quantizePage = nullptr;
     LayerDock* m_layerDock = nullptr;
+    QueueDock* m_queueDock = nullptr;
     bool m_layersWanted = true; ///< the user has not closed the layer dock
     struct Page {
         QWidget* widget = nullptr;
@@ -114,6 +120,7 @@ private:
     QLabel* m_memoryLabel = nullptr;
     QString m_runToRestore;
     QList<QAction*> m_modelActions; // need an open model
+    QList<QAction*> m_runActions;   // need a draft that can run
 };
 
 } // namespace qw

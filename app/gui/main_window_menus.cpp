@@ -12,6 +12,8 @@
 #include "app/gui/dialogs.h"
 #include "app/gui/layer_dock.h"
 #include "app/gui/log_file.h"
+#include "app/gui/quantize_page.h"
+#include "app/gui/queue_dock.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/shortcuts_dialog.h"
@@ -65,6 +67,15 @@ void MainWindow::createFileMenu()
     connect(file, &QMenu::aboutToShow, this, &MainWindow::refillRecent);
     refillRecent();
     file->addSeparator();
+    connect(add(file, u"importRecipe"_s, tr("&Import Recipe\u2026"),
+                tr("Fill the Quantize form from a JSON file"), QKeySequence(tr("Ctrl+I"))),
+            &QAction::triggered, this, [this] {
+                setMode(Mode::Quantize);
+                m_quantizePage->chooseRecipe();
+            });
+    connect(add(file, u"exportRecipe"_s, tr("&Export Recipe\u2026"),
+                tr("Write the Quantize form as a JSON file"), QKeySequence(tr("Ctrl+E"))),
+            &QAction::triggered, m_quantizePage, &QuantizePage::exportRecipe);
     connect(add(file, u"mergeStore"_s, tr("&Merge Store\u2026"),
                 tr("Copy the runs of another store into yours")),
             &QAction::triggered, this, [this] {
@@ -93,6 +104,16 @@ void MainWindow::createEditMenu()
     redo->setShortcut(QKeySequence::Redo);
     edit->addAction(undo);
     edit->addAction(redo);
+    addAction(undo);
+    addAction(redo);
+    edit->addSeparator();
+    connect(add(edit, u"copyCommand"_s, tr("&Copy Run as Command"),
+                tr("The qw command that does what the Quantize form says"),
+                QKeySequence(tr("Ctrl+Shift+C"))),
+            &QAction::triggered, m_quantizePage, &QuantizePage::copyCommand);
+    connect(add(edit, u"clearOverrides"_s, tr("&Treat All Layers Alike"),
+                tr("Remove bits, rank and skip of single layers from the next run")),
+            &QAction::triggered, m_quantizePage, &QuantizePage::clearOverrides);
 }
 
 void MainWindow::createViewMenu()
@@ -163,24 +184,30 @@ void MainWindow::createModelMenu()
 void MainWindow::createRunMenu()
 {
     QMenu* run = menuBar()->addMenu(tr("&Run"));
-    QAction* cancel = add(run, u"cancelRun"_s, tr("&Cancel the Current Run"),
-                          tr("It stops at its next step; finished blocks are kept"));
-    connect(cancel, &QAction::triggered, this, [this] {
-        if (const QueueEntry* entry = m_queue.current()) {
-            m_queue.cancel(entry->number);
-        }
-    });
-    QAction* pause = add(run, u"pauseRun"_s, tr("&Pause the Current Run"),
-                         tr("It stops after its last finished block and keeps its place"));
-    connect(pause, &QAction::triggered, this, [this] {
-        if (const QueueEntry* entry = m_queue.current()) {
-            m_queue.pause(entry->number);
-        }
-    });
-    connect(run, &QMenu::aboutToShow, this, [this, cancel, pause] {
-        cancel->setEnabled(m_queue.current() != nullptr);
-        pause->setEnabled(m_queue.current() != nullptr);
-    });
+    QAction* start = add(run, u"startRun"_s, tr("&Start"), tr("Run what the Quantize form says"),
+                         QKeySequence(tr("Ctrl+R")));
+    connect(start, &QAction::triggered, this, [this] { runDraft(true); });
+    QAction* enqueue = add(run, u"enqueueRun"_s, tr("&Add to Queue"), tr("Queue it and stay here"),
+                           QKeySequence(tr("Ctrl+Shift+R")));
+    connect(enqueue, &QAction::triggered, this, [this] { runDraft(false); });
+    m_runActions << start << enqueue;
+    run->addSeparator();
+    const auto addFor = [&](const QString& name, const QString& text, const QString& tip,
+                            void (QueueDock::*act)()) {
+        connect(add(run, name, text, tip), &QAction::triggered, m_queueDock, act);
+    };
+    addFor(u"pauseRun"_s, tr("&Pause or Resume"),
+           tr("The run selected in the queue stops after its last finished block, or goes on"),
+           &QueueDock::pauseOrResume);
+    addFor(u"cancelRun"_s, tr("&Cancel"),
+           tr("The run selected in the queue stops at its next step; finished blocks are kept"),
+           &QueueDock::cancel);
+    addFor(u"clearQueue"_s, tr("C&lear Done"),
+           tr("Takes finished, failed and cancelled runs off the list; the store keeps them"),
+           &QueueDock::clearDone);
+    run->addSeparator();
+    addFor(u"queueDetails"_s, tr("Queue &Details"), tr("Unfolds or folds the queue"),
+           &QueueDock::toggleDetails);
 }
 
 void MainWindow::createHelpMenu()

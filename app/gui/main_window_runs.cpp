@@ -5,6 +5,9 @@
 #include <QStatusBar>
 
 #include "app/gui/dialogs.h"
+#include "app/gui/quantize_page.h"
+#include "app/gui/queue_dock.h"
+#include "app/gui/queue_memory.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/start_page.h"
@@ -14,12 +17,28 @@ namespace qw {
 
 using Key = Settings::Key;
 
+namespace {
+constexpr int kMessageTime = 8000; // milliseconds in the status bar
+}
+
 void MainWindow::connectQueue()
 {
-    connect(&m_queue, &RunQueue::runStarted, this, [this] {
-        m_startPage->setActiveRuns(activeRuns());
-        m_state.storeChanged();
+    try {
+        const QString remembered = m_settings.text(Key::Queue);
+        if (!remembered.isEmpty()) {
+            restoreQueue(parseJson(remembered.toStdString(), "the remembered queue"),
+                         m_state.storeFile().string(), m_queue);
+        }
+    } catch (const std::exception& error) { // written by another version
+        qWarning("the queue starts empty: %s", error.what());
+    }
+    showQueuedRuns();
+    connect(&m_queue, &RunQueue::stateChanged, this, [this] {
+        m_settings.set(Key::Queue, QString::fromStdString(rememberedQueue(m_queue).dump()));
+        m_settings.flush();
+        showQueuedRuns();
     });
+    connect(&m_queue, &RunQueue::runStarted, &m_state, &AppState::storeChanged);
     connect(&m_queue, &RunQueue::runStopped, &m_state, &AppState::storeChanged);
     connect(&m_queue, &RunQueue::runFinished, this, [this](const std::vector<RunResult>& results) {
         m_state.storeChanged();
@@ -46,6 +65,10 @@ void MainWindow::connectQueue()
 void MainWindow::resumeRun(const QString& id)
 {
     try {
+        if (const QueueEntry* entry = m_queue.findRun(id)) {
+            m_queue.resume(entry->number);
+            return;
+        }
         const RunResult run = m_state.store().get(id.toStdString());
         RunRequest request;
         request.specs = {run.spec};
@@ -63,6 +86,9 @@ void MainWindow::resumeRun(const QString& id)
 void MainWindow::discardRun(const QString& id)
 {
     try {
+        if (const QueueEntry* entry = m_queue.findRun(id)) {
+            m_queue.cancel(entry->number);
+        }
         RunResult run = m_state.store().get(id.toStdString());
         run.status = "cancelled";
         run.problem = "interrupted and not resumed";
@@ -74,16 +100,52 @@ void MainWindow::discardRun(const QString& id)
     }
 }
 
-QStringList MainWindow::activeRuns() const
+void MainWindow::enqueue(std::vector<RunSpec> specs, const QString& title)
 {
-    QStringList ids;
-    for (const QueueEntry& entry : m_queue.entries()) {
-        if (entry.busy() || entry.state == RunState::Queued) {
-            ids.append(entry.runId.isEmpty() ? QString::fromStdString(entry.request.resumeId)
-                                             : entry.runId);
+    RunRequest request;
+    for (RunSpec& spec : specs) {
+        if (spec.threads == 0) {
+            spec.threads = m_settings.number(Key::Threads);
         }
     }
-    return ids;
+    if (specs.size() > 1) {
+        request.sweep = m_state.store().newRunId();
+    }
+    request.specs = std::move(specs);
+    request.storeFile = m_state.storeFile();
+    request.workFolder = m_state.workFolder();
+    m_queue.add(std::move(request), title);
+}
+
+void MainWindow::runDraft(bool showIt)
+{
+    if (!m_quantizePage->canRun()) {
+        setMode(Mode::Quantize); // it says why not
+        return;
+    }
+    enqueue({m_state.draft()}, run_text::settings(m_state.draft()));
+    m_queueDock->show();
+    if (showIt) {
+        m_queueDock->setDetailsShown(true);
+    } else {
+        statusBar()->showMessage(tr("Queued: %1").arg(run_text::settings(m_state.draft())));
+    }
+}
+
+void MainWindow::showQueuedRuns()
+{
+    QStringList working;
+    QStringList paused;
+    for (const QueueEntry& entry : m_queue.entries()) {
+        const QString id =
+            entry.runId.isEmpty() ? QString::fromStdString(entry.request.resumeId) : entry.runId;
+        if (entry.busy() || entry.state == RunState::Queued) {
+            working << id;
+        } else if (entry.state == RunState::Paused) {
+            paused << id;
+        }
+    }
+    m_startPage->setQueuedRuns(working, paused);
 }
 
 void MainWindow::notifyDone(const std::vector<RunResult>& results)
@@ -92,7 +154,7 @@ void MainWindow::notifyDone(const std::vector<RunResult>& results)
         return;
     }
     const QString text = run_text::title(results.back());
-    statusBar()->showMessage(tr("Finished: %1").arg(text), 8000);
+    statusBar()->showMessage(tr("Finished: %1").arg(text), kMessageTime);
     QDBusConnection bus = QDBusConnection::sessionBus();
     if (!m_settings.flag(Key::Notify) || isActiveWindow() || !bus.isConnected()) {
         return;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <QTime>
+
 #include "base/error.h"
 
 namespace qw {
@@ -10,6 +12,14 @@ namespace qw {
 namespace {
 constexpr int kMaxLogLines = 2000;
 constexpr double kMuchWork = 60; // seconds
+
+void note(QueueEntry& entry, const QString& line)
+{
+    entry.log.append(QTime::currentTime().toString(QStringLiteral("HH:mm:ss  ")) + line);
+    if (entry.log.size() > kMaxLogLines) {
+        entry.log.removeFirst();
+    }
+}
 } // namespace
 
 bool mayFollow(RunState from, RunState to)
@@ -64,18 +74,35 @@ RunQueue::RunQueue(RunJob::Work work, QObject* parent)
 
 RunQueue::~RunQueue() = default;
 
-std::int64_t RunQueue::add(RunRequest request, const QString& title)
+std::int64_t RunQueue::append(QueueEntry entry)
 {
     const int row = static_cast<int>(m_entries.size());
     beginInsertRows({}, row, row);
-    QueueEntry& added = m_entries.emplace_back();
-    added.number = m_nextNumber++;
+    entry.number = m_nextNumber++;
+    m_entries.push_back(std::move(entry));
+    endInsertRows();
+    Q_EMIT stateChanged();
+    return m_entries.back().number;
+}
+
+std::int64_t RunQueue::add(RunRequest request, const QString& title)
+{
+    QueueEntry added;
     added.request = std::move(request);
     added.title = title;
-    const std::int64_t number = added.number;
-    endInsertRows();
+    const std::int64_t number = append(std::move(added));
     startNext();
     return number;
+}
+
+void RunQueue::restore(RunRequest request, const QString& title, const QString& runId)
+{
+    QueueEntry added;
+    added.request = std::move(request);
+    added.title = title;
+    added.runId = runId;
+    added.state = RunState::Paused;
+    append(std::move(added));
 }
 
 void RunQueue::cancel(std::int64_t number)
@@ -113,12 +140,26 @@ void RunQueue::resume(std::int64_t number)
     if (found == nullptr || !mayFollow(found->state, RunState::Queued)) {
         return;
     }
-    found->request.resumeId =
-        found->request.sweep.empty() ? found->runId.toStdString() : found->request.sweep;
+    if (!found->runId.isEmpty()) { // it has begun; its finished blocks are kept
+        found->request.resumeId =
+            found->request.sweep.empty() ? found->runId.toStdString() : found->request.sweep;
+    }
     found->problem.clear();
-    found->layers.clear();
     setState(*found, RunState::Queued);
     startNext();
+}
+
+void RunQueue::resumeAll()
+{
+    std::vector<std::int64_t> paused;
+    for (const QueueEntry& e : m_entries) {
+        if (e.state == RunState::Paused) {
+            paused.push_back(e.number);
+        }
+    }
+    for (const std::int64_t number : paused) {
+        resume(number);
+    }
 }
 
 void RunQueue::removeDone()
@@ -132,12 +173,22 @@ void RunQueue::removeDone()
             endRemoveRows();
         }
     }
+    Q_EMIT stateChanged();
 }
 
 const QueueEntry* RunQueue::find(std::int64_t number) const
 {
     const auto found = std::find_if(m_entries.begin(), m_entries.end(),
                                     [&](const QueueEntry& e) { return e.number == number; });
+    return found == m_entries.end() ? nullptr : &*found;
+}
+
+const QueueEntry* RunQueue::findRun(const QString& runId) const
+{
+    const auto found = std::find_if(m_entries.begin(), m_entries.end(), [&](const QueueEntry& e) {
+        return e.runId == runId && !runId.isEmpty() && e.state != RunState::Finished &&
+               e.state != RunState::Cancelled;
+    });
     return found == m_entries.end() ? nullptr : &*found;
 }
 
@@ -193,7 +244,9 @@ void RunQueue::setState(QueueEntry& e, RunState state)
 {
     QW_ASSERT(mayFollow(e.state, state));
     e.state = state;
+    note(e, stateText(state));
     changed(e.number);
+    Q_EMIT stateChanged();
 }
 
 void RunQueue::changed(std::int64_t number)
@@ -243,29 +296,39 @@ void RunQueue::connectJob(std::int64_t number)
         if (e.runId.isEmpty()) { // a sweep keeps the first id, which names its folder
             e.runId = id;
         }
+        note(e, tr("run %1").arg(id));
         changed(number);
+        Q_EMIT stateChanged();
         Q_EMIT runStarted(id);
     });
     connect(job, &RunJob::progressed, this, [this, number](const Progress& progress) {
         QueueEntry& e = *entry(number);
+        if (progress.phase != e.progress.phase) {
+            note(e, QString::fromStdString(progress.phase));
+        }
         e.progress = progress;
         e.seconds = m_secondsBefore + static_cast<double>(m_clock.elapsed()) / 1000;
         changed(number);
     });
     connect(job, &RunJob::layerDone, this, [this, number](const LayerResult& layer) {
-        entry(number)->layers.push_back(layer);
+        auto& layers = entry(number)->layers;
+        const auto same = std::find_if(layers.begin(), layers.end(), [&](const LayerResult& l) {
+            return l.name == layer.name; // a resumed run does a block again that was not kept
+        });
+        if (same == layers.end()) {
+            layers.push_back(layer);
+        } else {
+            *same = layer;
+        }
         m_lastKept = static_cast<double>(m_clock.elapsed()) / 1000;
         Q_EMIT layerDone(number, layer);
     });
     connect(job, &RunJob::logged, this, [this, number](const QString& line) {
-        QueueEntry& e = *entry(number);
-        e.log.append(line);
-        if (e.log.size() > kMaxLogLines) {
-            e.log.removeFirst();
-        }
+        note(*entry(number), line);
         changed(number);
     });
     connect(job, &RunJob::finished, this, [this, number](const std::vector<RunResult>& results) {
+        entry(number)->results = results;
         setState(*entry(number), RunState::Finished);
         Q_EMIT runFinished(results);
         closeJob();
@@ -273,6 +336,7 @@ void RunQueue::connectJob(std::int64_t number)
     connect(job, &RunJob::failed, this,
             [this, number](const QString& sentence, const QString& details) {
                 entry(number)->problem = sentence;
+                note(*entry(number), sentence);
                 setState(*entry(number), RunState::Failed);
                 Q_EMIT runFailed(number, sentence, details);
                 closeJob();

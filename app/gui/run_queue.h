@@ -28,6 +28,7 @@ struct QueueEntry {
     QString problem;
     QStringList log;
     std::vector<LayerResult> layers; ///< as they come
+    std::vector<RunResult> results;  ///< once finished
     bool busy() const
     {
         return state == RunState::Running || state == RunState::Cancelling ||
@@ -48,14 +49,19 @@ public:
 
     /// @return its number
     std::int64_t add(RunRequest request, const QString& title);
+    /// An entry of an earlier start, paused: nothing runs before the user says so.
+    /// @param runId  empty if it had not begun
+    void restore(RunRequest request, const QString& title, const QString& runId);
     void cancel(std::int64_t number);
     /// Stops after the last finished block and keeps the place; later entries go on.
     void pause(std::int64_t number);
     void resume(std::int64_t number);
+    void resumeAll(); ///< all that are paused
     void removeDone();
 
     const QueueEntry* find(std::int64_t number) const;
-    const QueueEntry* current() const; ///< the one being worked on, or nullptr
+    const QueueEntry* findRun(const QString& runId) const; ///< unfinished, with that run's id
+    const QueueEntry* current() const;                     ///< the one being worked on, or nullptr
     const std::vector<QueueEntry>& entries() const { return m_entries; }
     bool idle() const;
     /// Whether cancelling now would throw away more than a minute of work (finished blocks stay).
@@ -66,6 +72,7 @@ public:
 
 Q_SIGNALS:
     void entryChanged(std::int64_t number);
+    void stateChanged(); ///< an entry came or went, changed its state or got its run's id
     void layerDone(std::int64_t number, const qw::LayerResult& layer);
     void runStarted(const QString& id);
     void runFinished(const std::vector<qw::RunResult>& results);
@@ -76,6 +83,7 @@ Q_SIGNALS:
 private:
     QueueEntry* entry(std::int64_t number);
     void setState(QueueEntry& entry, RunState state);
+    std::int64_t append(QueueEntry entry);
     void changed(std::int64_t number);
     void startNext();
     void closeJob();

@@ -3,6 +3,7 @@
 #include <QCoreApplication>
 #include <QDateTime>
 
+#include "app/gui/run_queue.h"
 #include "widgets/number_text.h"
 
 namespace qw::run_text {
@@ -40,6 +41,51 @@ QString title(const RunResult& run)
 {
     return settings(run.spec) + QStringLiteral("  \u00b7  ") +
            text::number(run.score.perplexity, 3);
+}
+
+QString progress(const QueueEntry& entry)
+{
+    if (entry.state != RunState::Running) {
+        return stateText(entry.state) +
+               (entry.progress.uninterruptible
+                    ? tr(", after %1").arg(QString::fromStdString(entry.progress.detail))
+                    : QString());
+    }
+    const Progress& now = entry.progress;
+    QStringList parts = {now.phase.empty() ? tr("starting") : QString::fromStdString(now.phase)};
+    if (!now.detail.empty()) {
+        parts << QString::fromStdString(now.detail);
+    } else if (now.total > 0) {
+        parts << QStringLiteral("%1/%2").arg(now.done).arg(now.total);
+    }
+    if (now.secondsLeft >= 0 && now.done > 0) {
+        parts << tr("%1 left").arg(text::duration(now.secondsLeft));
+    }
+    return parts.join(QStringLiteral("  \u00b7  "));
+}
+
+QString state(const QueueEntry& entry)
+{
+    QString text = stateText(entry.state);
+    switch (entry.state) {
+    case RunState::Failed:
+        return tr("failed: %1").arg(entry.problem);
+    case RunState::Paused:
+        return text + (entry.runId.isEmpty() ? QString() : tr("; finished blocks are kept"));
+    case RunState::Finished:
+        for (const RunResult& run : entry.results) {
+            text += QStringLiteral("  \u00b7  ") +
+                    tr("perplexity %1 (full precision %2), KL %3, %4 bits per weight, %5, in %6")
+                        .arg(text::perplexity(run.score.perplexity, run.score.nllStderr),
+                             text::number(run.comparison.fpPerplexity, 3),
+                             text::number(run.comparison.klMean, 4),
+                             text::bitsPerWeight(run.bitsPerWeight), text::megabytes(run.bytes),
+                             text::duration(run.seconds));
+        }
+        return text;
+    default:
+        return entry.busy() ? progress(entry) : text;
+    }
 }
 
 QString localTime(const std::string& utc)

@@ -4,6 +4,10 @@
 
 #include "report/run_result.h"
 
+namespace qw {
+struct QueueEntry;
+}
+
 /// How the window speaks of a run.
 namespace qw::run_text {
 
@@ -13,6 +17,10 @@ QString title(const RunResult& run);
 QString settings(const RunSpec& spec);
 /// Several lines: id, date, model, numbers.
 QString tip(const RunResult& run);
+/// "quantize · block 2/4 · 1:12 left"
+QString progress(const QueueEntry& entry);
+/// State and, once finished, what came out.
+QString state(const QueueEntry& entry);
 /// "2026-05-06 07:08" in the user's time zone.
 QString localTime(const std::string& utc);
 

@@ -34,6 +34,7 @@ const std::map<Settings::Key, Entry>& table()
         {Key::LastLayer, {u"session/layer"_s, QString()}},
         {Key::LastMode, {u"session/mode"_s, 0}},
         {Key::LastDraft, {u"session/draft"_s, QString()}},
+        {Key::Queue, {u"session/queue"_s, QString()}},
         {Key::ReopenModel, {u"session/reopenModel"_s, true}},
         {Key::WindowGeometry, {u"window/geometry"_s, QByteArray()}},
         {Key::WindowState, {u"window/state"_s, QByteArray()}},
@@ -69,6 +70,11 @@ void Settings::set(Key key, const QVariant& value)
 {
     QW_ASSERT(QThread::currentThread() == QCoreApplication::instance()->thread());
     m_file->setValue(table().at(key).name, value);
+}
+
+void Settings::flush()
+{
+    m_file->sync();
 }
 
 void Settings::rememberModel(const QString& model)

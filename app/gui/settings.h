@@ -28,6 +28,7 @@ public:
         LastLayer,
         LastMode,
         LastDraft,      ///< the form of the Quantize page, a run spec as JSON
+        Queue,          ///< unfinished runs, as JSON
         ReopenModel,    ///< whether LastModel is opened at start
         WindowGeometry, ///< bytes of Qt's own formats from here on
         WindowState,
@@ -51,6 +52,8 @@ public:
     QStringList list(Key key) const { return value(key).toStringList(); }
     QByteArray bytes(Key key) const { return value(key).toByteArray(); }
     void set(Key key, const QVariant& value);
+    /// Writes at once what is otherwise written within seconds: survives being killed.
+    void flush();
 
     /// Puts a model folder in front of the recent ones.
     void rememberModel(const QString& model);

@@ -120,10 +120,13 @@ void StartPage::offerMode(Mode mode)
     m_links->setText(text);
 }
 
-void StartPage::setActiveRuns(const QStringList& ids)
+void StartPage::setQueuedRuns(const QStringList& working, const QStringList& paused)
 {
-    m_activeRuns = ids;
-    showUnfinished();
+    if (working != m_workingRuns || paused != m_pausedRuns) {
+        m_workingRuns = working;
+        m_pausedRuns = paused;
+        showUnfinished();
+    }
 }
 
 QWidget* StartPage::makeOffers()
@@ -305,16 +308,26 @@ void StartPage::showRecents()
 void StartPage::showUnfinished()
 {
     clear(m_unfinished);
+    const auto waiting = m_pausedRuns.count(QString());
+    if (waiting > 0) {
+        auto* card =
+            new CardButton(waiting == 1 ? tr("Continue the queue: 1 run waits")
+                                        : tr("Continue the queue: %1 runs wait").arg(waiting),
+                           tr("Queued last time and not begun; the queue below has them"));
+        card->setObjectName(QStringLiteral("continueQueueButton"));
+        connect(card, &QAbstractButton::clicked, this, &StartPage::continueQueueWanted);
+        m_unfinished->addWidget(card);
+    }
     int shown = 0;
     for (const RunSummary& run : m_state.runs()) {
         const RunResult& result = run.result;
-        if (result.status != "running" || result.artifactFolder.empty() ||
-            m_activeRuns.contains(QString::fromStdString(result.id)) ||
-            !QFileInfo::exists(QString::fromStdString(result.artifactFolder)) ||
+        const QString id = QString::fromStdString(result.id);
+        const bool interrupted = result.status == "running" && !result.artifactFolder.empty() &&
+                                 QFileInfo::exists(QString::fromStdString(result.artifactFolder));
+        if ((!interrupted && !m_pausedRuns.contains(id)) || m_workingRuns.contains(id) ||
             ++shown > kMaxUnfinished) {
             continue;
         }
-        const QString id = QString::fromStdString(result.id);
         auto* row = new QWidget;
         auto* layout = new QHBoxLayout(row);
         layout->setContentsMargins(0, 0, 0, 0);

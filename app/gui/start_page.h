@@ -24,8 +24,9 @@ class StartPage : public QScrollArea
     Q_OBJECT
 public:
     explicit StartPage(AppState& state, QWidget* parent = nullptr);
-    /// Runs being worked on here are not offered for resumption.
-    void setActiveRuns(const QStringList& ids);
+    /// Runs being worked on here are not offered for resumption, paused ones are.
+    /// @param paused  ids; empty ones have not begun
+    void setQueuedRuns(const QStringList& working, const QStringList& paused);
     /// The page of this mode exists: sentences and buttons that lead there are shown.
     void offerMode(Mode mode);
 
@@ -33,6 +34,7 @@ Q_SIGNALS:
     void openFolderWanted();
     void openWanted(const QString& model);
     void resumeWanted(const QString& runId);
+    void continueQueueWanted();               ///< resume all that is paused
     void discardWanted(const QString& runId); ///< do not offer this unfinished run again
     void modeWanted(qw::Mode mode);
 
@@ -47,7 +49,8 @@ private:
     QWidget* makeModelPanel();
 
     AppState& m_state;
-    QStringList m_activeRuns;
+    QStringList m_workingRuns;
+    QStringList m_pausedRuns;
     std::map<Mode, QPushButton*> m_modeButtons; ///< of the open model
     std::set<Mode> m_modes;
     QVBoxLayout* m_unfinished = nullptr;

@@ -22,9 +22,6 @@ public:
     explicit GuiFixture(RunJob::Work work = RunJob::engineWork()) : m_work(std::move(work))
     {
         qputenv("XDG_DATA_HOME", folder.filePath(QStringLiteral("data")).toUtf8());
-        settings = std::make_unique<Settings>(folder.filePath(QStringLiteral("settings.ini")));
-        settings->set(Settings::Key::Theme, QStringLiteral("light"));
-        settings->set(Settings::Key::Threads, 1);
         reopen();
     }
     ~GuiFixture() { window.reset(); }
@@ -33,6 +30,9 @@ public:
     void reopen()
     {
         window.reset();
+        settings = std::make_unique<Settings>(folder.filePath(QStringLiteral("settings.ini")));
+        settings->set(Settings::Key::Theme, QStringLiteral("light"));
+        settings->set(Settings::Key::Threads, 1);
         window = std::make_unique<MainWindow>(*settings, dialogs, storeFile(), m_work);
         window->resize(1280, 800);
         window->show();

@@ -1,0 +1,351 @@
+#include "app/gui/quantize_page.h"
+
+#include <QClipboard>
+#include <QComboBox>
+#include <QFileInfo>
+#include <QGuiApplication>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QPushButton>
+#include <QScrollArea>
+#include <QVBoxLayout>
+
+#include "app/gui/app_state.h"
+#include "app/gui/dialogs.h"
+#include "app/gui/estimate_panel.h"
+#include "app/gui/overrides.h"
+#include "app/gui/presets.h"
+#include "app/gui/spec_fields.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "report/spec_command.h"
+#include "widgets/spec_form.h"
+#include "widgets/theme.h"
+
+namespace qw {
+
+namespace {
+constexpr int kFormWidth = 620;
+constexpr int kSideWidth = 280;
+
+QLabel* titled(const QString& text)
+{
+    auto* label = new QLabel(text);
+    QFont bold = label->font();
+    bold.setBold(true);
+    label->setFont(bold);
+    return label;
+}
+} // namespace
+
+QuantizePage::QuantizePage(AppState& state, Dialogs& dialogs, QWidget* parent)
+    : QWidget(parent), m_state(state), m_dialogs(dialogs), m_recipes(presets())
+{
+    setObjectName(QStringLiteral("quantizePage"));
+    auto* columns = new QHBoxLayout;
+    columns->setSpacing(theme::kSection);
+    columns->addWidget(makeForm(), 1);
+    columns->addWidget(makeSide());
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(theme::kSection, theme::kMargin, theme::kSection, theme::kMargin);
+    layout->setSpacing(theme::kMargin);
+    layout->addLayout(columns, 1);
+    layout->addWidget(makeButtons());
+    connect(&m_state, &AppState::factsKnown, this, &QuantizePage::rebuildFields);
+    connect(&m_state, &AppState::draftChanged, this, &QuantizePage::showDraft);
+    connect(&m_state, &AppState::modelChanged, this, &QuantizePage::showDraft);
+    rebuildFields();
+}
+
+QWidget* QuantizePage::makeForm()
+{
+    m_presets = new QComboBox;
+    m_presets->setObjectName(QStringLiteral("presetComboBox"));
+    m_presets->setAccessibleName(tr("Preset"));
+    m_presets->addItem(tr("choose a recipe of a paper\u2026"));
+    for (const Preset& preset : m_recipes) {
+        m_presets->addItem(preset.title);
+        m_presets->setItemData(m_presets->count() - 1, preset.source, Qt::ToolTipRole);
+    }
+    connect(m_presets, &QComboBox::activated, this, &QuantizePage::choosePreset);
+    m_presetSource = new QLabel;
+    m_presetSource->setForegroundRole(QPalette::PlaceholderText);
+    auto* presetLine = new QHBoxLayout;
+    presetLine->setSpacing(theme::kMargin);
+    auto* presetLabel = titled(tr("&Preset"));
+    presetLabel->setBuddy(m_presets);
+    presetLabel->setMinimumWidth(SpecForm::kLabelWidth);
+    presetLine->addWidget(presetLabel);
+    presetLine->addWidget(m_presets);
+    presetLine->addWidget(m_presetSource, 1);
+    m_form = new SpecForm;
+    m_form->setObjectName(QStringLiteral("specForm"));
+    connect(m_form, &SpecForm::edited, this, &QuantizePage::takeEdit);
+    connect(m_form, &SpecForm::problemChanged, this, &QuantizePage::showButtons);
+    connect(m_form, &SpecForm::browseWanted, this, &QuantizePage::browse);
+    auto* content = new QWidget;
+    content->setMaximumWidth(kFormWidth);
+    auto* column = new QVBoxLayout(content);
+    column->setContentsMargins(theme::kSection, theme::kSection, theme::kSection, theme::kSection);
+    column->setSpacing(theme::kSection);
+    column->addLayout(presetLine);
+    column->addWidget(m_form, 1);
+    auto* scroll = new QScrollArea;
+    scroll->setObjectName(QStringLiteral("formScrollArea"));
+    scroll->setWidgetResizable(true);
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setBackgroundRole(QPalette::Base);
+    scroll->setWidget(content);
+    content->setAutoFillBackground(true);
+    content->setBackgroundRole(QPalette::Base);
+    scroll->setAlignment(Qt::AlignTop | Qt::AlignLeft);
+    return scroll;
+}
+
+QWidget* QuantizePage::makeSide()
+{
+    auto* side = new QWidget;
+    side->setFixedWidth(kSideWidth);
+    m_estimate = new EstimatePanel(m_state);
+    connect(m_estimate, &EstimatePanel::changed, this, [this] {
+        m_form->setOutsideProblem(m_estimate->problem());
+        showButtons();
+    });
+    m_overridesLabel = new QLabel;
+    m_overridesLabel->setObjectName(QStringLiteral("overridesLabel"));
+    m_overridesLabel->setWordWrap(true);
+    m_overridesLabel->setTextFormat(Qt::PlainText);
+    m_clearOverrides = new QPushButton(tr("&Remove All"));
+    m_clearOverrides->setObjectName(QStringLiteral("clearOverridesButton"));
+    connect(m_clearOverrides, &QPushButton::clicked, this, &QuantizePage::clearOverrides);
+    auto* layout = new QVBoxLayout(side);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(theme::kGap);
+    layout->addWidget(titled(tr("What it will take")));
+    layout->addWidget(m_estimate);
+    layout->addSpacing(theme::kSection);
+    layout->addWidget(titled(tr("Single layers")));
+    layout->addWidget(m_overridesLabel);
+    layout->addWidget(m_clearOverrides, 0, Qt::AlignLeft);
+    layout->addStretch(1);
+    return side;
+}
+
+QWidget* QuantizePage::makeButtons()
+{
+    auto* line = new QWidget;
+    m_start = new QPushButton(tr("&Start"));
+    m_start->setObjectName(QStringLiteral("startRunButton"));
+    m_start->setDefault(true);
+    m_start->setToolTip(tr("Run this now, or as soon as the queue gets there"));
+    m_enqueue = new QPushButton(tr("Add to &Queue"));
+    m_enqueue->setObjectName(QStringLiteral("enqueueButton"));
+    m_enqueue->setToolTip(tr("Queue it and stay here, to prepare the next one"));
+    auto* import = new QPushButton(tr("I&mport\u2026"));
+    import->setObjectName(QStringLiteral("importRecipeButton"));
+    import->setToolTip(tr("Fill the form from a recipe (JSON)"));
+    auto* save = new QPushButton(tr("E&xport\u2026"));
+    save->setObjectName(QStringLiteral("exportRecipeButton"));
+    save->setToolTip(tr("Write the form as a recipe (JSON) that qw run takes too"));
+    auto* copy = new QPushButton(tr("&Copy as Command"));
+    copy->setObjectName(QStringLiteral("copyCommandButton"));
+    copy->setToolTip(tr("The qw command that does the same, for scripts and clusters"));
+    m_why = new QLabel;
+    m_why->setObjectName(QStringLiteral("whyNotLabel"));
+    m_why->setForegroundRole(QPalette::PlaceholderText);
+    m_why->setTextFormat(Qt::PlainText);
+    auto* layout = new QHBoxLayout(line);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(theme::kGap);
+    for (QPushButton* button : {import, save, copy, m_enqueue, m_start}) {
+        button->setMinimumWidth(button->sizeHint().width() + theme::kSection);
+    }
+    layout->addWidget(import);
+    layout->addWidget(save);
+    layout->addWidget(copy);
+    layout->addWidget(m_why, 1);
+    layout->addWidget(m_enqueue);
+    layout->addWidget(m_start);
+    connect(m_start, &QPushButton::clicked, this, [this] { Q_EMIT runWanted(true); });
+    connect(m_enqueue, &QPushButton::clicked, this, [this] { Q_EMIT runWanted(false); });
+    connect(import, &QPushButton::clicked, this, &QuantizePage::chooseRecipe);
+    connect(save, &QPushButton::clicked, this, &QuantizePage::exportRecipe);
+    connect(copy, &QPushButton::clicked, this, &QuantizePage::copyCommand);
+    return line;
+}
+
+bool QuantizePage::canRun() const
+{
+    return m_state.modelState() == AppState::ModelState::Ready && m_form->problem().isEmpty() &&
+           m_estimate->problem().isEmpty();
+}
+
+RunSpec QuantizePage::preset() const
+{
+    const int index = m_presets->currentIndex();
+    if (index > 0) {
+        return applyPreset(m_recipes.at(static_cast<std::size_t>(index - 1)), m_state.draft());
+    }
+    RunSpec usual = defaultDraft(); // of this program, for the method chosen
+    usual.model = m_state.draft().model;
+    usual.method = m_state.draft().method;
+    return usual;
+}
+
+void QuantizePage::rebuildFields()
+{
+    if (m_state.facts()) {
+        m_method = m_state.draft().method;
+        m_form->setFields(specFields(m_state.facts()->methods, m_method));
+    }
+    showDraft();
+}
+
+void QuantizePage::showDraft()
+{
+    if (m_state.draft().method != m_method && m_state.facts()) {
+        rebuildFields();
+        return;
+    }
+    m_form->setSpec(m_state.draft(), preset());
+    QStringList lines;
+    for (const LayerOverride& entry : m_state.draft().overrides) {
+        QStringList what;
+        if (entry.skip && *entry.skip) {
+            what << tr("skip");
+        }
+        if (entry.bits) {
+            what << tr("%1 bits").arg(*entry.bits);
+        }
+        if (entry.groupSize) {
+            what << tr("group %1").arg(*entry.groupSize);
+        }
+        if (entry.rank) {
+            what << tr("rank %1").arg(*entry.rank);
+        }
+        lines << QString::fromStdString(entry.pattern) + QStringLiteral(": ") +
+                     what.join(QStringLiteral(", "));
+    }
+    constexpr int kShown = 8;
+    if (lines.size() > kShown) {
+        const auto more = lines.size() - kShown;
+        lines = lines.mid(0, kShown);
+        lines << tr("and %1 more").arg(more);
+    }
+    m_overridesLabel->setText(
+        lines.isEmpty() ? tr("All layers alike. Select layers in the tree and edit their bits, "
+                             "rank or skip to treat them differently.")
+                        : lines.join(u'\n'));
+    m_clearOverrides->setVisible(!lines.isEmpty());
+    m_form->setOutsideProblem({});
+    m_estimate->ask(m_form->problem().isEmpty());
+    showButtons();
+}
+
+void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
+{
+    RunSpec spec = edited;
+    const RunSpec& before = m_state.draft();
+    if (spec.weight.format != before.weight.format) { // each format has its usual group
+        spec.weight.groupSize = spec.weight.format == "mxint" ? 16 : 128;
+    }
+    m_state.editDraft(spec, tr("Change %1").arg(field), QStringLiteral("form/") + field);
+}
+
+void QuantizePage::choosePreset(int index)
+{
+    if (index <= 0) {
+        m_presetSource->clear();
+        showDraft();
+        return;
+    }
+    const Preset& preset = m_recipes.at(static_cast<std::size_t>(index - 1));
+    m_presetSource->setText(preset.source);
+    m_state.editDraft(applyPreset(preset, m_state.draft()), tr("Preset %1").arg(preset.title));
+    showDraft();
+}
+
+void QuantizePage::browse(const QString& path)
+{
+    const QString file =
+        m_dialogs.askOpenFile(this, tr("Choose a Text"), tr("Texts (*.txt *.raw);;All files (*)"));
+    if (!file.isEmpty()) {
+        m_state.editDraft(withSpecValue(m_state.draft(), path.toStdString(), file.toStdString()),
+                          tr("Choose %1").arg(file));
+    }
+}
+
+void QuantizePage::showButtons()
+{
+    const bool can = canRun();
+    m_start->setEnabled(can);
+    m_enqueue->setEnabled(can);
+    m_why->setText(can ? QString()
+                   : m_state.modelState() != AppState::ModelState::Ready
+                       ? tr("Open a model first")
+                       : tr("Mend the setting marked \u26a0 first"));
+    Q_EMIT canRunChanged();
+}
+
+void QuantizePage::chooseRecipe()
+{
+    const QString file =
+        m_dialogs.askOpenFile(this, tr("Import Recipe"), tr("Recipes (*.json);;All files (*)"));
+    if (!file.isEmpty()) {
+        importRecipe(file);
+    }
+}
+
+void QuantizePage::importRecipe(const QString& file)
+{
+    try {
+        RunSpec draft = runSpecFromJson(readJsonFile(file.toStdString()));
+        if (m_state.model()) { // a recipe says how, the window says which model
+            draft.model = m_state.modelName().toStdString();
+        }
+        m_presets->setCurrentIndex(0);
+        m_state.editDraft(draft, tr("Import %1").arg(QFileInfo(file).fileName()));
+        Q_EMIT message(tr("Recipe read from %1").arg(file));
+    } catch (const Error& error) {
+        m_dialogs.showProblem(this, tr("Cannot Read the Recipe"),
+                              QString::fromStdString(error.what()));
+    }
+}
+
+void QuantizePage::exportRecipe()
+{
+    const QString file = m_dialogs.askSaveFile(
+        this, tr("Export Recipe"), QStringLiteral("recipe.json"), tr("Recipes (*.json)"));
+    if (file.isEmpty()) {
+        return;
+    }
+    try {
+        AtomicFile out(file.toStdString());
+        out.write(toJson(m_state.draft()).dump(2) + "\n");
+        out.commit();
+        Q_EMIT message(tr("Recipe written to %1").arg(file));
+    } catch (const Error& error) {
+        m_dialogs.showProblem(this, tr("Cannot Write the Recipe"),
+                              QString::fromStdString(error.what()));
+    }
+}
+
+void QuantizePage::clearOverrides()
+{
+    m_state.editDraft(overrides::none(m_state.draft()), tr("Treat All Layers Alike"));
+}
+
+void QuantizePage::copyCommand()
+{
+    const std::string command = runCommand(m_state.draft());
+    if (command.empty()) {
+        m_dialogs.showProblem(this, tr("No Command"),
+                              tr("A setting of this form has no option on the command line. Export "
+                                 "the recipe and run it with: qw run recipe.json"));
+        return;
+    }
+    QGuiApplication::clipboard()->setText(QString::fromStdString(command));
+    Q_EMIT message(tr("Copied: %1").arg(QString::fromStdString(command)));
+}
+
+} // namespace qw

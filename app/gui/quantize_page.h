@@ -1,0 +1,68 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <QWidget>
+
+#include "app/gui/presets.h"
+#include "report/run_spec.h"
+
+class QComboBox;
+class QLabel;
+class QPushButton;
+
+namespace qw {
+
+class AppState;
+class Dialogs;
+class EstimatePanel;
+class SpecForm;
+
+/// The draft of the next run as one form, with what it will cost beside it.
+class QuantizePage : public QWidget
+{
+    Q_OBJECT
+public:
+    QuantizePage(AppState& state, Dialogs& dialogs, QWidget* parent = nullptr);
+
+    bool canRun() const; ///< a model is open and nothing is refused
+    void chooseRecipe();
+    void importRecipe(const QString& file);
+    void exportRecipe();
+    void copyCommand();
+    void clearOverrides();
+
+Q_SIGNALS:
+    void runWanted(bool showIt); ///< start now and show, or only queue
+    void canRunChanged();
+    void message(const QString& text); ///< for the status bar
+
+private:
+    QWidget* makeForm();
+    QWidget* makeSide();
+    QWidget* makeButtons();
+    void rebuildFields();
+    void showDraft();
+    void takeEdit(const RunSpec& spec, const QString& field);
+    void choosePreset(int index);
+    void browse(const QString& path);
+    void showButtons();
+    RunSpec preset() const;
+
+    AppState& m_state;
+    Dialogs& m_dialogs;
+    std::vector<Preset> m_recipes;
+    QComboBox* m_presets = nullptr;
+    QLabel* m_presetSource = nullptr;
+    SpecForm* m_form = nullptr;
+    EstimatePanel* m_estimate = nullptr;
+    QLabel* m_overridesLabel = nullptr;
+    QPushButton* m_clearOverrides = nullptr;
+    QPushButton* m_start = nullptr;
+    QPushButton* m_enqueue = nullptr;
+    QLabel* m_why = nullptr;
+    std::string m_method; ///< the fields shown are this one's
+};
+
+} // namespace qw

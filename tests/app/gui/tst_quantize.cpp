@@ -1,0 +1,378 @@
+#include <set>
+
+#include <QClipboard>
+#include <QComboBox>
+#include <QGuiApplication>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QSpinBox>
+#include <QTest>
+#include <QToolButton>
+#include <QTreeView>
+
+#include "app/gui/presets.h"
+#include "app/gui/spec_fields.h"
+#include "base/error.h"
+#include "support/gui_fixture.h"
+#include "widgets/layer_tree_model.h"
+#include "widgets/series_plot.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::Mode;
+using qw::RunSpec;
+using qw::test::GuiFixture;
+using qw::test::kPatience;
+using qw::test::shoot;
+
+namespace {
+/// On the page, the bundled model open, with a run of seconds as the draft.
+void openQuantize(const GuiFixture& gui)
+{
+    gui.openDemo();
+    gui.trigger("quantizeAction");
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
+    RunSpec draft = gui.window->state().draft();
+    draft.calibration.nsamples = 2;
+    draft.evaluation.windows = 2;
+    gui.window->state().setDraft(draft);
+}
+
+RunSpec draftOf(const GuiFixture& gui)
+{
+    return gui.window->state().draft();
+}
+
+void chooseText(QComboBox& box, const QString& text)
+{
+    box.setCurrentIndex(box.findText(text));
+    Q_EMIT box.activated(box.currentIndex()); // as after a choice from the list
+}
+
+bool shown(const GuiFixture& gui, const QString& name)
+{
+    const auto* widget = gui.window->findChild<QWidget*>(name);
+    return widget != nullptr && widget->isVisible();
+}
+} // namespace
+
+class TstQuantize : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void everySettingOfEveryMethodHasAPlace();
+    void presetsAreValid_data();
+    void presetsAreValid();
+    void formFollowsTheMethod();
+    void presetFillsAndResetGoesBack();
+    void wrongCombinationsAreExplainedInPlace();
+    void refusedByTheModelIsExplainedInPlace();
+    void estimateFollowsTheDraft();
+    void editsAreUndone();
+    void overridesFromTheTree();
+    void recipesGoOutAndIn();
+    void commandIsCopied();
+    void draftSurvivesARestart();
+    void runsWithTheKeyboardOnly();
+};
+
+void TstQuantize::everySettingOfEveryMethodHasAPlace()
+{
+    const qw::Json spec = qw::toJson(RunSpec{});
+    const auto methods = qw::describeMethods();
+    QVERIFY(methods.size() >= 5);
+    for (const auto& method : methods) {
+        std::set<std::string> paths;
+        for (const qw::SpecField& field : qw::specFields(methods, method.id)) {
+            qw::specValue(RunSpec{}, field.path); // throws where there is no such setting
+            QVERIFY2(paths.insert(field.path).second, field.path.c_str());
+            QVERIFY2(!field.param.help.empty(), field.path.c_str());
+        }
+        for (const char* path : {"weight.bits", "weight.format", "seed", "evaluation.text"}) {
+            QVERIFY2(paths.count(path) == 1, path);
+        }
+        QCOMPARE(paths.count("low_rank.rank") == 1, method.lowRank);
+    }
+}
+
+void TstQuantize::presetsAreValid_data()
+{
+    QTest::addColumn<int>("index");
+    const auto all = qw::presets();
+    for (int i = 0; i < static_cast<int>(all.size()); ++i) {
+        QTest::newRow(qPrintable(all[static_cast<std::size_t>(i)].title)) << i;
+    }
+}
+
+void TstQuantize::presetsAreValid()
+{
+    QFETCH(int, index);
+    const qw::Preset preset = qw::presets()[static_cast<std::size_t>(index)];
+    RunSpec draft = qw::defaultDraft();
+    draft.seed = 7;
+    draft.overrides = {{"down_proj", 8, {}, {}, {}}};
+    const RunSpec spec = qw::applyPreset(preset, draft);
+    qw::validate(spec);
+    QCOMPARE(spec.seed, 7);
+    QCOMPARE(spec.overrides, draft.overrides);
+    QCOMPARE(spec.calibration, draft.calibration);
+    QVERIFY(preset.title.contains(u"W%1"_s.arg(spec.weight.bits)));
+    QVERIFY(!preset.source.isEmpty());
+}
+
+void TstQuantize::formFollowsTheMethod()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    QCOMPARE(gui.window->mode(), Mode::Quantize);
+    QTRY_VERIFY(shown(gui, u"lowRankStatisticField"_s)); // l2qer has a statistic
+    auto* method = gui.find<QComboBox>("methodField");
+    method->setFocus();
+    chooseText(*method, u"rtn"_s);
+    QCOMPARE(draftOf(gui).method, std::string("rtn"));
+    QVERIFY(!shown(gui, u"lowRankRankField"_s));
+    QCOMPARE(gui.find<QComboBox>("methodField")->currentText(), u"rtn"_s);
+    chooseText(*gui.find<QComboBox>("methodField"), u"qera-exact"_s);
+    QTRY_VERIFY(shown(gui, u"lowRankRankField"_s));
+    QVERIFY(!shown(gui, u"lowRankStatisticField"_s));
+    // Fields that have no effect are not shown.
+    QVERIFY(!shown(gui, u"activationBitsField"_s));
+    chooseText(*gui.find<QComboBox>("activationFormatField"), u"mxint"_s);
+    QTRY_VERIFY(shown(gui, u"activationBitsField"_s));
+}
+
+void TstQuantize::presetFillsAndResetGoesBack()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    auto* presets = gui.find<QComboBox>("presetComboBox");
+    chooseText(*presets, u"QERA-exact W3, rank 64"_s);
+    QCOMPARE(draftOf(gui).method, std::string("qera-exact"));
+    QCOMPARE(draftOf(gui).weight.bits, 3);
+    QCOMPARE(draftOf(gui).lowRank.rank, 64);
+    QCOMPARE(draftOf(gui).calibration.nsamples, 2); // data is not the recipe's
+    QVERIFY(!shown(gui, u"weightBitsResetButton"_s));
+    gui.find<QSpinBox>("weightBitsField")->setValue(5);
+    QCOMPARE(draftOf(gui).weight.bits, 5);
+    QTRY_VERIFY(shown(gui, u"weightBitsResetButton"_s));
+    shoot(*gui.window, u"quantize-preset"_s);
+    QTest::mouseClick(gui.find<QToolButton>("weightBitsResetButton"), Qt::LeftButton);
+    QCOMPARE(draftOf(gui).weight.bits, 3);
+    QVERIFY(!shown(gui, u"weightBitsResetButton"_s));
+}
+
+void TstQuantize::wrongCombinationsAreExplainedInPlace()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    auto* start = gui.find<QPushButton>("startRunButton");
+    QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), kPatience);
+    chooseText(*gui.find<QComboBox>("weightFormatField"), u"int"_s);
+    QCOMPARE(draftOf(gui).weight.groupSize, 128); // each format has its usual group
+    chooseText(*gui.find<QComboBox>("weightRangeField"), u"lp"_s);
+    auto* problem = gui.find<QLabel>("weightRangeProblemLabel");
+    QTRY_VERIFY(problem->isVisible());
+    QVERIFY(problem->text().contains(u"symmetric"_s));
+    QVERIFY(!start->isEnabled());
+    QVERIFY(!gui.find<QAction>("startRunAction")->isEnabled());
+    shoot(*gui.window, u"quantize-invalid"_s);
+    gui.find<QWidget>("weightSymField")->setFocus();
+    QTest::keyClick(gui.find<QWidget>("weightSymField"), Qt::Key_Space);
+    QVERIFY(!shown(gui, u"weightRangeProblemLabel"_s));
+    QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), kPatience);
+
+    // What is no value at all never reaches the draft.
+    auto* group = gui.find<QComboBox>("weightGroupSizeField");
+    group->lineEdit()->setFocus();
+    group->lineEdit()->selectAll();
+    QTest::keyClicks(group->lineEdit(), u"many"_s);
+    QTest::keyClick(group->lineEdit(), Qt::Key_Return);
+    QVERIFY(gui.find<QLabel>("weightGroupSizeProblemLabel")->text().contains(u"many"_s));
+    QVERIFY(!start->isEnabled());
+    QCOMPARE(draftOf(gui).weight.groupSize, 128);
+    group->lineEdit()->selectAll();
+    QTest::keyClicks(group->lineEdit(), u"64"_s);
+    QTest::keyClick(group->lineEdit(), Qt::Key_Return);
+    QCOMPARE(draftOf(gui).weight.groupSize, 64);
+    QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), kPatience);
+}
+
+void TstQuantize::refusedByTheModelIsExplainedInPlace()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    RunSpec draft = draftOf(gui);
+    draft.weight.format = "int";
+    draft.weight.groupSize = 24; // divides no layer of the bundled model
+    gui.window->state().setDraft(draft);
+    QTRY_VERIFY_WITH_TIMEOUT(shown(gui, u"formProblemLabel"_s), kPatience);
+    const QString sentence = gui.find<QLabel>("formProblemLabel")->text();
+    QVERIFY2(sentence.contains(u"24"_s), qPrintable(sentence));
+    QVERIFY(!gui.find<QPushButton>("startRunButton")->isEnabled());
+    draft.adjust = true;
+    gui.window->state().setDraft(draft);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QPushButton>("startRunButton")->isEnabled(), kPatience);
+    QVERIFY(!shown(gui, u"formProblemLabel"_s));
+}
+
+void TstQuantize::estimateFollowsTheDraft()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    auto* bits = gui.find<QLabel>("estimateBitsLabel");
+    QTRY_VERIFY_WITH_TIMEOUT(bits->text() != u"\u2013"_s, kPatience);
+    const QString before = bits->text();
+    gui.find<QSpinBox>("weightBitsField")->setValue(3);
+    QTRY_VERIFY_WITH_TIMEOUT(bits->text() != before &&
+                                 !gui.find<QLabel>("estimateNoteLabel")->text().contains(u'\u2026'),
+                             kPatience);
+    // One bit less in each of the weights, whatever the factors take.
+    QVERIFY(std::abs(before.toDouble() - bits->text().toDouble() - 1) < 0.02);
+    QVERIFY(!gui.find<QLabel>("estimateTimeLabel")->text().isEmpty());
+    shoot(*gui.window, u"quantize"_s);
+}
+
+void TstQuantize::editsAreUndone()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    auto* rank = gui.find<QSpinBox>("lowRankRankField");
+    rank->setFocus();
+    QTest::keyClick(rank, Qt::Key_Up);
+    QTest::keyClick(rank, Qt::Key_Up);
+    QCOMPARE(draftOf(gui).lowRank.rank, 34);
+    gui.find<QSpinBox>("weightBitsField")->setValue(2);
+    gui.trigger("undoAction");
+    QCOMPARE(draftOf(gui).weight.bits, 4);
+    QCOMPARE(gui.find<QSpinBox>("weightBitsField")->value(), 4);
+    gui.trigger("undoAction"); // steps in one field go back together
+    QCOMPARE(draftOf(gui).lowRank.rank, 32);
+    gui.trigger("redoAction");
+    QCOMPARE(draftOf(gui).lowRank.rank, 34);
+}
+
+void TstQuantize::overridesFromTheTree()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    auto* tree = gui.find<QTreeView>("layerTree");
+    QVERIFY(!tree->isColumnHidden(qw::LayerTreeModel::PlanBitsColumn));
+    QVERIFY(tree->isColumnHidden(qw::LayerTreeModel::OutputErrorColumn));
+    const QModelIndex block = tree->model()->index(0, 0);
+    const QModelIndex first = tree->model()->index(0, 0, block);
+    const QModelIndex second = tree->model()->index(1, 0, block);
+    tree->setCurrentIndex(first);
+    tree->selectionModel()->select(second, QItemSelectionModel::Select | QItemSelectionModel::Rows);
+    tree->model()->setData(first.siblingAtColumn(qw::LayerTreeModel::PlanBitsColumn), 8,
+                           Qt::EditRole);
+    for (const QModelIndex& index : {first, second}) {
+        const auto layer = index.data(qw::LayerTreeModel::LayerRole).toString().toStdString();
+        QCOMPARE(qw::settingsFor(draftOf(gui), layer).weight.bits, 8);
+    }
+    QVERIFY(gui.find<QLabel>("overridesLabel")->text().contains(u"8 bits"_s));
+    shoot(*gui.window, u"quantize-overrides"_s);
+    gui.trigger("undoAction");
+    QVERIFY(draftOf(gui).overrides.empty());
+    gui.trigger("redoAction");
+    QTest::mouseClick(gui.find<QPushButton>("clearOverridesButton"), Qt::LeftButton);
+    QVERIFY(draftOf(gui).overrides.empty());
+}
+
+void TstQuantize::recipesGoOutAndIn()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    const QString file = gui.folder.filePath(u"recipe.json"_s);
+    RunSpec wanted = draftOf(gui);
+    wanted.weight.bits = 3;
+    wanted.overrides = {{"down_proj$", 8, {}, 0, {}}};
+    gui.window->state().setDraft(wanted);
+    gui.dialogs.setNextPath(file);
+    QTest::mouseClick(gui.find<QPushButton>("exportRecipeButton"), Qt::LeftButton);
+    gui.window->state().setDraft(qw::defaultDraft());
+    gui.dialogs.setNextPath(file);
+    gui.trigger("importRecipeAction");
+    QCOMPARE(draftOf(gui), wanted);
+    gui.trigger("undoAction");
+    QCOMPARE(draftOf(gui), qw::defaultDraft());
+    gui.window->openPath(file); // as when dropped on the window
+    QCOMPARE(draftOf(gui), wanted);
+
+    QFile broken(file);
+    QVERIFY(broken.open(QIODevice::WriteOnly) && broken.write("{\"bitz\": 3}") > 0);
+    broken.close();
+    QSignalSpy shownProblems(&gui.dialogs, &qw::Dialogs::problemShown);
+    gui.window->openPath(file);
+    QCOMPARE(shownProblems.size(), 1);
+    QVERIFY(shownProblems.first().first().toString().contains(u"bitz"_s));
+    QCOMPARE(draftOf(gui), wanted);
+}
+
+void TstQuantize::commandIsCopied()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    gui.trigger("copyCommandAction");
+    const QString command = QGuiApplication::clipboard()->text();
+    QVERIFY2(command.startsWith(u"qw run demo "_s), qPrintable(command));
+    QVERIFY(command.contains(u"--method l2qer"_s) && command.contains(u"--nsamples 2"_s));
+}
+
+void TstQuantize::draftSurvivesARestart()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    gui.find<QSpinBox>("weightBitsField")->setValue(7);
+    const RunSpec before = draftOf(gui);
+    gui.window->close();
+    gui.reopen();
+    QCOMPARE(draftOf(gui), before);
+    gui.window->restoreSession();
+    QCOMPARE(gui.window->mode(), Mode::Quantize);
+}
+
+void TstQuantize::runsWithTheKeyboardOnly()
+{
+    GuiFixture gui;
+    gui.window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(gui.window.get()));
+    QTest::keyClick(gui.window.get(), Qt::Key_O, Qt::ControlModifier | Qt::ShiftModifier);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), qw::AppState::ModelState::Ready,
+                              kPatience);
+    QTest::keyClick(gui.window.get(), Qt::Key_3, Qt::ControlModifier);
+    QCOMPARE(gui.window->mode(), Mode::Quantize);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QWidget*>(u"weightBitsField"_s), kPatience);
+    const auto type = [&](const char* name, const QString& value) {
+        auto* field = gui.find<QSpinBox>(name);
+        for (int i = 0; i < 200 && !field->hasFocus(); ++i) {
+            QTest::keyClick(gui.window->focusWidget(), Qt::Key_Tab);
+        }
+        QVERIFY2(field->hasFocus(), name); // reachable by Tab alone
+        field->selectAll();
+        QTest::keyClicks(field, value);
+        QTest::keyClick(field, Qt::Key_Return);
+    };
+    type("weightBitsField", u"3"_s);
+    type("lowRankRankField", u"8"_s);
+    type("calibrationNsamplesField", u"2"_s);
+    type("evaluationWindowsField", u"2"_s);
+    QCOMPARE(draftOf(gui).weight.bits, 3);
+    QCOMPARE(draftOf(gui).lowRank.rank, 8);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("startRunAction")->isEnabled(), kPatience);
+    QTest::keyClick(gui.window.get(), Qt::Key_R, Qt::ControlModifier);
+    auto* plot = gui.find<qw::SeriesPlot>("queuePlot");
+    QTRY_VERIFY_WITH_TIMEOUT(plot->isVisible() && !plot->data().series.empty(), kPatience);
+    shoot(*gui.window, u"queue-running"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(shown(gui, u"queueInspectButton"_s), kPatience);
+    const qw::RunResult run = *gui.window->state().runInView();
+    QCOMPARE(run.spec.weight.bits, 3);
+    QCOMPARE(run.status, std::string("finished"));
+    QCOMPARE(plot->data().series.front().y.size(), run.layers.size());
+    QVERIFY(gui.find<QLabel>("queueStateLabel")->text().contains(u"perplexity"_s));
+    shoot(*gui.window, u"queue-finished"_s);
+}
+
+QTEST_MAIN(TstQuantize)
+#include "tst_quantize.moc"
