@@ -60,6 +60,18 @@ if(QwTorch_FOUND AND NOT TARGET QwTorch::QwTorch)
         OpenMP::OpenMP_CXX)
     if(QW_TORCH_DIR)
         target_link_options(QwTorch::QwTorch INTERFACE "-Wl,-rpath,${QW_TORCH_DIR}/lib")
+    else()
+        # Debian's libtorch takes whichever libblas.so.3 the system prefers, by default an OpenBLAS
+        # with threads of its own, which then fight ATen's OpenMP threads for the cores (measured:
+        # a factorization takes three times as long). The OpenBLAS built on OpenMP shares them. Only
+        # the older kind of rpath also counts for what libtorch loads.
+        find_path(QwTorch_openblas_openmp_DIR libblas.so.3 PATHS
+                  "/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp" NO_DEFAULT_PATH)
+        if(QwTorch_openblas_openmp_DIR)
+            target_link_options(QwTorch::QwTorch INTERFACE
+                "-Wl,--disable-new-dtags,-rpath,${QwTorch_openblas_openmp_DIR}")
+        endif()
+        mark_as_advanced(QwTorch_openblas_openmp_DIR)
     endif()
 endif()
 mark_as_advanced(${_qw_torch_paths})
