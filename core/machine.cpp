@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <dlfcn.h>
+#include <malloc.h>
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -121,6 +122,12 @@ void startEngine(std::int64_t threads)
 {
     const std::int64_t wanted = threads > 0 ? threads : countPhysicalCores();
     at::set_num_threads(static_cast<int>(wanted));
+#ifdef __GLIBC__
+    // A block's activations are freed and asked for again all the time: keep their pages instead of
+    // giving them back to the system and faulting them in anew.
+    ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
 }
 
 EngineInfo engineInfo()
