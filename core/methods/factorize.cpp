@@ -125,7 +125,9 @@ class Krylov
 public:
     Krylov(const at::Tensor& error, const ErrorNorm& norm, const FactorizeOptions& options)
         : m_error(error), m_norm(norm), m_options(options),
-          m_block(std::max<std::int64_t>(8, (options.rank + 7) / 8 * 8)),
+          // Half the rank at a time: fewer directions until settled than with whole ranks, and
+          // multiples of what the kernels of thin products take at once.
+          m_block(std::max<std::int64_t>(16, (options.rank + 31) / 32 * 16)),
           // Drawn on the host, so that all devices start alike.
           m_generator(at::detail::createCPUGenerator(options.seed)),
           m_basis(error.size(0), error.options()),
