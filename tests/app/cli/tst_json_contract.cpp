@@ -82,6 +82,7 @@ private Q_SLOTS:
     void missingNumbersAreNull();
     void groupSizeNames_data();
     void groupSizeNames();
+    void rankWithoutCorrection();
     void adjustSaysSo();
     void adjustBlockSaysSo();
     void kvCache();
@@ -221,6 +222,19 @@ void TestJsonContract::groupSizeNames()
     QCOMPARE(json["group_size"], expected);
 }
 
+void TestJsonContract::rankWithoutCorrection()
+{
+    const QJsonObject json =
+        m_qw.run("run demo --method rtn --rank 4 --threads 1 --json --artifacts discard").json();
+    QCOMPARE(json["rank"].toInt(), 0); // the deployed one
+    QCOMPARE(json["bits_per_weight"].toDouble(), 4 + 20.0 / 128);
+    QCOMPARE(json["substitutions"].toArray().size(), 35);
+    const QString said = json["substitutions"].toArray().first().toString();
+    QVERIFY2(said.contains("rank 0 instead of 4; rtn has no low-rank correction"),
+             qPrintable(said));
+    QCOMPARE(json["layers"].toArray().first().toObject()["rank"].toInt(), 0);
+}
+
 void TestJsonContract::adjustSaysSo()
 {
     const QJsonObject json =
@@ -323,6 +337,7 @@ void TestJsonContract::generate()
     QCOMPARE(json["prompt"].toString(), "The");
     QVERIFY(!json["text"].toString().isEmpty());
     QCOMPARE(m_qw.run(line).json(), json); // seeded
+    QVERIFY(m_qw.run(QString(line).replace("--seed 3", "--seed 4")).json()["text"] != json["text"]);
 }
 
 QTEST_GUILESS_MAIN(TestJsonContract)

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "engine.h"
 #include "random_model.h"
+#include "run/artifact.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 
@@ -157,6 +158,35 @@ private Q_SLOTS:
         const RunResult result = runQuantization(asked, store, options(), {});
         QCOMPARE(estimateRun(asked).bytes, result.bytes);
         QCOMPARE(result.estimate.bytes, result.bytes);
+    }
+
+    /// 8 bits a value and 8 an exponent of 16 values, along the last axis of each factor.
+    void factorsAreStoredAsCodes()
+    {
+        constexpr std::int64_t kRank = 16;
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.lowRank.rank = 0;
+        const RunResult without = runQuantization(spec, store, options(), {});
+        spec.lowRank.rank = kRank;
+        spec.lowRank.factorBits = 8;
+        const RunResult coded = runQuantization(spec, store, options(), {});
+        QVERIFY(coded.layers.size() == without.layers.size());
+        for (std::size_t i = 0; i < coded.layers.size(); ++i) {
+            const LayerResult& layer = coded.layers[i];
+            const std::int64_t values = kRank * (layer.rows + layer.cols);
+            QCOMPARE(layer.rank, kRank);
+            QCOMPARE(layer.bytes - without.layers[i].bytes, values + values / 16);
+            QVERIFY(layer.outputError < without.layers[i].outputError);
+        }
+        const ArtifactFolder folder(coded.artifactFolder, "");
+        for (std::int64_t block = 0; block < kBlocks; ++block) {
+            for (const QuantizedLinear& linear : folder.readBlock(block).linears) {
+                QVERIFY(linear.a.quantized && linear.a.codes.codes.defined());
+                QVERIFY(linear.b.quantized && linear.b.codes.codes.defined());
+                QCOMPARE(linear.b.codes.exponents.numel(), kRank * linear.out / 16);
+            }
+        }
     }
 
     void cancelledThenResumed_data()
