@@ -177,7 +177,7 @@ RunStore Session::openStore() const
 std::filesystem::path Session::workFolder() const
 {
     return storeFile.empty() ? userDataFolder() / "runs"
-                             : std::filesystem::path(storeFile + ".runs");
+                             : std::filesystem::absolute(storeFile + ".runs");
 }
 
 RunContext Session::context() const

@@ -31,7 +31,8 @@ struct Session {
     /// Sets threads and warns about a slow BLAS. Call before engine work.
     void startEngine() const;
     RunStore openStore() const;
-    std::filesystem::path workFolder() const; ///< where runs keep their artifacts
+    /// Where runs keep their artifacts, absolute: a stored run is used from anywhere.
+    std::filesystem::path workFolder() const;
     /// Progress on standard error, stopped by Ctrl+C.
     RunContext context() const;
 };

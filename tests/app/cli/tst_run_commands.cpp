@@ -283,6 +283,15 @@ void TestRunCommands::relativePathsAreStoredWhole()
     const RunResult run = store.get(made["id"].toString().toStdString());
     QCOMPARE(QString::fromStdString(run.spec.evaluation.text), m_qw.path("text.txt"));
     QCOMPARE(QString::fromStdString(run.spec.model), "demo");
+    // The artifact of a store named from this folder is found from another.
+    const QString id = make(kQuick + "--store near.sqlite")["id"].toString();
+    QVERIFY(QDir(m_qw.folder()).mkdir("elsewhere"));
+    QProcess process;
+    process.setWorkingDirectory(m_qw.path("elsewhere"));
+    process.start(QW_CLI, {"eval", "--run", id, "--store", "../near.sqlite", "--text",
+                           "demo:evaluation", "--seqlen", "16", "--windows", "1"});
+    const QwOutcome outcome = QwProgram::finish(process);
+    QVERIFY2(outcome.status == 0, qPrintable(outcome.err));
 }
 
 void TestRunCommands::slowBlasIsNamed()
