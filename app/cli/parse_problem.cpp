@@ -74,7 +74,7 @@ std::string sentenceFor(const CLI::App& app, const std::vector<std::string>& arg
         if (next >= arguments.size()) {
             return called + ": a command is missing; see " + called + " --help";
         }
-        if (arguments[next].rfind("-", 0) != 0) {
+        if (!arguments[next].starts_with('-')) {
             return called + ": unknown command " + arguments[next] +
                    didYouMean(arguments[next], commands);
         }
@@ -83,7 +83,7 @@ std::string sentenceFor(const CLI::App& app, const std::vector<std::string>& arg
         const std::vector<std::string> options = optionNames(*command);
         for (std::size_t i = next; i < arguments.size(); ++i) {
             const std::string word = arguments[i].substr(0, arguments[i].find('='));
-            if (word.rfind("-", 0) == 0 && !holds(options, word)) {
+            if (word.starts_with('-') && !holds(options, word)) {
                 return called + ": unknown option " + word + didYouMean(word, options);
             }
         }

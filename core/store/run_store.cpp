@@ -329,7 +329,9 @@ MergeReport RunStore::mergeFrom(const std::filesystem::path& other)
                ": there is no such run store");
     QW_REQUIRE(!std::filesystem::equivalent(other, file()), ErrorCode::BadInput, other.string(),
                ": is this store itself; merge another one");
-    RunStore{other}; // checks it, and upgrades an older one
+    {
+        const RunStore checked(other); // and upgraded, if it is an older one
+    }
     Statement(d->db, "ATTACH ? AS other").bind(other.string()).run();
     struct Detach {
         Database& db;
