@@ -1,5 +1,7 @@
 #include "app/gui/engine_calls.h"
 
+#include <algorithm>
+
 #include <QCoreApplication>
 #include <QThread>
 
@@ -14,6 +16,17 @@ void requireWorker()
     const QCoreApplication* app = QCoreApplication::instance();
     QW_REQUIRE(app == nullptr || QThread::currentThread() != app->thread(), ErrorCode::Internal,
                "internal error: the engine was called on the thread of the window");
+}
+
+/// A job has one outcome: it failed if one of its runs did. The others are in the store all the
+/// same.
+std::vector<RunResult> wholeOrFailed(std::vector<RunResult> runs)
+{
+    const auto failed = [](const RunResult& run) { return run.status != "finished"; };
+    const auto first = std::find_if(runs.begin(), runs.end(), failed);
+    QW_REQUIRE(first == runs.end(), ErrorCode::Io, std::count_if(runs.begin(), runs.end(), failed),
+               " of ", runs.size(), " runs failed, the first: ", first->problem);
+    return runs;
 }
 } // namespace
 
@@ -39,7 +52,7 @@ std::vector<RunResult> quantize(const std::vector<RunSpec>& specs, RunStore& sto
     if (specs.size() == 1) {
         return {runQuantization(specs.front(), store, options, run)};
     }
-    return runSweep(specs, store, options, run);
+    return wholeOrFailed(runSweep(specs, store, options, run));
 }
 
 std::vector<RunResult> resume(const std::string& id, RunStore& store, const RunOptions& options,
@@ -47,7 +60,7 @@ std::vector<RunResult> resume(const std::string& id, RunStore& store, const RunO
 {
     requireWorker();
     startEngine(firstUnfinished(id, store).provenance.threads);
-    return resumeRuns(id, store, options, run);
+    return wholeOrFailed(resumeRuns(id, store, options, run));
 }
 
 LayerSpectra spectra(const RunSpec& spec, const std::string& layer,
