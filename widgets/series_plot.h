@@ -7,6 +7,7 @@
 #include "widgets/plot_view.h"
 
 class QCPAbstractPlottable;
+class QCPAxis;
 class QCPItemStraightLine;
 class QCPItemText;
 
@@ -63,6 +64,8 @@ private:
         std::size_t series = 0;
         std::size_t point = 0;
     };
+    /// Powers on a log axis, plain numbers where it spans less than a few of them.
+    static void setNumbers(QCPAxis* axis);
     void rebuild();
     void drawSeries(std::size_t index);
     void drawReferences();
@@ -71,6 +74,7 @@ private:
     void setTickers();
     void reserveLabelRoom();
     void placeLabels();
+    double legendShare() const; ///< of the plot's height
     void toggle(std::size_t series, bool shown);
     bool directLabels() const;
     std::optional<Hit> nearest(const QPoint& position, double reach) const;

@@ -40,6 +40,10 @@ protected:
     void hideEvent(QHideEvent* event) override;
 
 private:
+    enum RankScope { ThisLayer, ThisKind, AllLayers };
+    /// Of the overview, after the last LayerMetric: those that need no run.
+    enum ModelMetric { OutlierMetric = 100, StableRankMetric };
+
     QWidget* makeOverview();
     QWidget* makeSpectra();
     QWidget* makeWeights();

@@ -31,7 +31,7 @@ PlotData spectra(const LayerSpectra& spectra)
 {
     PlotData plot;
     plot.xLabel = say("rank");
-    plot.yLabel = say("singular value, share of the norm");
+    plot.yLabel = say("singular value / norm");
     plot.logY = true;
     plot.empty = say("The singular values of the selected layer");
     for (const LayerSpectra::Curve& curve : spectra.curves) {

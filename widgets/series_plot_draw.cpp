@@ -1,0 +1,321 @@
+#include "widgets/series_plot.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "widgets/qcustomplot_include.h"
+#include "widgets/series_style.h"
+#include "widgets/theme.h"
+
+// What SeriesPlot draws; series_plot.cpp has what users do with it.
+namespace qw {
+
+namespace {
+constexpr int kDirectLabels = 4; // at most so many series are labelled at their ends
+constexpr double kMarkerSize = 7;
+constexpr std::size_t kMarkersUpTo = 200; // more points than this are drawn as a line only
+
+QCPScatterStyle scatter(const SeriesStyle& style, double size)
+{
+    QCPScatterStyle::ScatterShape shape = QCPScatterStyle::ssCircle;
+    switch (style.marker) {
+    case Marker::Circle:
+        shape = QCPScatterStyle::ssCircle;
+        break;
+    case Marker::Square:
+        shape = QCPScatterStyle::ssSquare;
+        break;
+    case Marker::Diamond:
+        shape = QCPScatterStyle::ssDiamond;
+        break;
+    case Marker::TriangleUp:
+        shape = QCPScatterStyle::ssTriangle;
+        break;
+    case Marker::TriangleDown:
+        shape = QCPScatterStyle::ssTriangleInverted;
+        break;
+    case Marker::Cross:
+        shape = QCPScatterStyle::ssCross;
+        break;
+    }
+    return {shape, style.color, style.filled ? style.color : QColor(Qt::transparent), size};
+}
+
+QVector<double> vectorOf(const std::vector<double>& values)
+{
+    return {values.begin(), values.end()};
+}
+
+QSharedPointer<QCPAxisTicker> logTicker()
+{
+    return QSharedPointer<QCPAxisTickerLog>::create();
+}
+
+void setScale(QCPAxis* axis, bool log)
+{
+    axis->setScaleType(log ? QCPAxis::stLogarithmic : QCPAxis::stLinear);
+}
+
+/// What a step falls to where nothing was counted: out of sight on any axis.
+constexpr double kNothing = 1e-30;
+} // namespace
+
+void SeriesPlot::setNumbers(QCPAxis* axis)
+{
+    const QCPRange range = axis->range();
+    const bool powers = axis->scaleType() == QCPAxis::stLogarithmic && range.lower > 0 &&
+                        range.upper / range.lower > 50;
+    axis->setNumberFormat(powers ? QStringLiteral("eb") : QStringLiteral("gb"));
+    axis->setNumberPrecision(powers ? 0 : 5);
+}
+
+void SeriesPlot::rebuild()
+{
+    plot()->clearItems();
+    plot()->clearPlottables();
+    m_drawn.clear();
+    m_referenceLabels.clear();
+    m_guide = nullptr;
+    setEmptyText(m_data.series.empty() ? QString::fromStdString(m_data.empty) : QString());
+    plot()->xAxis->setLabel(QString::fromStdString(m_data.xLabel));
+    plot()->yAxis->setLabel(QString::fromStdString(m_data.yLabel));
+    setTickers();
+    reserveLabelRoom();
+    for (std::size_t i = 0; i < m_data.series.size(); ++i) {
+        drawSeries(i);
+    }
+    drawVerticals();
+    drawReferences();
+    drawHighlights();
+    const bool legend = m_data.series.size() > 1 && !directLabels();
+    plot()->legend->setVisible(legend);
+    plot()->legend->setBorderPen(Qt::NoPen);
+    plot()->legend->setFont(plot()->xAxis->tickLabelFont());
+    plot()->legend->setTextColor(palette().color(QPalette::Text));
+    QColor ground = palette().color(QPalette::Base);
+    ground.setAlpha(200);
+    plot()->legend->setBrush(ground);
+    plot()->axisRect()->insetLayout()->setInsetAlignment(0, Qt::AlignTop | Qt::AlignRight);
+    if (m_guideX >= 0) {
+        setGuide(m_guideX, m_guideLast);
+    }
+}
+
+void SeriesPlot::drawSeries(std::size_t index)
+{
+    const Series& series = m_data.series[index];
+    const SeriesStyle style =
+        seriesStyle(series.method, static_cast<int>(index), theme::isDark(palette()));
+    const QPen pen(style.color, 1.6, series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
+    Drawn drawn;
+    if (series.draw == Series::Draw::Bars) {
+        auto* bars = new QCPBars(plot()->xAxis, plot()->yAxis);
+        QColor fill = style.color;
+        fill.setAlpha(index == 0 ? 190 : 120);
+        bars->setPen(Qt::NoPen);
+        bars->setBrush(fill);
+        const double step = series.x.size() > 1 ? series.x[1] - series.x[0] : 1;
+        bars->setWidth(step * 0.85);
+        for (std::size_t p = 0; p < series.x.size(); ++p) {
+            if (std::isfinite(series.y[p])) { // a missing bar is a gap
+                bars->addData(series.x[p], series.y[p]);
+            }
+        }
+        drawn.plottable = bars;
+    } else {
+        auto* graph = plot()->addGraph();
+        graph->setPen(pen);
+        graph->setAdaptiveSampling(true); // draws extremes of what falls on one pixel column
+        graph->setLineStyle(series.draw == Series::Draw::Points  ? QCPGraph::lsNone
+                            : series.draw == Series::Draw::Steps ? QCPGraph::lsStepCenter
+                                                                 : QCPGraph::lsLine);
+        const bool markers =
+            series.draw == Series::Draw::Points ||
+            (series.draw == Series::Draw::LineAndPoints && series.x.size() <= kMarkersUpTo);
+        if (markers) {
+            graph->setScatterStyle(scatter(style, kMarkerSize));
+        }
+        QVector<double> y = vectorOf(series.y);
+        if (series.draw == Series::Draw::Steps) {
+            for (double& value : y) {
+                value = std::isfinite(value) ? value : kNothing;
+            }
+        }
+        graph->setData(vectorOf(series.x), y, false);
+        drawn.plottable = graph;
+        if (!series.yError.empty()) {
+            auto* errors = new QCPErrorBars(plot()->xAxis, plot()->yAxis);
+            errors->setDataPlottable(graph);
+            errors->setPen(QPen(style.color, 1));
+            errors->setWhiskerWidth(5);
+            errors->setSymbolGap(3);
+            errors->setData(vectorOf(series.yError));
+            errors->removeFromLegend();
+            drawn.errors = errors;
+        }
+    }
+    drawn.plottable->setName(QString::fromStdString(series.name));
+    if (directLabels()) {
+        drawn.label = new QCPItemText(plot());
+        drawn.label->setText(QString::fromStdString(series.name));
+        drawn.label->setColor(style.color);
+        drawn.label->setFont(plot()->xAxis->tickLabelFont());
+        drawn.label->setClipToAxisRect(false);
+        drawn.label->setPositionAlignment(Qt::AlignLeft | Qt::AlignVCenter);
+        drawn.label->position->setType(QCPItemPosition::ptAbsolute);
+    }
+    m_drawn.push_back(drawn);
+}
+
+void SeriesPlot::drawReferences()
+{
+    for (const ReferenceLine& reference : m_data.references) {
+        auto* line = new QCPItemStraightLine(plot());
+        line->setPen(QPen(theme::quietText(palette()), 1, Qt::DashLine));
+        line->point1->setCoords(1, reference.y);
+        line->point2->setCoords(2, reference.y);
+        auto* label = new QCPItemText(plot());
+        label->setText(QString::fromStdString(reference.name));
+        label->setColor(theme::quietText(palette()));
+        label->setFont(plot()->xAxis->tickLabelFont());
+        label->setPositionAlignment(Qt::AlignLeft | Qt::AlignBottom);
+        label->position->setTypeX(QCPItemPosition::ptAxisRectRatio);
+        label->position->setTypeY(QCPItemPosition::ptPlotCoords);
+        label->position->setCoords(0.01, reference.y);
+        m_referenceLabels.push_back(label);
+    }
+}
+
+void SeriesPlot::drawVerticals()
+{
+    QColor color = theme::quietText(palette());
+    color.setAlpha(110);
+    for (const double x : m_verticals) {
+        auto* line = new QCPItemLine(plot());
+        line->setPen(QPen(color, 1));
+        for (QCPItemPosition* end : {line->start, line->end}) {
+            end->setTypeX(QCPItemPosition::ptPlotCoords);
+            end->setTypeY(QCPItemPosition::ptAxisRectRatio);
+        }
+        line->start->setCoords(x, 0);
+        line->end->setCoords(x, 1);
+    }
+}
+
+void SeriesPlot::drawHighlights()
+{
+    for (std::size_t i = 0; i < m_data.series.size(); ++i) {
+        const Series& series = m_data.series[i];
+        for (std::size_t p = 0; p < series.keys.size(); ++p) {
+            if (std::find(m_highlighted.begin(), m_highlighted.end(), series.keys[p]) ==
+                m_highlighted.end()) {
+                continue;
+            }
+            if (series.draw == Series::Draw::Bars) {
+                auto* frame = new QCPItemRect(plot());
+                const double half = qobject_cast<QCPBars*>(m_drawn[i].plottable)->width() / 2;
+                frame->topLeft->setCoords(series.x[p] - half,
+                                          std::isfinite(series.y[p]) ? series.y[p] : 0);
+                frame->bottomRight->setCoords(series.x[p] + half, 0);
+                frame->setPen(QPen(palette().color(QPalette::Text), 2));
+                frame->setBrush(Qt::NoBrush);
+                continue;
+            }
+            if (!std::isfinite(series.y[p])) {
+                continue; // a missing value has no place to be marked at
+            }
+            auto* ring = new QCPItemTracer(plot());
+            ring->setStyle(QCPItemTracer::tsCircle);
+            ring->setSize(kMarkerSize * 2);
+            ring->setPen(QPen(palette().color(QPalette::Highlight), 2));
+            ring->setBrush(Qt::NoBrush);
+            ring->position->setCoords(series.x[p], series.y[p]);
+        }
+    }
+}
+
+void SeriesPlot::setTickers()
+{
+    setScale(plot()->xAxis, m_data.logX);
+    setScale(plot()->yAxis, m_data.logY);
+    setNumbers(plot()->xAxis);
+    setNumbers(plot()->yAxis);
+    if (!m_data.xTicks.empty()) {
+        const auto ticker = QSharedPointer<QCPAxisTickerText>::create();
+        for (const PlotTick& tick : m_data.xTicks) {
+            ticker->addTick(tick.position, QString::fromStdString(tick.label));
+        }
+        plot()->xAxis->setTicker(ticker);
+    } else {
+        plot()->xAxis->setTicker(m_data.logX ? logTicker()
+                                             : QSharedPointer<QCPAxisTicker>::create());
+    }
+    plot()->yAxis->setTicker(m_data.logY ? logTicker() : QSharedPointer<QCPAxisTicker>::create());
+}
+
+bool SeriesPlot::directLabels() const
+{
+    return m_data.series.size() > 1 && m_data.series.size() <= kDirectLabels &&
+           std::none_of(m_data.series.begin(), m_data.series.end(), [](const Series& s) {
+               return s.draw == Series::Draw::Bars || s.draw == Series::Draw::Points;
+           });
+}
+
+void SeriesPlot::reserveLabelRoom()
+{
+    int widest = 0;
+    if (directLabels()) {
+        const QFontMetrics metrics(plot()->xAxis->tickLabelFont());
+        for (const Series& series : m_data.series) {
+            widest =
+                std::max(widest, metrics.horizontalAdvance(QString::fromStdString(series.name)));
+        }
+    }
+    plot()->axisRect()->setMinimumMargins(QMargins(8, 10, widest > 0 ? widest + 14 : 10, 8));
+}
+
+void SeriesPlot::placeLabels()
+{
+    if (!directLabels()) {
+        return;
+    }
+    const QFontMetrics metrics(plot()->xAxis->tickLabelFont());
+    struct Place {
+        double y = 0;
+        QCPItemText* label = nullptr;
+    };
+    std::vector<Place> places;
+    const QCPRange visible = plot()->xAxis->range();
+    for (std::size_t i = 0; i < m_drawn.size(); ++i) {
+        const Series& series = m_data.series[i];
+        Drawn& drawn = m_drawn[i];
+        drawn.label->setVisible(drawn.shown && !series.x.empty());
+        if (!drawn.label->visible()) {
+            continue;
+        }
+        double y = series.y.front();
+        for (std::size_t p = 0; p < series.x.size(); ++p) {
+            if (visible.contains(series.x[p]) && std::isfinite(series.y[p]) &&
+                (!m_data.logY || series.y[p] > 0)) {
+                y = series.y[p];
+            }
+        }
+        places.push_back({plot()->yAxis->coordToPixel(y), drawn.label});
+    }
+    std::sort(places.begin(), places.end(),
+              [](const Place& a, const Place& b) { return a.y < b.y; });
+    const QRect area = plot()->axisRect()->rect();
+    double lowest = area.top() + metrics.height() / 2.0;
+    for (Place& place : places) { // downwards, so that no label covers another
+        place.y = std::max(place.y, lowest);
+        lowest = place.y + metrics.height();
+    }
+    double highest = area.bottom();
+    for (auto place = places.rbegin(); place != places.rend(); ++place) {
+        place->y = std::min(place->y, highest);
+        highest = place->y - metrics.height();
+        place->label->position->setPixelPosition(QPointF(area.right() + 6, place->y));
+    }
+}
+
+} // namespace qw
