@@ -62,7 +62,7 @@ MainWindow::MainWindow(Settings& settings, Dialogs& dialogs, const QString& stor
     setObjectName(QStringLiteral("mainWindow"));
     setWindowTitle(tr("Quant Workbench"));
     setAcceptDrops(true);
-    setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
+    setDockOptions(AllowNestedDocks | AllowTabbedDocks);
     createPages();
     createDocks();
     createActions();

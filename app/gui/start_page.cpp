@@ -313,7 +313,7 @@ void StartPage::showUnfinished()
         auto* card =
             new CardButton(waiting == 1 ? tr("Continue the queue: 1 run waits")
                                         : tr("Continue the queue: %1 runs wait").arg(waiting),
-                           tr("Queued last time and not begun; the queue below has them"));
+                           tr("Queued and not begun; the queue below lists them"));
         card->setObjectName(QStringLiteral("continueQueueButton"));
         connect(card, &QAbstractButton::clicked, this, &StartPage::continueQueueWanted);
         m_unfinished->addWidget(card);

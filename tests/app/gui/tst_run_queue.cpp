@@ -1,56 +1,16 @@
-#include <atomic>
-#include <mutex>
-
 #include <QAbstractItemModelTester>
 #include <QSignalSpy>
 #include <QTest>
-#include <QThread>
 
-#include "app/gui/engine_calls.h"
 #include "app/gui/run_queue.h"
-#include "base/error.h"
+#include "support/gui_steered_work.h"
 
 using namespace Qt::Literals::StringLiterals;
 using qw::RunQueue;
 using qw::RunState;
+using qw::test::Steered;
 
 namespace {
-/// Work a test steers: runs until told to finish, notes what it was asked.
-struct Steered {
-    std::atomic<bool> finish = false;
-    std::atomic<bool> fail = false;
-    std::atomic<int> begun = 0;
-    std::mutex lock;
-    std::vector<std::string> resumed;
-
-    qw::RunJob::Work work()
-    {
-        return [this](const qw::RunRequest& request, const qw::RunOptions& options,
-                      const qw::RunContext& run) {
-            {
-                const std::lock_guard guard(lock);
-                resumed.push_back(request.resumeId);
-            }
-            qw::RunResult result;
-            result.id =
-                request.resumeId.empty() ? "run" + std::to_string(begun + 1) : request.resumeId;
-            options.started(result);
-            run.beginPhase("quantize", 2);
-            qw::LayerResult layer;
-            layer.name = "a.q_proj";
-            options.layerDone(layer);
-            ++begun;
-            while (!finish) {
-                run.checkpoint(1, "block 1");
-                QThread::msleep(1);
-            }
-            QW_REQUIRE(!fail, qw::ErrorCode::Io, "the disk is full");
-            result.status = "finished";
-            return std::vector{result};
-        };
-    }
-};
-
 qw::RunRequest request()
 {
     qw::RunRequest made;

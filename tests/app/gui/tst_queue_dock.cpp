@@ -1,0 +1,303 @@
+#include <csignal>
+#include <cstdio>
+
+#include <unistd.h>
+
+#include <QLabel>
+#include <QListView>
+#include <QPlainTextEdit>
+#include <QProcess>
+#include <QPushButton>
+#include <QTest>
+#include <QToolButton>
+
+#include "app/gui/queue_memory.h"
+#include "store/run_store.h"
+#include "support/gui_fixture.h"
+#include "support/gui_steered_work.h"
+#include "widgets/card_button.h"
+#include "widgets/elided_label.h"
+#include "widgets/series_plot.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::RunState;
+using qw::test::GuiFixture;
+using qw::test::kPatience;
+using qw::test::shoot;
+using qw::test::Steered;
+
+namespace {
+constexpr const char* kVictimFolder = "QW_TEST_VICTIM_FOLDER";
+
+/// A run of the bundled model that takes a second or two.
+qw::RunSpec smallRun()
+{
+    qw::RunSpec spec = qw::defaultDraft();
+    spec.calibration.nsamples = 2;
+    spec.evaluation.windows = 2;
+    spec.lowRank.rank = 8;
+    spec.threads = 1;
+    return spec;
+}
+
+void prepare(const GuiFixture& gui)
+{
+    gui.openDemo();
+    gui.trigger("quantizeAction");
+    gui.window->state().setDraft(smallRun());
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("startRunAction")->isEnabled(), kPatience);
+}
+
+RunState stateOf(const GuiFixture& gui, std::size_t place)
+{
+    return gui.window->queue().entries().at(place).state;
+}
+
+QString summary(const GuiFixture& gui)
+{
+    return gui.find<qw::ElidedLabel>("queueSummaryLabel")->fullText();
+}
+
+void click(const GuiFixture& gui, const char* button)
+{
+    QTest::mouseClick(gui.find<QAbstractButton>(button), Qt::LeftButton);
+}
+} // namespace
+
+class TstQueueDock : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void lineSaysWhatGoesOn();
+    void detailsShowErrorsAndLog();
+    void pauseResumeCancel();
+    void closingAsksAndCancelsNothingUnasked();
+    void closingKeepsTheQueue();
+    void queueOfAnotherStoreStaysOut();
+    void killedWindowOffersToResume();
+};
+
+void TstQueueDock::lineSaysWhatGoesOn()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    QCOMPARE(summary(gui), u"empty"_s);
+    QVERIFY(!gui.find<QToolButton>("queuePauseButton")->isEnabled());
+    prepare(gui);
+    gui.trigger("enqueueRunAction");
+    gui.trigger("enqueueRunAction");
+    QTRY_VERIFY(summary(gui).contains(u"quantize"_s) && summary(gui).contains(u"block 1"_s));
+    QVERIFY(summary(gui).contains(u"1 waiting"_s));
+    QVERIFY(gui.find<QWidget>("queueProgressBar")->isVisible());
+    QVERIFY(!gui.find<QWidget>("queueList")->isVisible()); // Add to Queue unfolds nothing
+    QCOMPARE(gui.find<QWidget>("queueDock")->width(),
+             gui.window->width() - gui.find<QWidget>("modeBar")->width());
+    shoot(*gui.window, u"queue-line"_s);
+    steered.finish = true;
+    QTRY_COMPARE(summary(gui), u"all done"_s);
+    QVERIFY(!gui.find<QWidget>("queueProgressBar")->isVisible());
+    click(gui, "queueDetailsButton");
+    QTRY_VERIFY(gui.find<QWidget>("clearDoneButton")->height() > 0); // laid out
+    click(gui, "clearDoneButton");
+    QTRY_COMPARE(summary(gui), u"empty"_s);
+}
+
+void TstQueueDock::detailsShowErrorsAndLog()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    prepare(gui);
+    gui.trigger("startRunAction"); // shows what it does
+    auto* plot = gui.find<qw::SeriesPlot>("queuePlot");
+    QTRY_VERIFY(plot->isVisible() && plot->data().series.size() == 1);
+    QCOMPARE(plot->data().series.front().y, std::vector<double>{12});
+    QVERIFY(gui.find<QPlainTextEdit>("queueLog")->toPlainText().contains(u"run run1"_s));
+    gui.trigger("enqueueRunAction");
+    auto* list = gui.find<QListView>("queueList");
+    QTRY_COMPARE(list->currentIndex().row(), 1); // what was added last
+    QTRY_VERIFY(plot->data().series.empty());
+    QVERIFY(!plot->emptyText().isEmpty());
+    list->setFocus();
+    QTest::keyClick(list, Qt::Key_Up);
+    QTRY_COMPARE(plot->data().series.size(), 1U);
+    steered.finish = true;
+    QTRY_VERIFY(gui.window->queue().idle());
+}
+
+void TstQueueDock::pauseResumeCancel()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    prepare(gui);
+    gui.trigger("startRunAction");
+    QTRY_COMPARE(steered.begun, 1);
+    auto* pause = gui.find<QToolButton>("queuePauseButton");
+    QTRY_VERIFY(pause->isEnabled());
+    QCOMPARE(pause->text(), u"Pause"_s);
+    pause->click();
+    QTRY_COMPARE(stateOf(gui, 0), RunState::Paused);
+    QTRY_COMPARE(pause->text(), u"Resume"_s);
+    gui.trigger("startAction");
+    pause->click();
+    QTRY_COMPARE(steered.begun, 2);
+    QTRY_COMPARE(stateOf(gui, 0), RunState::Running);
+    {
+        const std::lock_guard guard(steered.lock);
+        QCOMPARE(steered.resumed.back(), std::string("run1"));
+    }
+    click(gui, "queueCancelButton");
+    QTRY_COMPARE(stateOf(gui, 0), RunState::Cancelled);
+    QVERIFY(gui.settings->text(qw::Settings::Key::Queue) == u"[]"_s); // nothing to offer again
+}
+
+void TstQueueDock::closingAsksAndCancelsNothingUnasked()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    prepare(gui);
+    gui.trigger("startRunAction");
+    QTRY_COMPARE(steered.begun, 1);
+    gui.dialogs.setNextChoice(-1); // Escape
+    QVERIFY(!gui.window->close());
+    QVERIFY(gui.window->isVisible());
+    QCOMPARE(stateOf(gui, 0), RunState::Running);
+    gui.dialogs.setNextChoice(0);
+    QVERIFY(gui.window->close());
+    gui.window.reset(); // waits for the run to obey
+}
+
+void TstQueueDock::closingKeepsTheQueue()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    prepare(gui);
+    gui.trigger("startRunAction");
+    gui.trigger("enqueueRunAction");
+    QTRY_COMPARE(gui.window->queue().entries().front().runId, u"run1"_s);
+    qw::RunResult stopped; // as the engine leaves it in the store
+    stopped.id = "run1";
+    stopped.spec = smallRun();
+    stopped.status = "cancelled";
+    gui.window->state().store().save(stopped);
+    gui.dialogs.setNextChoice(0);
+    QVERIFY(gui.window->close());
+    gui.reopen();
+    QCOMPARE(gui.window->queue().entries().size(), 2U);
+    QCOMPARE(stateOf(gui, 0), RunState::Paused); // nothing runs before the user says so
+    QCOMPARE(stateOf(gui, 1), RunState::Paused);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QWidget*>(u"resumeButton"_s), kPatience);
+    QVERIFY(gui.window->findChild<QWidget*>(u"continueQueueButton"_s));
+    shoot(*gui.window, u"start-unfinished"_s);
+    steered.finish = true;
+    click(gui, "resumeButton");
+    QTRY_COMPARE(stateOf(gui, 0), RunState::Finished);
+    {
+        const std::lock_guard guard(steered.lock);
+        QCOMPARE(steered.resumed.back(), std::string("run1"));
+    }
+    QTRY_VERIFY(gui.window->findChild<QWidget*>(u"resumeButton"_s) == nullptr);
+    click(gui, "continueQueueButton");
+    QTRY_COMPARE(stateOf(gui, 1), RunState::Finished);
+    const std::lock_guard guard(steered.lock);
+    QCOMPARE(steered.resumed.back(), std::string()); // it had not begun
+}
+
+void TstQueueDock::queueOfAnotherStoreStaysOut()
+{
+    Steered steered;
+    qw::RunQueue queue(steered.work());
+    qw::RunRequest request;
+    request.specs = {smallRun(), smallRun()};
+    request.storeFile = "/a/store.sqlite";
+    request.sweep = "sweep1";
+    queue.restore(request, u"two runs"_s, {});
+    const qw::Json remembered = qw::rememberedQueue(queue);
+    qw::RunQueue other(steered.work());
+    qw::restoreQueue(remembered, "/another/store.sqlite", other);
+    QCOMPARE(other.rowCount(), 0);
+    qw::restoreQueue(remembered, "/a/store.sqlite", other);
+    QCOMPARE(other.rowCount(), 1);
+    QCOMPARE(other.entries().front().request.specs, request.specs);
+    QCOMPARE(qw::rememberedQueue(other), remembered);
+    steered.finish = true;
+    other.resumeAll();
+    QTRY_COMPARE(other.entries().front().state, RunState::Finished);
+    const std::lock_guard guard(steered.lock);
+    QCOMPARE(steered.resumed, std::vector<std::string>{""}); // a sweep that had not begun
+}
+
+/// The window as a process of its own, killed in a run: what is left must be offered and go on to
+/// the bits of a run that nobody disturbed.
+void TstQueueDock::killedWindowOffersToResume()
+{
+    GuiFixture gui;
+    gui.window.reset();
+    gui.settings.reset();
+    QProcess victim;
+    QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+    environment.insert(QString::fromLatin1(kVictimFolder), gui.folder.path());
+    victim.setProcessEnvironment(environment);
+    victim.setProcessChannelMode(QProcess::MergedChannels);
+    victim.start(QCoreApplication::applicationFilePath(), {});
+    QByteArray said;
+    while (!said.contains("a layer is done")) {
+        QVERIFY2(victim.waitForReadyRead(kPatience), said.constData());
+        said += victim.readAll();
+    }
+    ::kill(static_cast<pid_t>(victim.processId()), SIGKILL);
+    QVERIFY(victim.waitForFinished(kPatience));
+    QCOMPARE(victim.exitStatus(), QProcess::CrashExit);
+
+    gui.reopen();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QWidget*>(u"resumeButton"_s), kPatience);
+    QCOMPARE(gui.window->findChildren<QWidget*>(u"resumeButton"_s).size(), 1);
+    click(gui, "resumeButton");
+    QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 0), RunState::Finished, kPatience);
+    const qw::RunResult resumed = gui.window->queue().entries().front().results.front();
+    gui.openDemo();
+    gui.window->state().setDraft(smallRun());
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("startRunAction")->isEnabled(), kPatience);
+    gui.trigger("startRunAction");
+    QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 1), RunState::Finished, kPatience);
+    const qw::RunResult whole = gui.window->queue().entries().back().results.front();
+    QVERIFY(!resumed.artifactHash.empty());
+    QCOMPARE(resumed.artifactHash, whole.artifactHash);
+    QCOMPARE(resumed.score.nll, whole.score.nll);
+}
+
+namespace {
+/// Opens the bundled model, starts a run and says so when a layer is done; then waits to be killed.
+int beVictim(const QString& folder)
+{
+    qw::Settings settings(folder + u"/settings.ini"_s);
+    qw::Dialogs dialogs;
+    qw::MainWindow window(settings, dialogs, folder + u"/runs.sqlite"_s, qw::RunJob::engineWork());
+    window.show();
+    QObject::connect(&window.queue(), &qw::RunQueue::layerDone, &window, [] {
+        std::puts("a layer is done");
+        std::fflush(stdout);
+        ::pause(); // the worker goes on until the kill comes
+    });
+    QObject::connect(&window.state(), &qw::AppState::modelChanged, &window, [&window] {
+        if (window.state().modelState() == qw::AppState::ModelState::Ready) {
+            window.state().setDraft(smallRun());
+            window.findChild<QAction*>(u"startRunAction"_s)->trigger();
+        }
+    });
+    window.openPath(u"demo"_s);
+    return QApplication::exec();
+}
+} // namespace
+
+int main(int argc, char** argv)
+{
+    QApplication app(argc, argv);
+    const QString folder = qEnvironmentVariable(kVictimFolder);
+    if (!folder.isEmpty()) {
+        return beVictim(folder);
+    }
+    TstQueueDock test;
+    return QTest::qExec(&test, argc, argv);
+}
+
+#include "tst_queue_dock.moc"
