@@ -6,6 +6,7 @@
 #include <QLabel>
 #include <QMenu>
 #include <QSplitter>
+#include <QTimer>
 #include <QToolButton>
 #include <QVBoxLayout>
 
@@ -22,6 +23,7 @@ namespace qw {
 
 namespace {
 using Map = LayerViewRequest::Map;
+constexpr int kOverviewInterval = 200; // milliseconds between updates while layers are measured
 
 QLabel* titled(const QString& text)
 {
@@ -203,6 +205,10 @@ void InspectPage::connectPlots()
                            static_cast<PlotView*>(m_channels)}) {
         connectExports(*plot, m_dialogs);
     }
+    m_overviewTimer = new QTimer(this);
+    m_overviewTimer->setSingleShot(true);
+    m_overviewTimer->setInterval(kOverviewInterval);
+    connect(m_overviewTimer, &QTimer::timeout, this, &InspectPage::showOverview);
     connect(m_metric, &QComboBox::activated, this, &InspectPage::showOverview);
     connect(m_overview, &SeriesPlot::pointClicked, &m_state, &AppState::selectLayer);
     connect(m_spectra, &SeriesPlot::guideMoved, this, [this](qint64 rank) {
@@ -230,8 +236,9 @@ void InspectPage::connectPlots()
         showNumbers();
     });
     connect(&m_state, &AppState::weightsMeasured, this, [this](const WeightStatistics& layer) {
-        if (m_metric->currentData().toInt() >= OutlierMetric && isVisible()) {
-            showOverview();
+        if (m_metric->currentData().toInt() >= OutlierMetric && isVisible() &&
+            !m_overviewTimer->isActive()) {
+            m_overviewTimer->start(); // layers come by the hundred a second
         }
         if (QString::fromStdString(layer.overview.name) == m_state.layer()) {
             showNumbers();

@@ -11,6 +11,7 @@ class QButtonGroup;
 class QComboBox;
 class QLabel;
 class QSplitter;
+class QTimer;
 class QToolButton;
 
 namespace qw {
@@ -69,6 +70,7 @@ private:
     QSplitter* m_bottom = nullptr;
     QComboBox* m_metric = nullptr;
     SeriesPlot* m_overview = nullptr;
+    QTimer* m_overviewTimer = nullptr;
     SeriesPlot* m_spectra = nullptr;
     QLabel* m_spectraNote = nullptr;
     QLabel* m_rankLabel = nullptr;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <QCoreApplication>
 #include <QRegularExpression>
 
 #include "widgets/number_text.h"
@@ -101,6 +102,35 @@ RunSpec rankForAll(RunSpec spec, std::int64_t rank)
     }
     removeEmpty(spec);
     return spec;
+}
+
+QString title(const LayerOverride& entry)
+{
+    const auto tr = [](const char* text) { return QCoreApplication::translate("overrides", text); };
+    QStringList what;
+    if (entry.skip) {
+        what << (*entry.skip ? tr("skip") : tr("do not skip"));
+    }
+    if (entry.bits) {
+        what << tr("%1 bits").arg(*entry.bits);
+    }
+    if (entry.groupSize) {
+        const Json group = groupSizeToJson(*entry.groupSize);
+        what << tr("group %1")
+                    .arg(QString::fromStdString(group.is_string() ? group.get<std::string>()
+                                                                  : group.dump()));
+    }
+    if (entry.rank) {
+        what << tr("rank %1").arg(*entry.rank);
+    }
+    QString where = QString::fromStdString(entry.pattern);
+    if (where.startsWith(u'^') && where.endsWith(u'$')) {
+        where = where.mid(1, where.size() - 2);
+        where.remove(u'\\');
+    }
+    const QString prefix = QStringLiteral("model.");
+    return (where.startsWith(prefix) ? where.mid(prefix.size()) : where) + QStringLiteral(": ") +
+           what.join(QStringLiteral(", "));
 }
 
 RunSpec none(RunSpec spec)

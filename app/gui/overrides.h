@@ -15,6 +15,8 @@ RunSpec forLayers(RunSpec spec, const QStringList& layers, const LayerOverride& 
 RunSpec forKind(RunSpec spec, const QString& layer, const LayerOverride& change);
 /// All layers: the spec's own rank, and no layer has another.
 RunSpec rankForAll(RunSpec spec, std::int64_t rank);
+/// "layers.0.mlp.up_proj: 8 bits, rank 0": a pattern that means one layer as its name.
+QString title(const LayerOverride& entry);
 /// No layer differs.
 RunSpec none(RunSpec spec);
 

@@ -210,21 +210,7 @@ void QuantizePage::showDraft()
     m_form->setSpec(m_state.draft(), preset());
     QStringList lines;
     for (const LayerOverride& entry : m_state.draft().overrides) {
-        QStringList what;
-        if (entry.skip && *entry.skip) {
-            what << tr("skip");
-        }
-        if (entry.bits) {
-            what << tr("%1 bits").arg(*entry.bits);
-        }
-        if (entry.groupSize) {
-            what << tr("group %1").arg(*entry.groupSize);
-        }
-        if (entry.rank) {
-            what << tr("rank %1").arg(*entry.rank);
-        }
-        lines << QString::fromStdString(entry.pattern) + QStringLiteral(": ") +
-                     what.join(QStringLiteral(", "));
+        lines << overrides::title(entry);
     }
     constexpr int kShown = 8;
     if (lines.size() > kShown) {

@@ -231,6 +231,9 @@ void TstQuantize::estimateFollowsTheDraft()
     QVERIFY(std::abs(before.toDouble() - bits->text().toDouble() - 1) < 0.02);
     QVERIFY(!gui.find<QLabel>("estimateTimeLabel")->text().isEmpty());
     shoot(*gui.window, u"quantize"_s);
+    gui.trigger("darkThemeAction");
+    shoot(*gui.window, u"quantize-dark"_s);
+    gui.trigger("lightThemeAction");
 }
 
 void TstQuantize::editsAreUndone()
@@ -270,7 +273,9 @@ void TstQuantize::overridesFromTheTree()
         const auto layer = index.data(qw::LayerTreeModel::LayerRole).toString().toStdString();
         QCOMPARE(qw::settingsFor(draftOf(gui), layer).weight.bits, 8);
     }
-    QVERIFY(gui.find<QLabel>("overridesLabel")->text().contains(u"8 bits"_s));
+    QVERIFY(gui.find<QLabel>("overridesLabel")
+                ->text()
+                .contains(u"layers.0.self_attn.q_proj: 8 bits"_s));
     shoot(*gui.window, u"quantize-overrides"_s);
     gui.trigger("undoAction");
     QVERIFY(draftOf(gui).overrides.empty());
