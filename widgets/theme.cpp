@@ -5,8 +5,9 @@
 #include <cmath>
 
 #include <QApplication>
-#include <QStyleFactory>
 #include <QToolTip>
+
+#include "widgets/outlined_style.h"
 
 namespace qw::theme {
 
@@ -109,9 +110,8 @@ QPalette darkPalette()
 
 void apply(QApplication& app, bool dark)
 {
-    if (app.style() == nullptr ||
-        app.style()->name().compare(u"fusion", Qt::CaseInsensitive) != 0) {
-        QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+    if (qobject_cast<OutlinedStyle*>(app.style()) == nullptr) {
+        QApplication::setStyle(new OutlinedStyle);
     }
     const QPalette palette = dark ? darkPalette() : lightPalette();
     QApplication::setPalette(palette);

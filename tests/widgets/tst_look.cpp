@@ -1,3 +1,8 @@
+#include <QApplication>
+#include <QCheckBox>
+#include <QComboBox>
+#include <QLineEdit>
+#include <QSpinBox>
 #include <QTest>
 
 #include "report/run_result.h"
@@ -8,7 +13,8 @@ using namespace Qt::Literals::StringLiterals;
 
 namespace {
 constexpr double kReadable = 4.5; // WCAG 2.1, level AA, normal text
-}
+constexpr double kVisible = 3;    // the same, parts of controls
+} // namespace
 
 class TstLook : public QObject
 {
@@ -18,6 +24,7 @@ private Q_SLOTS:
     void textIsReadable();
     void contrastOfBlackAndWhite();
     void divergingIsNeutralAtZero();
+    void fieldsHaveOutlinesInTheDark();
     void numbers_data();
     void numbers();
 };
@@ -76,6 +83,33 @@ void TstLook::divergingIsNeutralAtZero()
     QCOMPARE(middle.green(), middle.blue());
     QVERIFY(qw::theme::diverging(-1).blue() > qw::theme::diverging(-1).red());
     QVERIFY(qw::theme::diverging(1).red() > qw::theme::diverging(1).blue());
+}
+
+void TstLook::fieldsHaveOutlinesInTheDark()
+{
+    qw::theme::apply(*qApp, true);
+    QWidget ground;
+    ground.setBackgroundRole(QPalette::Base);
+    ground.setAutoFillBackground(true);
+    QList<QWidget*> fields = {new QSpinBox(&ground), new QLineEdit(&ground), new QComboBox(&ground),
+                              new QCheckBox(&ground)};
+    for (int i = 0; i < fields.size(); ++i) {
+        fields[i]->setGeometry(10, 10 + 40 * i, i == 3 ? 20 : 120, 26);
+    }
+    ground.resize(140, 180);
+    const QImage picture = ground.grab().toImage();
+    const QColor base = ground.palette().color(QPalette::Base);
+    for (int i = 0; i < fields.size(); ++i) {
+        double strongest = 0; // along a line through the left edge
+        const int y = fields[i]->geometry().center().y();
+        for (int x = 0; x < 16; ++x) {
+            strongest = std::max(strongest, qw::theme::contrast(picture.pixelColor(x, y), base));
+        }
+        QVERIFY2(strongest >= kVisible,
+                 qPrintable(u"%1: %2"_s.arg(QLatin1String(fields[i]->metaObject()->className()))
+                                .arg(strongest)));
+    }
+    qw::theme::apply(*qApp, false);
 }
 
 void TstLook::numbers_data()
