@@ -15,6 +15,18 @@ constexpr std::int64_t kChunk = 2048; // tokens per float32 product before float
 /// Rows of x^T x made at once: only what lies right of the diagonal strip, and temporaries stay
 /// small beside a matrix that may take half a gigabyte.
 constexpr std::int64_t kStrip = 512;
+/// Rows reduced at once: their float64 copies stay small beside the inputs.
+constexpr std::int64_t kReducedRows = 256;
+
+/// Adds the column sums in float64 of f(rows) to @p sums.
+template <typename F>
+void addColumnSums(const at::Tensor& sums, const at::Tensor& values, F f)
+{
+    for (std::int64_t row = 0; row < values.size(0); row += kReducedRows) {
+        const std::int64_t rows = std::min(kReducedRows, values.size(0) - row);
+        sums.add_(f(values.narrow(0, row, rows)).sum(0, false, at::kDouble));
+    }
+}
 } // namespace
 
 InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const std::string& device)
@@ -44,10 +56,10 @@ void InputStatistics::add(const at::Tensor& x, bool endsBatch, const RunContext&
     m_tokens += values.size(0);
     m_batchTokens += values.size(0);
     if (m_needs.meanAbs) {
-        m_batchAbs += values.abs().sum(0, false, at::kDouble);
+        addColumnSums(m_batchAbs, values, [](const at::Tensor& rows) { return rows.abs(); });
     }
     if (m_needs.meanSquare) {
-        m_batchSquares += values.square().sum(0, false, at::kDouble);
+        addColumnSums(m_batchSquares, values, [](const at::Tensor& rows) { return rows.square(); });
     }
     if (m_needs.autocorrelation) {
         addProducts(values, run);
