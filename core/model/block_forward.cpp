@@ -9,40 +9,42 @@
 
 #include "base/error.h"
 #include "model/attention.h"
-#include "model/row_ops.h"
 
 namespace qw {
 
 BlockForward::BlockForward(const ModelConfig& config, at::ScalarType compute,
                            const BlockWeights& block, const BlockHooks& hooks, KvCache* cache,
-                           RotaryTables& rotary)
+                           RotaryTables& rotary, const BlockOps& ops)
     : m_config(config), m_compute(compute), m_block(hooks.block ? *hooks.block : block),
-      m_hooks(hooks), m_cache(cache), m_rotary(rotary)
+      m_hooks(hooks), m_cache(cache), m_rotary(rotary), m_ops(ops)
 {
 }
 
-void BlockForward::run(const at::Tensor& x)
+at::Tensor BlockForward::run(const at::Tensor& x)
 {
     m_batch = x.size(0);
     m_tokens = x.size(1);
-    const at::Tensor rows = x.view({m_batch * m_tokens, m_config.hidden});
+    at::Tensor rows = x.view({m_batch * m_tokens, m_config.hidden});
     const auto normed = [&](const NormWeights& weights) {
-        return normalize(m_config, weights, rows, m_compute);
+        return m_ops.normalize(m_config, weights, rows, m_compute);
     };
     if (m_config.parallelResidual) {
         const at::Tensor a = attention(normed(m_block.attentionNorm));
         const at::Tensor m = mlp(normed(m_block.mlpNorm));
-        addInPlace(rows, a);
-        addInPlace(rows, m);
+        rows = m_ops.add(m_ops.add(rows, a), m);
     } else if (m_config.preNorm) {
-        addInPlace(rows, attention(normed(m_block.attentionNorm)));
-        addInPlace(rows, mlp(normed(m_block.mlpNorm)));
+        rows = m_ops.add(rows, attention(normed(m_block.attentionNorm)));
+        rows = m_ops.add(rows, mlp(normed(m_block.mlpNorm)));
     } else { // OPT-350m: the norm comes after the residual sum
-        addInPlace(rows, attention(rows.to(m_compute)));
-        rows.copy_(normalize(m_config, m_block.attentionNorm, rows, at::kFloat));
-        addInPlace(rows, mlp(rows.to(m_compute)));
-        rows.copy_(normalize(m_config, m_block.mlpNorm, rows, at::kFloat));
+        const auto normedAfter = [&](const NormWeights& weights) {
+            return m_ops.replace(rows, m_ops.normalize(m_config, weights, rows, at::kFloat));
+        };
+        rows = m_ops.add(rows, attention(rows.to(m_compute)));
+        rows = normedAfter(m_block.attentionNorm);
+        rows = m_ops.add(rows, mlp(rows.to(m_compute)));
+        rows = normedAfter(m_block.mlpNorm);
     }
+    return rows.view_as(x);
 }
 
 void BlockForward::observe(LinearRole first, const at::Tensor& x) const
@@ -95,7 +97,7 @@ at::Tensor BlockForward::normHeads(const NormWeights& norm, const at::Tensor& fl
         return flat;
     }
     const at::Tensor split = flat.view({m_batch, m_tokens, heads, m_config.headDim});
-    return normalize(m_config, norm, split, m_compute).view_as(flat);
+    return m_ops.normalize(m_config, norm, split, m_compute).view_as(flat);
 }
 
 BlockForward::Heads BlockForward::splitFused(const at::Tensor& fused) const
@@ -157,8 +159,8 @@ at::Tensor BlockForward::attention(const at::Tensor& normed) const
     Heads heads = project(normed);
     if (m_config.arch->position == Position::Rotary) {
         const RotaryTable table = m_rotary.rows(start, m_tokens, start + m_tokens);
-        rotateInPlace(heads.q, table);
-        rotateInPlace(heads.k, table);
+        heads.q = m_ops.rotate(heads.q, table);
+        heads.k = m_ops.rotate(heads.k, table);
     }
     heads.q = point(BlockPoint::Query, heads.q);
     heads.k = point(BlockPoint::Key, heads.k);
@@ -179,7 +181,7 @@ at::Tensor BlockForward::attention(const at::Tensor& normed) const
                                             [&](const at::Tensor& p) {
                                                 return m_hooks.point(BlockPoint::Probabilities, p);
                                             })
-                           : causalAttention(heads.q, heads.k, heads.v, options);
+                           : m_ops.attention(heads.q, heads.k, heads.v, options);
     mixed = mixed.transpose(1, 2).reshape({m_batch * m_tokens, m_config.heads * m_config.headDim});
     observe(LinearRole::AttentionOut, mixed);
     return linear(m_block.linear(LinearRole::AttentionOut), mixed);
@@ -191,7 +193,7 @@ at::Tensor BlockForward::mlp(const at::Tensor& normed) const
     if (m_config.mlp == Mlp::GatedSilu) {
         observe(LinearRole::Gate, normed);
         const at::Tensor gate = linear(m_block.linear(LinearRole::Gate), normed);
-        inner = siluTimesUp(gate, linear(m_block.linear(LinearRole::Up), normed));
+        inner = m_ops.gate(gate, linear(m_block.linear(LinearRole::Up), normed));
     } else {
         observe(LinearRole::Up, normed);
         const at::Tensor up = linear(m_block.linear(LinearRole::Up), normed);

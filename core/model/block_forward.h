@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "model/block_ops.h"
 #include "model/decoder.h"
 #include "model/rope.h"
 
@@ -12,9 +13,11 @@ class BlockForward
 {
 public:
     BlockForward(const ModelConfig& config, at::ScalarType compute, const BlockWeights& block,
-                 const BlockHooks& hooks, KvCache* cache, RotaryTables& rotary);
-    /// @param x [B, T, hidden] float32, dense; moves past the block in place
-    void run(const at::Tensor& x);
+                 const BlockHooks& hooks, KvCache* cache, RotaryTables& rotary,
+                 const BlockOps& ops = inPlaceOps());
+    /// @param x [B, T, hidden] float32, dense; @return it past the block, same shape; with
+    /// operations that work in place this is x itself
+    at::Tensor run(const at::Tensor& x);
 
 private:
     struct Heads {
@@ -39,6 +42,7 @@ private:
     const BlockHooks& m_hooks;
     KvCache* m_cache;
     RotaryTables& m_rotary;
+    const BlockOps& m_ops;
     std::int64_t m_batch = 0;
     std::int64_t m_tokens = 0;
 };

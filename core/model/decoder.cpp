@@ -182,6 +182,14 @@ void Decoder::advanceBlock(const BlockWeights& block, const at::Tensor& x, const
     BlockForward(config(), d->options.compute, block, hooks, cache, d->rotary).run(x);
 }
 
+at::Tensor Decoder::differentiateBlock(const BlockWeights& block, const at::Tensor& x,
+                                       const BlockHooks& hooks) const
+{
+    return BlockForward(config(), d->options.compute, block, hooks, nullptr, d->rotary,
+                        differentiableOps())
+        .run(x);
+}
+
 at::Tensor Decoder::finish(const at::Tensor& x) const
 {
     const at::NoGradGuard noGrad;

@@ -99,6 +99,10 @@ public:
     /// The same in place: @param x dense
     void advanceBlock(const BlockWeights& block, const at::Tensor& x, const BlockHooks& hooks = {},
                       KvCache* cache = nullptr) const;
+    /// As forwardBlock(), as a function that gradients can be taken of, for whoever replaces the
+    /// products (hooks.linear): with respect to x and to what they are replaced with.
+    at::Tensor differentiateBlock(const BlockWeights& block, const at::Tensor& x,
+                                  const BlockHooks& hooks) const;
     /// Final norm (and OPT's project_out). [.., hidden] -> [.., head width], float32
     at::Tensor finish(const at::Tensor& x) const;
     /// Logits of finished hidden states: [n, width] -> [n, vocab] in the compute dtype. Chunk long

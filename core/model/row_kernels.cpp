@@ -22,6 +22,12 @@ struct RowFunctions {
     void (*add)(float*, const Element*, std::int64_t) = nullptr;
     void (*siluTimes)(Element*, const Element*, std::int64_t) = nullptr;
     void (*rotate)(Element*, const float*, const float*, std::int64_t) = nullptr;
+    void (*normalizeFloatsBackward)(const float*, const NormParameters&, std::int64_t,
+                                    const Element*, float*) = nullptr;
+    void (*normalizeBackward)(const Element*, const NormParameters&, std::int64_t, const Element*,
+                              Element*) = nullptr;
+    void (*siluTimesBackward)(const Element*, const Element*, const Element*, std::int64_t,
+                              Element*, Element*) = nullptr;
 };
 
 #define QW_SIMD_FUNCTIONS "model/row_functions.inc"
@@ -93,6 +99,44 @@ void rotateHeads(const HeadsView<Element>& x, const float* cosine, const float* 
     });
 }
 
+template <class In, class Element>
+void normalizeRowsBackward(const In* x, const NormParameters& norm, std::int64_t rows,
+                           std::int64_t width, const Element* dy, In* dx, Simd simd)
+{
+    static_assert(std::is_same_v<In, float> || std::is_same_v<In, Element>);
+    const RowFunctions<Element> on = functionsFor<Element>(simd);
+    forRows(rows, width, [&](std::int64_t from, std::int64_t to) {
+        for (std::int64_t r = from; r < to; ++r) {
+            if constexpr (std::is_same_v<In, float>) {
+                on.normalizeFloatsBackward(x + r * width, norm, width, dy + r * width,
+                                           dx + r * width);
+            } else {
+                on.normalizeBackward(x + r * width, norm, width, dy + r * width, dx + r * width);
+            }
+        }
+    });
+}
+
+template <class Element>
+void siluTimesBackward(const Element* gate, const Element* up, const Element* dy,
+                       std::int64_t count, Element* dgate, Element* dup, Simd simd)
+{
+    const auto backward = functionsFor<Element>(simd).siluTimesBackward;
+    forRows(count, 1, [&](std::int64_t from, std::int64_t to) {
+        backward(gate + from, up + from, dy + from, to - from, dgate + from, dup + from);
+    });
+}
+
+template void normalizeRowsBackward(const float*, const NormParameters&, std::int64_t, std::int64_t,
+                                    const float*, float*, Simd);
+template void normalizeRowsBackward(const float*, const NormParameters&, std::int64_t, std::int64_t,
+                                    const std::uint16_t*, float*, Simd);
+template void normalizeRowsBackward(const std::uint16_t*, const NormParameters&, std::int64_t,
+                                    std::int64_t, const std::uint16_t*, std::uint16_t*, Simd);
+template void siluTimesBackward(const float*, const float*, const float*, std::int64_t, float*,
+                                float*, Simd);
+template void siluTimesBackward(const std::uint16_t*, const std::uint16_t*, const std::uint16_t*,
+                                std::int64_t, std::uint16_t*, std::uint16_t*, Simd);
 template void normalizeRows(const float*, const NormParameters&, std::int64_t, std::int64_t, float*,
                             Simd);
 template void normalizeRows(const float*, const NormParameters&, std::int64_t, std::int64_t,

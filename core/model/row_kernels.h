@@ -23,6 +23,11 @@ template <class In, class Out>
 void normalizeRows(const In* x, const NormParameters& norm, std::int64_t rows, std::int64_t width,
                    Out* y, Simd simd = bestSimd());
 
+/// dx of the same, from dy.
+template <class In, class Element>
+void normalizeRowsBackward(const In* x, const NormParameters& norm, std::int64_t rows,
+                           std::int64_t width, const Element* dy, In* dx, Simd simd = bestSimd());
+
 /// x += y
 template <class Element>
 void addTo(float* x, const Element* y, std::int64_t count, Simd simd = bestSimd());
@@ -30,6 +35,11 @@ void addTo(float* x, const Element* y, std::int64_t count, Simd simd = bestSimd(
 /// gate = silu(gate) * up
 template <class Element>
 void siluTimes(Element* gate, const Element* up, std::int64_t count, Simd simd = bestSimd());
+
+/// Of y = silu(gate) * up, dgate and dup from dy. dgate may be dy.
+template <class Element>
+void siluTimesBackward(const Element* gate, const Element* up, const Element* dy,
+                       std::int64_t count, Element* dgate, Element* dup, Simd simd = bestSimd());
 
 /// Half-rotation in place of the first 2 * half elements of each head.
 /// @param cosine, sine [tokens, half]

@@ -23,6 +23,16 @@ bool isWide(const at::Tensor& x)
 {
     return x.scalar_type() == at::kFloat;
 }
+
+NormParameters parametersOf(const ModelConfig& config, const NormWeights& norm)
+{
+    NormParameters parameters;
+    parameters.weight = floats(norm.weight);
+    parameters.bias = norm.bias.defined() ? floats(norm.bias) : nullptr;
+    parameters.eps = static_cast<float>(config.normEps);
+    parameters.centered = config.arch->norm == Norm::Layer;
+    return parameters;
+}
 } // namespace
 
 at::Tensor plainNormalize(const ModelConfig& config, const NormWeights& norm, const at::Tensor& x,
@@ -46,11 +56,7 @@ at::Tensor normalize(const ModelConfig& config, const NormWeights& norm, const a
                "normalize: the input is neither float32 nor of the type asked for");
     const at::Tensor dense = x.contiguous();
     at::Tensor y = at::empty(x.sizes(), x.options().dtype(type));
-    NormParameters parameters;
-    parameters.weight = floats(norm.weight);
-    parameters.bias = norm.bias.defined() ? floats(norm.bias) : nullptr;
-    parameters.eps = static_cast<float>(config.normEps);
-    parameters.centered = config.arch->norm == Norm::Layer;
+    const NormParameters parameters = parametersOf(config, norm);
     const std::int64_t width = x.size(-1);
     const std::int64_t rows = x.numel() / width;
     if (type == at::kFloat) {
@@ -61,6 +67,41 @@ at::Tensor normalize(const ModelConfig& config, const NormWeights& norm, const a
         normalizeRows(words(dense), parameters, rows, width, words(y));
     }
     return y;
+}
+
+at::Tensor normalizeGradient(const ModelConfig& config, const NormWeights& norm,
+                             const at::Tensor& x, const at::Tensor& gradient)
+{
+    const at::Tensor dense = x.contiguous();
+    const at::Tensor dy = gradient.contiguous();
+    at::Tensor dx = at::empty(x.sizes(), x.options());
+    const NormParameters parameters = parametersOf(config, norm);
+    const std::int64_t width = x.size(-1);
+    const std::int64_t rows = x.numel() / width;
+    if (isWide(dy)) {
+        normalizeRowsBackward(floats(dense), parameters, rows, width, floats(dy), floats(dx));
+    } else if (isWide(x)) {
+        normalizeRowsBackward(floats(dense), parameters, rows, width, words(dy), floats(dx));
+    } else {
+        normalizeRowsBackward(words(dense), parameters, rows, width, words(dy), words(dx));
+    }
+    return dx;
+}
+
+std::pair<at::Tensor, at::Tensor> siluTimesUpGradients(const at::Tensor& gate, const at::Tensor& up,
+                                                       const at::Tensor& gradient)
+{
+    const at::Tensor g = gate.contiguous();
+    const at::Tensor u = up.contiguous();
+    const at::Tensor dy = gradient.contiguous();
+    at::Tensor dg = at::empty(g.sizes(), g.options());
+    at::Tensor du = at::empty(u.sizes(), u.options());
+    if (isWide(g)) {
+        siluTimesBackward(floats(g), floats(u), floats(dy), g.numel(), floats(dg), floats(du));
+    } else {
+        siluTimesBackward(words(g), words(u), words(dy), g.numel(), words(dg), words(du));
+    }
+    return {dg, du};
 }
 
 void addInPlace(const at::Tensor& x, const at::Tensor& y)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include <ATen/core/Tensor.h>
 
 #include "model/decoder.h"
@@ -19,6 +21,13 @@ void addInPlace(const at::Tensor& x, const at::Tensor& y);
 
 /// silu(gate) * up, which may overwrite gate. Both dense, of one type.
 at::Tensor siluTimesUp(const at::Tensor& gate, const at::Tensor& up);
+
+/// On the CPU only: gradient of normalize()'s x for that of its result, in the type of x.
+at::Tensor normalizeGradient(const ModelConfig& config, const NormWeights& norm,
+                             const at::Tensor& x, const at::Tensor& gradient);
+/// On the CPU only: gradients of gate and up for that of silu(gate) * up.
+std::pair<at::Tensor, at::Tensor> siluTimesUpGradients(const at::Tensor& gate, const at::Tensor& up,
+                                                       const at::Tensor& gradient);
 
 /// The same steps in plain ATen: the other devices' way, and the oracle of the kernels.
 at::Tensor plainNormalize(const ModelConfig& config, const NormWeights& norm, const at::Tensor& x,

@@ -85,10 +85,25 @@ constexpr double kOutputFloor = 3e-8;
 constexpr double kEdgeFluctuation = 0.04;
 /// Standard deviation of 10^5 Gaussian entries against the true one, four standard errors.
 constexpr double kSampledDeviation = 0.01;
-/// A spectrum weighted by statistics of the inputs, sums of float32 terms or products: as a share of
-/// the largest value, or of its square where R decides.
+/// A spectrum weighted by statistics of the inputs, sums of float32 terms or products: as a share
+/// of the largest value, or of its square where R decides.
 constexpr double kInputScaleGap = 1e-6;
 /// Singular values from a float64 Gram matrix, as a share of the largest: the root of eps.
 constexpr double kGramGap = 2e-8;
+
+/// Learned rounding in float32 against float64: the scale and its exponential, 2 units in the last
+/// place, and the product with a code of up to 15.
+constexpr double kRoundingGap = 1e-6;
+/// Its gradients: sums of up to a few hundred float32 terms of either sign, whose total may be
+/// small beside them.
+constexpr double kRoundingGradientGap = 2e-5;
+/// Losses of twenty steps of learned rounding against the reference library's, relative: float32 in
+/// another order, through roundings that a last digit may tip.
+constexpr double kTrajectoryGap = 2e-3;
+/// Gradients of a block through fused operations against plain ones, as a share of the largest.
+constexpr double kBlockGradientGap = 2e-5;
+/// Scales of groups that GPTQ finds on float32 weights, updated by many float32 columns, against
+/// float64 ones.
+constexpr double kGptqScaleGap = 1e-4;
 
 } // namespace qw::test

@@ -1,0 +1,43 @@
+#include "model/custom_gradient.h"
+
+#include <ATen/core/ivalue.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace qw {
+
+namespace {
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr const char* kBackward = "backward";
+
+struct Holder : torch::CustomClassHolder {
+    explicit Holder(CustomGradient made) : function(std::move(made)) {}
+    CustomGradient function;
+};
+
+/// The only autograd function of the program; its header is slow to compile.
+struct Bridge : torch::autograd::Function<Bridge> {
+    static at::Tensor forward(AutogradContext* context, at::TensorList /*inputs*/,
+                              const c10::intrusive_ptr<Holder>& holder)
+    {
+        context->saved_data[kBackward] = c10::IValue::make_capsule(holder);
+        return holder->function.forward();
+    }
+    static variable_list backward(AutogradContext* context, const variable_list& gradients)
+    {
+        const auto holder = c10::static_intrusive_pointer_cast<Holder>(
+            context->saved_data.at(kBackward).toCapsule());
+        variable_list result = holder->function.backward(gradients.front());
+        result.emplace_back(); // of the holder
+        return result;
+    }
+};
+} // namespace
+
+at::Tensor applyWithGradient(at::TensorList inputs, CustomGradient function)
+{
+    return Bridge::apply(inputs, c10::make_intrusive<Holder>(std::move(function)));
+}
+
+} // namespace qw

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace qw {
+
+/// A function of tensors with a gradient of its own, one node for autograd.
+struct CustomGradient {
+    std::function<at::Tensor()> forward; ///< run with gradients off
+    /// Of the result's gradient makes one for each input, undefined where none is needed. Holds
+    /// what it needs of the inputs, never the result. Gradients are off on the calling thread only.
+    std::function<std::vector<at::Tensor>(const at::Tensor& gradient)> backward;
+};
+
+/// @param inputs  all defined; those that require a gradient get one
+at::Tensor applyWithGradient(at::TensorList inputs, CustomGradient function);
+
+} // namespace qw

@@ -1,0 +1,143 @@
+#include <QtTest>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "model/attention_gradient.h"
+#include "model/block_forward.h"
+#include "model/custom_gradient.h"
+#include "support/tensor_golden.h"
+#include "support/tensor_quantizers.h"
+#include "support/tolerances.h"
+
+using namespace qw;
+using namespace qw::test;
+
+namespace {
+/// The block's loss against noise, and the gradients of its weights, through some operations.
+struct Taken {
+    at::Tensor output;
+    std::vector<at::Tensor> gradients;
+};
+
+Taken take(const Decoder& decoder, const BlockWeights& block, const at::Tensor& x,
+           const BlockOps& ops, at::ScalarType type = at::kFloat)
+{
+    std::vector<at::Tensor> weights;
+    BlockHooks hooks;
+    hooks.linear = [&](const LinearWeights& linear, const at::Tensor& input) {
+        weights.push_back(linear.weight.detach().clone().set_requires_grad(true));
+        return at::linear(input, weights.back().to(type),
+                          linear.bias.defined() ? linear.bias.to(type) : linear.bias);
+    };
+    RotaryTables rotary(decoder.config(), "cpu");
+    Taken taken;
+    taken.output = BlockForward(decoder.config(), type, block, hooks, nullptr, rotary, ops).run(x);
+    (taken.output * normal(x.sizes(), 1, 9)).sum().backward();
+    for (const at::Tensor& weight : weights) {
+        taken.gradients.push_back(weight.grad());
+    }
+    taken.output = taken.output.detach();
+    return taken;
+}
+
+struct Heads {
+    at::Tensor q, k, v;
+    Heads(std::int64_t queries, std::int64_t keys)
+        : q(normal({2, 4, queries, 8}, 1, 1).set_requires_grad(true)),
+          k(normal({2, 2, keys, 8}, 1, 2).set_requires_grad(true)),
+          v(normal({2, 2, keys, 8}, 1, 3).set_requires_grad(true))
+    {
+    }
+};
+} // namespace
+
+class TestBlockGradient : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void everyArchitecture_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const std::string& name : goldenModelNames()) {
+            QTest::newRow(name.c_str()) << QString::fromStdString(name);
+        }
+    }
+    void everyArchitecture()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const BlockWeights block = decoder.loadBlock(1);
+        const at::Tensor x = normal({2, 13, decoder.config().hidden}, 1, 4);
+        const Taken fused = take(decoder, block, x, differentiableOps());
+        const Taken plain = take(decoder, block, x, plainDifferentiableOps());
+        QVERIFY(relativeGap(fused.output, decoder.forwardBlock(block, x)) < kRegroupGap);
+        QVERIFY(relativeGap(plain.output, fused.output) < kRegroupGap);
+        QCOMPARE(fused.gradients.size(), block.linears.size());
+        for (std::size_t i = 0; i < fused.gradients.size(); ++i) {
+            QVERIFY(plain.gradients[i].abs().max().item<float>() > 0);
+            QVERIFY(relativeGap(fused.gradients[i], plain.gradients[i]) < kBlockGradientGap);
+        }
+        const Taken narrow = take(decoder, block, x, differentiableOps(), at::kBFloat16);
+        const Taken narrowPlain = take(decoder, block, x, plainDifferentiableOps(), at::kBFloat16);
+        QVERIFY(relativeGap(narrow.output, fused.output) < kBfloat16Gap);
+        for (std::size_t i = 0; i < fused.gradients.size(); ++i) {
+            QVERIFY(relativeGap(narrow.gradients[i], narrowPlain.gradients[i]) < kBfloat16Gap);
+        }
+    }
+
+    void attention_data()
+    {
+        QTest::addColumn<qint64>("queries");
+        QTest::addColumn<qint64>("first");
+        QTest::addColumn<qint64>("window");
+        QTest::newRow("one tile") << qint64{20} << qint64{0} << qint64{0};
+        QTest::newRow("tiles") << qint64{300} << qint64{0} << qint64{0};
+        QTest::newRow("window") << qint64{300} << qint64{0} << qint64{50};
+        QTest::newRow("after others") << qint64{140} << qint64{33} << qint64{0};
+    }
+    void attention()
+    {
+        QFETCH(qint64, queries);
+        QFETCH(qint64, first);
+        QFETCH(qint64, window);
+        const Heads h(queries, queries + first);
+        AttentionOptions options;
+        options.scale = 0.3;
+        options.firstPosition = first;
+        options.window = window;
+        const at::Tensor gradient = normal({2, 4, queries, 8}, 1, 5);
+        (plainAttention(h.q, h.k, h.v, options) * gradient).sum().backward();
+        const std::vector<at::Tensor> found =
+            attentionGradients(h.q.detach(), h.k.detach(), h.v.detach(), gradient, options);
+        QVERIFY(relativeGap(found[0], h.q.grad()) < kBlockGradientGap);
+        QVERIFY(relativeGap(found[1], h.k.grad()) < kBlockGradientGap);
+        QVERIFY(relativeGap(found[2], h.v.grad()) < kBlockGradientGap);
+        at::set_num_threads(3);
+        const std::vector<at::Tensor> again =
+            attentionGradients(h.q.detach(), h.k.detach(), h.v.detach(), gradient, options);
+        at::set_num_threads(1);
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            QVERIFY(at::equal(found[i], again[i]));
+        }
+    }
+
+    void customGradientsAreTaken()
+    {
+        const at::Tensor a = normal({3}, 1, 1).set_requires_grad(true);
+        const at::Tensor b = normal({3}, 1, 2).set_requires_grad(true);
+        const at::Tensor product = applyWithGradient(
+            {a, b}, {[=] { return a * b; },
+                     [=](const at::Tensor& gradient) {
+                         return std::vector<at::Tensor>{gradient * b, at::Tensor()};
+                     }});
+        (product * 2).sum().backward();
+        QVERIFY(at::equal(a.grad(), 2 * b.detach()));
+        QVERIFY(!b.grad().defined());
+    }
+};
+
+QTEST_GUILESS_MAIN(TestBlockGradient)
+#include "tst_block_gradient.moc"
