@@ -23,6 +23,15 @@ struct Grid {
     std::string shard;
 };
 
+bool correctsErrors(const RunSpec& spec)
+{
+    const std::vector<MethodDescription> methods = describeMethods();
+    const auto found =
+        std::find_if(methods.begin(), methods.end(),
+                     [&](const MethodDescription& method) { return method.id == spec.method; });
+    return found == methods.end() || found->lowRank || spec.lowRank.correction != "none";
+}
+
 /// All points of the grid; ranks vary fastest, so that they share factors.
 std::vector<RunSpec> points(const Grid& grid, const RunSpec& base)
 {
@@ -43,7 +52,7 @@ std::vector<RunSpec> points(const Grid& grid, const RunSpec& base)
                         spec.method = method;
                         spec.weight.bits = bits;
                         spec.weight.groupSize = group;
-                        spec.lowRank.rank = method == "rtn" ? 0 : rank; // has none: once is enough
+                        spec.lowRank.rank = correctsErrors(spec) ? rank : 0; // once is enough
                         spec.seed = seed;
                         if (std::find(specs.begin(), specs.end(), spec) == specs.end()) {
                             specs.push_back(std::move(spec));
@@ -109,7 +118,8 @@ void addSweep(CLI::App& app, Session& session)
     const auto add = [&](const char* name, auto& values, const char* help) {
         command.add_option(name, values, help)->delimiter(',')->group("Grid, comma-separated");
     };
-    add("--methods", grid.methods, "rtn, lqer, l2qer, qera-approx, qera-exact (default rtn)");
+    add("--methods", grid.methods,
+        "rtn, lqer, l2qer, qera-approx, qera-exact, gptq, flexround, lrq (default rtn)");
     add("--bits", grid.bits, "Widths of the codes, 2..8 (default 4)");
     add("--ranks", grid.ranks, "Ranks; factors are computed once, at the largest (default 0)");
     add("--group-sizes", grid.groupSizes, "Numbers, channel, tensor (default 128; mxint 16)");

@@ -44,20 +44,62 @@ void addWeightFlags(CLI::App& command, SpecFlags& flags, bool withGrid)
     add("--mx-rule", weight.mxRule, "mxint: lqer | qera (default lqer)");
 }
 
-void addCorrectionFlags(CLI::App& command, LowRankSpec& lowRank, bool withGrid)
+void addCorrectionFlags(CLI::App& command, LowRankSpec& lowRank, std::string& rank, bool withGrid)
 {
     const auto add = [&](const char* name, auto& value, const char* help) {
         command.add_option(name, value, help)->group("Low-rank correction");
     };
     if (withGrid) {
-        add("--rank", lowRank.rank, "Rank of the correction (default 0)");
+        add("--rank", rank,
+            "Rank of the correction (default 0); lrq: of the learned divisor, a number, full or "
+            "official (default: by --rho)");
+        add("--correction-rank", lowRank.rank, "Rank of --correction (default 0)");
     }
+    add("--correction", lowRank.correction,
+        "none | lqer | l2qer | qera-approx | qera-exact: a low-rank correction of what another "
+        "method leaves (default none)");
     add("--factor-bits", lowRank.factorBits,
         "MXINT width of A and B (default 0: unquantized float32)");
     add("--factor-block", lowRank.factorBlock, "Block of A and B (default 16)");
     add("--statistic", lowRank.statistic, "l2qer: mean-abs | rms (default mean-abs)");
     add("--reduce", lowRank.reduce, "l2qer: max | mean over batches (default max)");
     add("--solver", lowRank.solver, "randomized | full (default randomized)");
+}
+
+void addReconstructionFlags(CLI::App& command, ReconstructionSpec& reconstruction)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Learned rounding (lrq, flexround)");
+    };
+    add("--iters", reconstruction.iterations, "Iterations for each block (default 5000)");
+    add("--lr", reconstruction.lr,
+        "Learning rate at the start (default: that of LRQ's scripts, or a rule; see the notes of "
+        "the result)");
+    add("--rho", reconstruction.rho,
+        "Rank as a share of the full one, 0.05..1: entries of the low-rank terms over those of the "
+        "weight (default 0.4)");
+    add("--batch-size", reconstruction.batchSize, "Windows of one iteration (default 2)");
+    add("--train-compute", reconstruction.compute,
+        "auto | f32 | bf16: products while learning (default auto: bf16 where the processor has "
+        "it)");
+    add("--without", reconstruction.without,
+        "none | row | column | low-rank | scale: what of the divisor is not learned (default "
+        "none)");
+}
+
+void addGptqFlags(CLI::App& command, GptqSpec& gptq)
+{
+    const auto add = [&](const char* name, bool& value, const char* help) {
+        command.add_flag(name, value, help)->group("GPTQ");
+    };
+    add("--act-order", gptq.actOrder, "Columns in the order of the size of their inputs");
+    add("--true-sequential", gptq.trueSequential,
+        "Within a block, look at what the layers already quantized make");
+    add("--static-groups", gptq.staticGroups, "Grids of all groups before the first column");
+    command
+        .add_option("--damp-percent", gptq.dampPercent,
+                    "Damping, of the mean of the Hessian's diagonal (default 1)")
+        ->group("GPTQ");
 }
 
 void addActivationFlags(CLI::App& command, ActivationSpec& activation)
@@ -107,11 +149,14 @@ void SpecFlags::addTo(CLI::App& command, bool withGrid)
 {
     if (withGrid) {
         command.add_option("--method", spec.method,
-                           "rtn | lqer | l2qer | qera-approx | qera-exact (default rtn)");
+                           "rtn | lqer | l2qer | qera-approx | qera-exact | gptq | flexround | "
+                           "lrq (default rtn)");
         command.add_option("--seed", spec.seed, "Seed of windows and factorization (default 0)");
     }
     addWeightFlags(command, *this, withGrid);
-    addCorrectionFlags(command, spec.lowRank, withGrid);
+    addCorrectionFlags(command, spec.lowRank, rank, withGrid);
+    addReconstructionFlags(command, spec.reconstruction);
+    addGptqFlags(command, spec.gptq);
     addActivationFlags(command, spec.activation);
     command
         .add_option(
@@ -156,6 +201,7 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device,
     } else if (made.weight.format == "mxint") {
         made.weight.groupSize = 16;
     }
+    takeRank(made);
     if (kvBits) {
         made.kvCache = {"int", *kvBits};
     }
@@ -171,6 +217,18 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device,
     makePathsAbsolute(made);
     validate(made);
     return made;
+}
+
+void SpecFlags::takeRank(RunSpec& made) const
+{
+    if (rank.empty()) {
+        return;
+    }
+    if (made.method == "lrq" || made.method == "flexround") {
+        made.reconstruction.rank = rank;
+        return;
+    }
+    made.lowRank.rank = wholeNumber(rank, "--rank");
 }
 
 LayerOverride parseOverride(const std::string& text)

@@ -16,6 +16,7 @@ namespace qw::cli {
 struct SpecFlags {
     RunSpec spec;
     std::string groupSize;
+    std::string rank;                   ///< of the correction, or of a learned divisor
     std::optional<std::int64_t> kvBits; ///< of an integer KV cache
     bool sym = false;
     bool asym = false;
@@ -27,6 +28,9 @@ struct SpecFlags {
     /// The finished spec, checked as far as that goes without the model.
     /// @throws Error::BadInput
     RunSpec result(const std::string& model, const std::string& device, std::int64_t threads) const;
+
+private:
+    void takeRank(RunSpec& made) const;
 };
 
 /// --text, --seqlen, --windows, --protocol, --compute.

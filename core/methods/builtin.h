@@ -12,4 +12,8 @@ std::unique_ptr<LayerMethod> makeL2qer();      ///< scaled by mean |x|
 std::unique_ptr<LayerMethod> makeQeraApprox(); ///< scaled by the root mean square of x
 std::unique_ptr<LayerMethod> makeQeraExact();  ///< least output error for its rank
 
+std::unique_ptr<BlockMethod> makeGptq();      ///< each column makes up for the ones before it
+std::unique_ptr<BlockMethod> makeLrq();       ///< learned divisors of low rank
+std::unique_ptr<BlockMethod> makeFlexRound(); ///< full learned divisors
+
 } // namespace qw

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "methods/builtin.h"
+#include "methods/error_correction.h"
 #include "methods/low_rank.h"
 #include "methods/method_params.h"
 #include "methods/settings.h"
@@ -24,6 +25,7 @@ public:
     const MethodInfo& info() const override { return m_info; }
     StatisticsNeeds needs(const RunSpec& spec) const override { return m_needs(spec); }
     LayerOutcome quantize(const LayerTask& task, const RunContext& run) const override;
+    void correct(const LayerTask& task, LayerOutcome& outcome, const RunContext& run) const;
 
 private:
     MethodInfo m_info;
@@ -38,8 +40,15 @@ LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& 
                                     gridOptions(task.settings.weight), run);
     run.checkpoint();
     outcome.linear.activation = activationQuantizer(task.spec->activation, task.settings.weight);
+    correct(task, outcome, run);
+    return outcome;
+}
+
+void ErrorCorrection::correct(const LayerTask& task, LayerOutcome& outcome,
+                              const RunContext& run) const
+{
     if (task.settings.rank == 0) {
-        return outcome;
+        return;
     }
     QW_REQUIRE(task.statistics != nullptr || !m_info.needsCalibration, ErrorCode::Internal,
                task.name, ": no input statistics were collected");
@@ -71,7 +80,6 @@ LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& 
             factor->mx = mx;
         }
     }
-    return outcome;
 }
 
 std::vector<ParamSpec> allParams(bool withStatistic)
@@ -83,6 +91,14 @@ std::vector<ParamSpec> allParams(bool withStatistic)
     return params;
 }
 } // namespace
+
+void correctErrors(const std::string& method, const LayerTask& task, LayerOutcome& outcome,
+                   const RunContext& run)
+{
+    const auto* correction = dynamic_cast<const ErrorCorrection*>(&findMethod(method));
+    QW_REQUIRE(correction != nullptr, ErrorCode::BadInput, method, " is no low-rank correction");
+    correction->correct(task, outcome, run);
+}
 
 std::unique_ptr<LayerMethod> makeLqer()
 {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,6 +12,8 @@
 #include "base/param_spec.h"
 #include "base/run_context.h"
 #include "methods/input_statistics.h"
+#include "model/decoder.h"
+#include "model/hidden_states.h"
 #include "quant/quantized_linear.h"
 #include "report/run_result.h"
 
@@ -42,21 +46,60 @@ struct LayerOutcome {
     /// That norm is the output error of the codes alone, which whoever measures the layer knows.
     bool minimisesOutputError = false;
     std::vector<std::string> substitutions;
+    std::int64_t trainRank = 0;
+    std::int64_t trainedParameters = 0;
+    std::vector<double> moved; ///< shares of codes 0, 1, 2 and more steps from the start, or empty
+};
+
+/// One block handed to a block-wise method. The full-precision model and the quantized one advance
+/// separately: targets come from the first, inputs from the second.
+struct BlockTask {
+    const Decoder* decoder = nullptr; ///< full precision, float32
+    const BlockWeights* block = nullptr;
+    std::vector<LayerTask> layers;         ///< to be quantized, in the order they run
+    const HiddenStates* inputs = nullptr;  ///< what the quantized blocks before this one make
+    const HiddenStates* targets = nullptr; ///< what the full-precision model has after this block
+    const RunSpec* spec = nullptr;
+    std::uint64_t seed = 0;          ///< of this block
+    std::filesystem::path stateFile; ///< to go on from after an interruption; empty: none
+};
+
+struct BlockOutcome {
+    std::vector<LayerOutcome> layers;           ///< of task.layers, in their order
+    std::map<std::string, at::Tensor> replaced; ///< folded norms, biases, by full name
+    BlockResult result;
+    std::vector<std::string> substitutions;
+};
+
+class QuantMethod
+{
+public:
+    virtual ~QuantMethod() = default;
+    virtual const MethodInfo& info() const = 0;
 };
 
 /// A method that treats every linear layer by itself, from the full-precision model's statistics:
-/// RTN, LQER, L²QER, QERA. (Block-wise and end-to-end methods get drivers of their own.)
-class LayerMethod
+/// RTN, LQER, L²QER, QERA.
+class LayerMethod : public QuantMethod
 {
 public:
-    virtual ~LayerMethod() = default;
-    virtual const MethodInfo& info() const = 0;
     virtual StatisticsNeeds needs(const RunSpec& spec) const = 0;
     virtual LayerOutcome quantize(const LayerTask& task, const RunContext& run) const = 0;
 };
 
-std::span<const std::unique_ptr<LayerMethod>> builtinMethods(); // registry.cpp lists them by hand
+/// A method that treats the layers of a block together, or in an order: LRQ, FlexRound, GPTQ.
+class BlockMethod : public QuantMethod
+{
+public:
+    /// Progress a block makes; quantize() reports block * steps + done.
+    virtual std::int64_t steps(const RunSpec& spec) const = 0;
+    /// @throws Error::BadInput for settings it cannot follow
+    virtual void check(const RunSpec& spec) const = 0;
+    virtual BlockOutcome quantize(const BlockTask& task, const RunContext& run) const = 0;
+};
+
+std::span<const std::unique_ptr<QuantMethod>> builtinMethods(); // registry.cpp lists them by hand
 /// @throws Error::BadInput naming the nearest known id
-const LayerMethod& findMethod(const std::string& id);
+const QuantMethod& findMethod(const std::string& id);
 
 } // namespace qw

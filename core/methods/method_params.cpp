@@ -59,4 +59,68 @@ std::vector<ParamSpec> lowRankParams(bool withStatistic)
     return params;
 }
 
+std::vector<ParamSpec> reconstructionParams(bool withRank)
+{
+    std::vector<ParamSpec> params = {
+        number("reconstruction.iterations", "Iterations", "", 5000, 0, 1e8,
+               "Steps of Adam for each block", "LRQ, official code"),
+        {"reconstruction.lr",
+         "Learning rate",
+         "",
+         0.0,
+         0,
+         1,
+         {},
+         "At the start, then along a cosine to 0; 0: from LRQ's table or its rule",
+         "LRQ, released scripts"},
+        number("reconstruction.batch_size", "Batch", "windows", 2, 1, 1 << 16,
+               "Calibration windows of one iteration", "LRQ, official code"),
+        choice("reconstruction.compute", "Products", {"auto", "f32", "bf16"},
+               "Type of the products while learning; auto: bf16 where the processor has it", ""),
+    };
+    if (withRank) {
+        params.push_back(choice("reconstruction.rank", "Rank", {"relative", "full", "official"},
+                                "Of the learned divisor: by its share of the weights, full, or "
+                                "as in the released code",
+                                "LRQ, section 3; official code"));
+        params.push_back({"reconstruction.rho",
+                          "Relative rank",
+                          "",
+                          0.4,
+                          0.05,
+                          1,
+                          {},
+                          "Entries of the low-rank terms over those of the weight",
+                          ""});
+        params.push_back(choice(
+            "reconstruction.without", "Leave out", {"none", "row", "column", "low-rank", "scale"},
+            "A part of the divisor that is not learned, to see what it does", "LRQ, ablations"));
+    }
+    return params;
+}
+
+std::vector<ParamSpec> gptqParams()
+{
+    const auto flag = [](const char* key, const char* label, const char* help) {
+        return ParamSpec{key, label, "", false, 0, 0, {}, help, "GPTQ, official code"};
+    };
+    return {
+        flag("gptq.act_order", "Largest inputs first",
+             "Round columns in the order of the size of their inputs"),
+        flag("gptq.true_sequential", "True sequential",
+             "Within a block, look at what the layers already quantized make"),
+        flag("gptq.static_groups", "Static groups",
+             "Find the grids of all groups before the first column is rounded"),
+        {"gptq.damp_percent",
+         "Damping",
+         "%",
+         1.0,
+         0.001,
+         100,
+         {},
+         "Of the mean of the Hessian's diagonal, added to it",
+         "GPTQ, section 3.3"},
+    };
+}
+
 } // namespace qw

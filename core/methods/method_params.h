@@ -10,5 +10,9 @@ namespace qw {
 std::vector<ParamSpec> weightParams();
 /// Settings of the low-rank correction, those of L2QER's statistic included on request.
 std::vector<ParamSpec> lowRankParams(bool withStatistic);
+/// Settings of block-wise reconstruction, those of a low-rank divisor included on request.
+std::vector<ParamSpec> reconstructionParams(bool withRank);
+
+std::vector<ParamSpec> gptqParams();
 
 } // namespace qw

@@ -6,21 +6,24 @@
 
 namespace qw {
 
-std::span<const std::unique_ptr<LayerMethod>> builtinMethods()
+std::span<const std::unique_ptr<QuantMethod>> builtinMethods()
 {
-    static const std::vector<std::unique_ptr<LayerMethod>> kMethods = [] {
-        std::vector<std::unique_ptr<LayerMethod>> methods;
+    static const std::vector<std::unique_ptr<QuantMethod>> kMethods = [] {
+        std::vector<std::unique_ptr<QuantMethod>> methods;
         methods.push_back(makeRtn());
         methods.push_back(makeLqer());
         methods.push_back(makeL2qer());
         methods.push_back(makeQeraApprox());
         methods.push_back(makeQeraExact());
+        methods.push_back(makeGptq());
+        methods.push_back(makeFlexRound());
+        methods.push_back(makeLrq());
         return methods;
     }();
     return kMethods;
 }
 
-const LayerMethod& findMethod(const std::string& id)
+const QuantMethod& findMethod(const std::string& id)
 {
     std::vector<std::string> known;
     for (const auto& method : builtinMethods()) {

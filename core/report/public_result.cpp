@@ -1,5 +1,6 @@
 #include "report/run_result.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -16,7 +17,25 @@ Json publicLayer(const LayerResult& layer)
             {"weight_error", finiteOrNull(layer.weightError)},
             {"output_error", finiteOrNull(layer.outputError)},
             {"sqnr_db", finiteOrNull(layer.sqnrDb)},
-            {"bits_per_weight", finiteOrNull(layer.bitsPerWeight)}};
+            {"bits_per_weight", finiteOrNull(layer.bitsPerWeight)},
+            {"train_rank", layer.trainRank},
+            {"trained_parameters", layer.trainedParameters},
+            {"moved_0", finiteOrNull(layer.moved0)},
+            {"moved_1", finiteOrNull(layer.moved1)},
+            {"moved_2plus", finiteOrNull(layer.moved2plus)}};
+}
+
+/// All but the single losses, which the store has.
+Json publicBlock(const BlockResult& block)
+{
+    return {{"block", block.block},
+            {"lr", finiteOrNull(block.lr)},
+            {"iterations", block.losses.size()},
+            {"error_before", finiteOrNull(block.errorBefore)},
+            {"error_after", finiteOrNull(block.errorAfter)},
+            {"trained_parameters", block.trainedParameters},
+            {"seconds", finiteOrNull(block.seconds)},
+            {"peak_rss_bytes", block.peakRssBytes}};
 }
 
 std::string unmeasuredReason(const RunResult& run)
@@ -81,7 +100,21 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["artifact_hash"] = result.artifactHash;
     json["artifact_folder"] = result.artifactFolder;
 
+    std::int64_t trainRank = 0;
+    std::int64_t trainedParameters = 0;
+    for (const LayerResult& layer : result.layers) {
+        trainRank = std::max(trainRank, layer.trainRank);
+        trainedParameters += layer.trainedParameters;
+    }
+    json["train_rank"] = trainRank;
+    json["trained_parameters"] = trainedParameters;
+
     if (withLayers) {
+        Json blocks = Json::array();
+        for (const BlockResult& block : result.blocks) {
+            blocks.push_back(publicBlock(block));
+        }
+        json["blocks"] = std::move(blocks);
         Json layers = Json::array();
         for (const LayerResult& layer : result.layers) {
             layers.push_back(publicLayer(layer));

@@ -30,7 +30,24 @@ Json toJson(const LayerResult& layer)
             {"bytes", layer.bytes},
             {"seconds", finiteOrNull(layer.seconds)},
             {"singular_values", toJson(layer.singularValues)},
-            {"error_norm", finiteOrNull(layer.errorNorm)}};
+            {"error_norm", finiteOrNull(layer.errorNorm)},
+            {"train_rank", layer.trainRank},
+            {"trained_parameters", layer.trainedParameters},
+            {"moved_0", finiteOrNull(layer.moved0)},
+            {"moved_1", finiteOrNull(layer.moved1)},
+            {"moved_2plus", finiteOrNull(layer.moved2plus)}};
+}
+
+Json toJson(const BlockResult& block)
+{
+    return {{"block", block.block},
+            {"lr", finiteOrNull(block.lr)},
+            {"losses", toJson(block.losses)},
+            {"error_before", finiteOrNull(block.errorBefore)},
+            {"error_after", finiteOrNull(block.errorAfter)},
+            {"trained_parameters", block.trainedParameters},
+            {"seconds", finiteOrNull(block.seconds)},
+            {"peak_rss_bytes", block.peakRssBytes}};
 }
 
 Json toJson(const TextScore& score)
@@ -83,6 +100,19 @@ Json toJson(const Estimate& estimate)
             {"seconds", finiteOrNull(estimate.seconds)}};
 }
 
+void readNumbers(TypedReader& in, const char* key, std::vector<double>& numbers)
+{
+    if (const Json* values = in.find(key)) {
+        for (const Json& value : *values) {
+            double number = 0;
+            if (!readExactly(value, number)) {
+                in.wrongType(key, *values);
+            }
+            numbers.push_back(number);
+        }
+    }
+}
+
 void read(const Json& json, LayerResult& layer)
 {
     TypedReader in(json, "layer");
@@ -96,17 +126,27 @@ void read(const Json& json, LayerResult& layer)
         .read("bits_per_weight", layer.bitsPerWeight)
         .read("bytes", layer.bytes)
         .read("seconds", layer.seconds)
-        .read("error_norm", layer.errorNorm);
-    if (const Json* values = in.find("singular_values")) {
-        for (const Json& value : *values) {
-            double number = 0;
-            if (!readExactly(value, number)) {
-                in.wrongType("singular_values", *values);
-            }
-            layer.singularValues.push_back(number);
-        }
-    }
+        .read("error_norm", layer.errorNorm)
+        .read("train_rank", layer.trainRank)
+        .read("trained_parameters", layer.trainedParameters)
+        .read("moved_0", layer.moved0)
+        .read("moved_1", layer.moved1)
+        .read("moved_2plus", layer.moved2plus);
+    readNumbers(in, "singular_values", layer.singularValues);
     in.finish();
+}
+
+void read(const Json& json, BlockResult& block)
+{
+    TypedReader in(json, "block");
+    in.read("block", block.block).read("lr", block.lr);
+    readNumbers(in, "losses", block.losses);
+    in.read("error_before", block.errorBefore)
+        .read("error_after", block.errorAfter)
+        .read("trained_parameters", block.trainedParameters)
+        .read("seconds", block.seconds)
+        .read("peak_rss_bytes", block.peakRssBytes)
+        .finish();
 }
 
 void read(const Json& json, TextScore& score)
@@ -186,7 +226,17 @@ bool LayerResult::operator==(const LayerResult& o) const
            same(weightError, o.weightError) && same(outputError, o.outputError) &&
            same(sqnrDb, o.sqnrDb) && same(bitsPerWeight, o.bitsPerWeight) && bytes == o.bytes &&
            same(seconds, o.seconds) && same(singularValues, o.singularValues) &&
-           same(errorNorm, o.errorNorm);
+           same(errorNorm, o.errorNorm) && trainRank == o.trainRank &&
+           trainedParameters == o.trainedParameters && same(moved0, o.moved0) &&
+           same(moved1, o.moved1) && same(moved2plus, o.moved2plus);
+}
+
+bool BlockResult::operator==(const BlockResult& o) const
+{
+    return block == o.block && same(lr, o.lr) && same(losses, o.losses) &&
+           same(errorBefore, o.errorBefore) && same(errorAfter, o.errorAfter) &&
+           trainedParameters == o.trainedParameters && same(seconds, o.seconds) &&
+           peakRssBytes == o.peakRssBytes;
 }
 
 bool TextScore::operator==(const TextScore& o) const
@@ -214,7 +264,7 @@ bool RunResult::operator==(const RunResult& o) const
            same(seconds, o.seconds) && peakRssBytes == o.peakRssBytes && phases == o.phases &&
            estimate == o.estimate && substitutions == o.substitutions &&
            artifactHash == o.artifactHash && artifactFolder == o.artifactFolder &&
-           sweep == o.sweep && layers == o.layers;
+           sweep == o.sweep && layers == o.layers && blocks == o.blocks;
 }
 
 Json toJson(const RunResult& result)
@@ -249,6 +299,11 @@ Json toJson(const RunResult& result)
         layers.push_back(toJson(layer));
     }
     json["layers"] = std::move(layers);
+    Json blocks = Json::array();
+    for (const BlockResult& block : result.blocks) {
+        blocks.push_back(toJson(block));
+    }
+    json["blocks"] = std::move(blocks);
     return json;
 }
 
@@ -302,6 +357,11 @@ RunResult runResultFromJson(const Json& json)
     if (const Json* part = in.find("layers")) {
         for (const Json& entry : *part) {
             read(entry, result.layers.emplace_back());
+        }
+    }
+    if (const Json* part = in.find("blocks")) {
+        for (const Json& entry : *part) {
+            read(entry, result.blocks.emplace_back());
         }
     }
     in.finish();

@@ -27,7 +27,27 @@ struct LayerResult {
     std::vector<double>
         singularValues; ///< of the minimised matrix, largest first, up to the rank computed
     double errorNorm = kMissing; ///< Frobenius norm of that matrix: gives the error at each rank
+    std::int64_t trainRank = 0;  ///< of the learned divisor; 0: none was, or a full one
+    std::int64_t trainedParameters = 0;
+    /// Shares of the weights whose code lies 0, 1, or 2 and more steps from round to nearest's on
+    /// the grid the method began with.
+    double moved0 = kMissing;
+    double moved1 = kMissing;
+    double moved2plus = kMissing;
     bool operator==(const LayerResult&) const;
+};
+
+/// What a block-wise method did to one block.
+struct BlockResult {
+    std::int64_t block = 0;
+    double lr = kMissing;          ///< at the start
+    std::vector<double> losses;    ///< of each iteration
+    double errorBefore = kMissing; ///< loss over all windows, as rounded to nearest
+    double errorAfter = kMissing;  ///< the same as deployed
+    std::int64_t trainedParameters = 0;
+    double seconds = kMissing;
+    std::int64_t peakRssBytes = 0; ///< of the process until the block was done
+    bool operator==(const BlockResult&) const;
 };
 
 /// How a text was scored. Runs are compared only where all of this is equal.
@@ -112,6 +132,7 @@ struct RunResult {
     std::string artifactFolder;             ///< empty if discarded
     std::string sweep;                      ///< id of the sweep it belongs to, or empty
     std::vector<LayerResult> layers;
+    std::vector<BlockResult> blocks; ///< of block-wise methods
     bool operator==(const RunResult&) const;
 };
 

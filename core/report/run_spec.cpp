@@ -51,6 +51,37 @@ void readLowRank(const Json& json, LowRankSpec& lowRank)
         .read("statistic", lowRank.statistic)
         .read("reduce", lowRank.reduce)
         .read("solver", lowRank.solver)
+        .read("correction", lowRank.correction)
+        .finish();
+}
+
+/// A number or a name.
+void readReconstruction(const Json& json, ReconstructionSpec& reconstruction)
+{
+    TypedReader in(json, "reconstruction");
+    in.read("iterations", reconstruction.iterations).read("lr", reconstruction.lr);
+    if (const Json* rank = in.find("rank")) {
+        std::int64_t number = 0;
+        if (readExactly(*rank, number)) {
+            reconstruction.rank = std::to_string(number);
+        } else if (!readExactly(*rank, reconstruction.rank)) {
+            in.wrongType("rank", *rank);
+        }
+    }
+    in.read("rho", reconstruction.rho)
+        .read("batch_size", reconstruction.batchSize)
+        .read("compute", reconstruction.compute)
+        .read("without", reconstruction.without)
+        .finish();
+}
+
+void readGptq(const Json& json, GptqSpec& gptq)
+{
+    TypedReader(json, "gptq")
+        .read("act_order", gptq.actOrder)
+        .read("true_sequential", gptq.trueSequential)
+        .read("static_groups", gptq.staticGroups)
+        .read("damp_percent", gptq.dampPercent)
         .finish();
 }
 
@@ -141,6 +172,12 @@ RunSpec runSpecFromJson(const Json& json)
     if (const Json* part = in.find("low_rank")) {
         readLowRank(*part, spec.lowRank);
     }
+    if (const Json* part = in.find("reconstruction")) {
+        readReconstruction(*part, spec.reconstruction);
+    }
+    if (const Json* part = in.find("gptq")) {
+        readGptq(*part, spec.gptq);
+    }
     if (const Json* part = in.find("activation")) {
         readActivation(*part, spec.activation);
     }
@@ -190,7 +227,19 @@ Json toJson(const RunSpec& spec)
                         {"factor_block", spec.lowRank.factorBlock},
                         {"statistic", spec.lowRank.statistic},
                         {"reduce", spec.lowRank.reduce},
-                        {"solver", spec.lowRank.solver}};
+                        {"solver", spec.lowRank.solver},
+                        {"correction", spec.lowRank.correction}};
+    json["reconstruction"] = {{"iterations", spec.reconstruction.iterations},
+                              {"lr", finiteOrNull(spec.reconstruction.lr)},
+                              {"rank", spec.reconstruction.rank},
+                              {"rho", finiteOrNull(spec.reconstruction.rho)},
+                              {"batch_size", spec.reconstruction.batchSize},
+                              {"compute", spec.reconstruction.compute},
+                              {"without", spec.reconstruction.without}};
+    json["gptq"] = {{"act_order", spec.gptq.actOrder},
+                    {"true_sequential", spec.gptq.trueSequential},
+                    {"static_groups", spec.gptq.staticGroups},
+                    {"damp_percent", finiteOrNull(spec.gptq.dampPercent)}};
     json["activation"] = {{"format", spec.activation.format},
                           {"bits", spec.activation.bits},
                           {"block_size", spec.activation.blockSize},

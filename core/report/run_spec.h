@@ -54,7 +54,32 @@ struct LowRankSpec {
     std::string statistic = "mean-abs"; ///< l2qer: "mean-abs" | "rms"
     std::string reduce = "max";         ///< l2qer: "max" | "mean" over batches
     std::string solver = "randomized";  ///< "randomized" | "full"
+    /// "none" | "lqer" | "l2qer" | "qera-approx" | "qera-exact": added to the codes of a method
+    /// that has no correction of its own
+    std::string correction = "none";
     bool operator==(const LowRankSpec&) const = default;
+};
+
+/// How rounding is learned, block by block (LRQ, FlexRound).
+struct ReconstructionSpec {
+    std::int64_t iterations = 5000;
+    double lr = 0;                 ///< at the start; 0: from the table of methods, or its rule
+    std::string rank = "relative"; ///< of the divisor: "relative" | "full" | "official" | a number
+    double rho = 0.4;              ///< relative: share of out * in / (out + in)
+    std::int64_t batchSize = 2;    ///< windows an iteration
+    std::string compute = "auto";  ///< "auto" (bf16 where the processor has it) | "f32" | "bf16"
+    /// What is left out, to see what it does: "none" | "row" | "column" | "low-rank" | "scale"
+    std::string without = "none";
+    bool operator==(const ReconstructionSpec&) const = default;
+};
+
+/// How GPTQ goes through a layer's columns.
+struct GptqSpec {
+    bool actOrder = false;
+    bool trueSequential = false;
+    bool staticGroups = false;
+    double dampPercent = 1; ///< of the mean of H's diagonal
+    bool operator==(const GptqSpec&) const = default;
 };
 
 /// Text windows a model is run on.
@@ -92,6 +117,8 @@ struct RunSpec {
     std::string method = "rtn"; ///< an id of builtinMethods()
     WeightSpec weight;
     LowRankSpec lowRank;
+    ReconstructionSpec reconstruction;
+    GptqSpec gptq;
     ActivationSpec activation;
     KvCacheSpec kvCache;
     CalibrationSpec calibration;

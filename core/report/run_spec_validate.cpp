@@ -98,6 +98,35 @@ void checkLowRank(const LowRankSpec& lowRank)
     checkChoice("low_rank.statistic", lowRank.statistic, {"mean-abs", "rms"});
     checkChoice("low_rank.reduce", lowRank.reduce, {"max", "mean"});
     checkChoice("low_rank.solver", lowRank.solver, {"randomized", "full"});
+    checkChoice("low_rank.correction", lowRank.correction,
+                {"none", "lqer", "l2qer", "qera-approx", "qera-exact"});
+}
+
+void checkReconstruction(const ReconstructionSpec& reconstruction)
+{
+    checkRange("reconstruction.iterations", reconstruction.iterations, 0, 100000000);
+    if (!std::isfinite(reconstruction.lr) || reconstruction.lr < 0) {
+        refuse(message("reconstruction.lr ", reconstruction.lr, " is not a number of 0 or more"));
+    }
+    if (!std::regex_match(reconstruction.rank,
+                          std::regex("relative|full|official|[1-9][0-9]{0,8}"))) {
+        refuse(message("reconstruction.rank \"", reconstruction.rank,
+                       "\" is not relative, full, official or a number above 0"));
+    }
+    if (!(reconstruction.rho >= 0.05 && reconstruction.rho <= 1)) {
+        refuse(message("reconstruction.rho ", reconstruction.rho, " is not in 0.05..1"));
+    }
+    checkAtLeast("reconstruction.batch_size", reconstruction.batchSize, 1);
+    checkChoice("reconstruction.compute", reconstruction.compute, {"auto", "f32", "bf16"});
+    checkChoice("reconstruction.without", reconstruction.without,
+                {"none", "row", "column", "low-rank", "scale"});
+}
+
+void checkGptq(const GptqSpec& gptq)
+{
+    if (!(gptq.dampPercent > 0 && gptq.dampPercent <= 100)) {
+        refuse(message("gptq.damp_percent ", gptq.dampPercent, " is not above 0 and at most 100"));
+    }
 }
 
 void checkActivation(const ActivationSpec& activation)
@@ -164,6 +193,8 @@ void validate(const RunSpec& spec)
     }
     checkWeight(spec.weight);
     checkLowRank(spec.lowRank);
+    checkReconstruction(spec.reconstruction);
+    checkGptq(spec.gptq);
     checkActivation(spec.activation);
     checkKvCache(spec.kvCache);
     checkTexts(spec.calibration, spec.evaluation);

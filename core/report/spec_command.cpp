@@ -28,6 +28,15 @@ constexpr std::array kFlags = {
     FlagOf{"low_rank.statistic", "--statistic"},
     FlagOf{"low_rank.reduce", "--reduce"},
     FlagOf{"low_rank.solver", "--solver"},
+    FlagOf{"low_rank.correction", "--correction"},
+    FlagOf{"reconstruction.iterations", "--iters"},
+    FlagOf{"reconstruction.lr", "--lr"},
+    FlagOf{"reconstruction.rank", "--rank"},
+    FlagOf{"reconstruction.rho", "--rho"},
+    FlagOf{"reconstruction.batch_size", "--batch-size"},
+    FlagOf{"reconstruction.compute", "--train-compute"},
+    FlagOf{"reconstruction.without", "--without"},
+    FlagOf{"gptq.damp_percent", "--damp-percent"},
     FlagOf{"activation.format", "--act-format"},
     FlagOf{"activation.bits", "--act-bits"},
     FlagOf{"activation.block_size", "--act-block"},
@@ -51,6 +60,9 @@ constexpr std::array kFlags = {
 constexpr std::array kSwitches = {
     FlagOf{"weight.sym", "--sym"},
     FlagOf{"activation.attention", "--act-attention"},
+    FlagOf{"gptq.act_order", "--act-order"},
+    FlagOf{"gptq.true_sequential", "--true-sequential"},
+    FlagOf{"gptq.static_groups", "--static-groups"},
     FlagOf{"adjust", "--adjust"},
 };
 
@@ -123,7 +135,13 @@ std::string runCommand(const RunSpec& spec)
         if (setting == "kv_cache.bits" && spec.kvCache.format == "int") {
             continue; // said with the format
         }
-        if (setting == "kv_cache.format") {
+        const bool learns = spec.method == "lrq" || spec.method == "flexround";
+        if (setting == "reconstruction.rank" && !learns) {
+            return {}; // --rank means another setting there
+        }
+        if (setting == "low_rank.rank" && spec.lowRank.correction != "none") {
+            command += " --correction-rank " + value;
+        } else if (setting == "kv_cache.format") {
             command += " --kv-bits " + std::to_string(spec.kvCache.bits);
         } else if (const char* flag = flagFor(kFlags, setting)) {
             command += std::string(" ") + flag + " " + shellQuoted(value);

@@ -40,6 +40,24 @@ std::vector<std::vector<LayerResult>> resultsFromJson(const Json& all)
     return results;
 }
 
+/// Empty, or what a block-wise method did.
+Json blockToJson(const std::optional<BlockResult>& result)
+{
+    RunResult carrier;
+    if (result) {
+        carrier.blocks.push_back(*result);
+    }
+    return toJson(carrier).at("blocks");
+}
+
+std::optional<BlockResult> blockFromJson(const Json& blocks)
+{
+    Json carrier = toJson(RunResult{});
+    carrier["blocks"] = blocks;
+    const std::vector<BlockResult> results = runResultFromJson(carrier).blocks;
+    return results.empty() ? std::nullopt : std::optional(results.front());
+}
+
 Json quantizersToJson(const ModelArtifact& model)
 {
     return {{"attention", activationToJson(model.attention)},
@@ -149,6 +167,11 @@ std::filesystem::path ArtifactFolder::blockFile(std::int64_t block) const
     return m_folder / name;
 }
 
+std::filesystem::path ArtifactFolder::stateFile(std::int64_t block) const
+{
+    return blockFile(block).replace_extension(".state");
+}
+
 std::filesystem::path ArtifactFolder::modelFile() const
 {
     return m_folder / kModelFile;
@@ -193,6 +216,7 @@ void ArtifactFolder::writeBlock(const BlockArtifact& block) const
                      {{"qw_formats", formats.dump()},
                       {"qw_results", resultsToJson(block.results).dump()},
                       {"qw_substitutions", Json(block.substitutions).dump()},
+                      {"qw_block", blockToJson(block.result).dump()},
                       {"qw_fingerprint", m_fingerprint}});
 }
 
@@ -211,6 +235,9 @@ BlockArtifact ArtifactFolder::readBlock(std::int64_t block) const
         result.replaced = replacedIn(file);
         result.results = resultsFromJson(metadataOf(file, "qw_results"));
         result.substitutions = metadataOf(file, "qw_substitutions").get<std::vector<std::string>>();
+        if (file.metadata().contains("qw_block")) { // not in artifacts of 0.1
+            result.result = blockFromJson(metadataOf(file, "qw_block"));
+        }
     } catch (const nlohmann::json::exception& problem) {
         throw Error(ErrorCode::BadFile,
                     message(where, ": its metadata is damaged: ", jsonProblem(problem)));

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct BlockArtifact {
     /// By spec of the sweep (one for a single run), then by linear.
     std::vector<std::vector<LayerResult>> results;
     std::vector<std::string> substitutions;
+    std::optional<BlockResult> result; ///< of a block-wise method
 };
 
 /// What a run produced for the model as a whole, outside its blocks.
@@ -52,6 +54,8 @@ public:
     void writeBlock(const BlockArtifact& block) const;
     /// @throws Error::NotFound, BadFile naming file and layer
     BlockArtifact readBlock(std::int64_t block) const;
+    /// Where a method that works long on a block keeps what it needs to go on.
+    std::filesystem::path stateFile(std::int64_t block) const;
     void writeModel(const ModelArtifact& model) const;
     ModelArtifact readModel() const; ///< @throws Error::NotFound, BadFile
     /// Writes artifact.json, which says the run is whole.

@@ -26,12 +26,11 @@ BlockCalibration::BlockCalibration(const Decoder& decoder, const at::Tensor& ids
 
 std::map<std::int64_t, std::unique_ptr<InputStatistics>>
 BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& needs,
-                          const RunContext& run)
+                          const RunContext& run, BlockHooks hooks)
 {
     std::map<std::int64_t, std::unique_ptr<InputStatistics>> statistics;
     const bool collect = !(needs == StatisticsNeeds{});
     bool endsBatch = false;
-    BlockHooks hooks;
     hooks.run = &run;
     hooks.input = [&](const LinearInfo& linear, const at::Tensor& input) {
         if (!collect) {

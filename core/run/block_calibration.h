@@ -9,12 +9,12 @@
 #include "base/run_context.h"
 #include "methods/input_statistics.h"
 #include "model/decoder.h"
-#include "run/hidden_states.h"
+#include "model/hidden_states.h"
 
 namespace qw {
 
-/// Calibration windows on their way through the full-precision model, one block at a time. Hidden
-/// states are the only thing kept between blocks.
+/// Calibration windows on their way through a model, one block at a time: the full-precision one,
+/// or with hooks the quantized one. Hidden states are the only thing kept between blocks.
 class BlockCalibration
 {
 public:
@@ -24,9 +24,13 @@ public:
                      const HiddenStatesPlace& place, const RunContext& run);
 
     /// Statistics of each input group of the block, by group number, then the hidden states move
-    /// past it. With @p needs empty the states only move (a resumed run).
-    std::map<std::int64_t, std::unique_ptr<InputStatistics>>
-    advance(const BlockWeights& block, const StatisticsNeeds& needs, const RunContext& run);
+    /// past it. With @p needs empty the states only move (a resumed run, a quantized model).
+    std::map<std::int64_t, std::unique_ptr<InputStatistics>> advance(const BlockWeights& block,
+                                                                     const StatisticsNeeds& needs,
+                                                                     const RunContext& run,
+                                                                     BlockHooks hooks = {});
+
+    const HiddenStates& states() const { return m_hidden; }
 
     std::int64_t cachedBytes() const { return m_hidden.bytes(); }
 

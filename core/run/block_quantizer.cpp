@@ -4,7 +4,9 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/hash.h"
+#include "methods/error_correction.h"
 #include "run/layer_measure.h"
 
 namespace qw {
@@ -15,12 +17,14 @@ std::uint64_t layerSeed(std::int64_t seed, const std::string& layer)
     return std::stoull(hashOf(message(seed, "/", layer)).substr(0, 16), nullptr, 16);
 }
 
-/// One linear: its outcome at the largest rank and a result for each spec.
-void quantizeLayer(const RunGroup& group, const LayerMethod& method, const LayerPlan& plan,
-                   const at::Tensor& weight, const InputStatistics* statistics,
-                   BlockArtifact& artifact, const RunContext& run)
+double secondsSince(std::chrono::steady_clock::time_point start)
 {
-    const auto start = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+LayerTask taskOf(const RunGroup& group, const LayerPlan& plan, const at::Tensor& weight,
+                 const InputStatistics* statistics)
+{
     LayerTask task;
     task.name = plan.info.name;
     task.weight = weight;
@@ -28,13 +32,20 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
     task.settings = plan.settings;
     task.spec = &group.factorSpec;
     task.seed = layerSeed(task.spec->seed, task.name);
-    const LayerOutcome outcome = method.quantize(task, run);
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return task;
+}
+
+/// Puts a correction on top if one is asked for, and measures the layer for each spec.
+void finishLayer(const RunGroup& group, const LayerTask& task, LayerOutcome outcome, double seconds,
+                 BlockArtifact& artifact, const RunContext& run)
+{
     run.checkpoint();
-    const LayerMeasure measure(weight,
-                               statistics != nullptr ? statistics->autocorrelation() : at::Tensor(),
-                               outcome.linear, run);
+    if (task.spec->lowRank.correction != "none") {
+        correctErrors(task.spec->lowRank.correction, task, outcome, run);
+    }
+    const LayerMeasure measure(
+        task.weight, task.statistics != nullptr ? task.statistics->autocorrelation() : at::Tensor(),
+        outcome.linear, run);
     for (std::size_t i = 0; i < group.specs.size(); ++i) {
         run.checkpoint();
         const std::int64_t rank =
@@ -44,6 +55,13 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
         result.singularValues = outcome.singularValues;
         result.errorNorm =
             outcome.minimisesOutputError ? measure.codesOutputNorm() : outcome.errorNorm;
+        result.trainRank = outcome.trainRank;
+        result.trainedParameters = outcome.trainedParameters;
+        if (!outcome.moved.empty()) {
+            result.moved0 = outcome.moved[0];
+            result.moved1 = outcome.moved[1];
+            result.moved2plus = outcome.moved[2];
+        }
         artifact.results[i].push_back(std::move(result));
     }
     artifact.substitutions.insert(artifact.substitutions.end(), outcome.substitutions.begin(),
@@ -52,6 +70,27 @@ void quantizeLayer(const RunGroup& group, const LayerMethod& method, const Layer
     artifact.linears.push_back(group.specs.size() == 1
                                    ? outcome.linear.withRank(artifact.results[0].back().rank)
                                    : outcome.linear);
+}
+
+const LayerPlan* planOf(const std::vector<LayerPlan>& plans, const std::string& layer)
+{
+    const auto plan = std::find_if(plans.begin(), plans.end(),
+                                   [&](const LayerPlan& p) { return p.info.name == layer; });
+    return plan == plans.end() ? nullptr : &*plan;
+}
+
+const InputStatistics* statisticsOf(const BlockStatistics& statistics, std::int64_t inputGroup)
+{
+    const auto found = statistics.find(inputGroup);
+    return found == statistics.end() ? nullptr : found->second.get();
+}
+
+BlockArtifact emptyArtifact(const RunGroup& group, const BlockWeights& block)
+{
+    BlockArtifact artifact;
+    artifact.block = block.index;
+    artifact.results.resize(group.specs.size());
+    return artifact;
 }
 } // namespace
 
@@ -75,23 +114,37 @@ RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint,
     return group;
 }
 
+StatisticsNeeds statisticsNeeds(const RunGroup& group)
+{
+    StatisticsNeeds needs;
+    for (const std::string& id : {group.factorSpec.method, group.factorSpec.lowRank.correction}) {
+        if (id == "none") {
+            continue;
+        }
+        if (const auto* method = dynamic_cast<const LayerMethod*>(&findMethod(id))) {
+            const StatisticsNeeds more = method->needs(group.factorSpec);
+            needs.meanAbs = needs.meanAbs || more.meanAbs;
+            needs.meanSquare = needs.meanSquare || more.meanSquare;
+        }
+    }
+    needs.autocorrelation = true;
+    return needs;
+}
+
 BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, BlockWeights block,
                             BlockStatistics statistics, const RunContext& run)
 {
-    BlockArtifact artifact;
-    artifact.block = block.index;
-    artifact.results.resize(group.specs.size());
+    BlockArtifact artifact = emptyArtifact(group, block);
     const std::vector<LayerPlan> plans = group.factorPlan.ofBlock(block.index);
     for (LinearWeights& linear : block.linears) {
-        const auto plan = std::find_if(plans.begin(), plans.end(), [&](const LayerPlan& p) {
-            return p.info.name == linear.info.name;
-        });
         const std::int64_t inputs = linear.info.inputGroup;
-        if (plan != plans.end()) {
-            const auto found = statistics.find(inputs);
+        if (const LayerPlan* plan = planOf(plans, linear.info.name)) {
             run.checkpoint();
-            quantizeLayer(group, method, *plan, linear.weight,
-                          found == statistics.end() ? nullptr : found->second.get(), artifact, run);
+            const auto start = std::chrono::steady_clock::now();
+            const LayerTask task =
+                taskOf(group, *plan, linear.weight, statisticsOf(statistics, inputs));
+            LayerOutcome outcome = method.quantize(task, run);
+            finishLayer(group, task, std::move(outcome), secondsSince(start), artifact, run);
         }
         linear.weight = at::Tensor();
         const bool last = std::none_of(
@@ -101,6 +154,40 @@ BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, Bl
             statistics.erase(inputs);
         }
     }
+    return artifact;
+}
+
+BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, BlockWeights block,
+                            BlockStatistics statistics, const BlockPaths& paths,
+                            const RunContext& run)
+{
+    const auto start = std::chrono::steady_clock::now();
+    BlockArtifact artifact = emptyArtifact(group, block);
+    BlockTask task;
+    task.decoder = paths.decoder;
+    task.block = &block;
+    task.inputs = paths.inputs;
+    task.targets = paths.targets;
+    task.spec = &group.factorSpec;
+    task.seed = layerSeed(task.spec->seed, message("block ", block.index));
+    task.stateFile = paths.stateFile;
+    const std::vector<LayerPlan> plans = group.factorPlan.ofBlock(block.index);
+    for (const LinearWeights& linear : block.linears) {
+        if (const LayerPlan* plan = planOf(plans, linear.info.name)) {
+            task.layers.push_back(taskOf(group, *plan, linear.weight,
+                                         statisticsOf(statistics, linear.info.inputGroup)));
+        }
+    }
+    BlockOutcome outcome = method.quantize(task, run);
+    artifact.replaced = std::move(outcome.replaced);
+    artifact.substitutions = std::move(outcome.substitutions);
+    for (std::size_t i = 0; i < task.layers.size(); ++i) {
+        finishLayer(group, task.layers[i], std::move(outcome.layers[i]), kMissing, artifact, run);
+    }
+    outcome.result.block = block.index;
+    outcome.result.seconds = secondsSince(start);
+    outcome.result.peakRssBytes = peakRssBytes();
+    artifact.result = std::move(outcome.result);
     return artifact;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <vector>
@@ -33,9 +34,26 @@ RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint,
 /// What calibration learned of a block, by input group.
 using BlockStatistics = std::map<std::int64_t, std::unique_ptr<InputStatistics>>;
 
+/// Statistics that must be collected: what the method and a correction on top of it ask for, and
+/// what gives the output errors.
+StatisticsNeeds statisticsNeeds(const RunGroup& group);
+
 /// Quantizes the linears of one block and measures each at every rank asked. Weights and
 /// statistics are dropped as soon as nobody needs them any more.
 BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, BlockWeights block,
                             BlockStatistics statistics, const RunContext& run);
+
+/// What a block-wise method works between.
+struct BlockPaths {
+    const Decoder* decoder = nullptr;
+    const HiddenStates* inputs = nullptr;  ///< of the quantized model before the block
+    const HiddenStates* targets = nullptr; ///< of the full-precision model after it
+    std::filesystem::path stateFile;
+};
+
+/// The same by a block-wise method. @param block  in float32
+BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, BlockWeights block,
+                            BlockStatistics statistics, const BlockPaths& paths,
+                            const RunContext& run);
 
 } // namespace qw

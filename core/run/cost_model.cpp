@@ -8,6 +8,9 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 
+#include "methods/reconstruction_rules.h"
+#include "model/simd.h"
+
 namespace qw {
 
 namespace {
@@ -21,6 +24,12 @@ constexpr double kSlowProducts = 0.5;
 constexpr double kWeightPasses = 40;
 constexpr double kSubspaceProducts = 12; ///< both ways, all iterations
 constexpr double kTokensPerForward = 2048;
+/// Learned rounding: products in bfloat16 against float32, the share of their rate that training
+/// reaches, and bytes that one weight and one learned number move in an iteration.
+constexpr double kNarrowSpeed = 4;
+constexpr double kLearningShare = 0.7;
+constexpr double kRoundingBytes = 24;
+constexpr double kAdamBytes = 28;
 /// A busy machine makes single products slow: the best of those that fit in this time.
 constexpr double kProbeSeconds = 0.05;
 constexpr int kLeastTries = 3;
@@ -125,6 +134,47 @@ double quantizeSeconds(const RunGroup& group, double rate, bool calibrated)
     }
     return seconds;
 }
+/// Learning the rounding of all blocks.
+struct LearningCost {
+    double seconds = 0;
+    double bytes = 0; ///< of the widest block
+};
+
+LearningCost learningCost(const RunGroup& group, double rate, const Workload& work)
+{
+    const RunSpec& spec = group.factorSpec;
+    LearningCost cost;
+    if (spec.method != "lrq" && spec.method != "flexround") {
+        return cost;
+    }
+    const ReconstructionSpec& learning = spec.reconstruction;
+    const bool narrow = learning.compute == "bf16" ||
+                        (learning.compute == "auto" && bestSimd() >= Simd::Avx512Bf16);
+    const double products = rate * (narrow ? kNarrowSpeed : 1) * kLearningShare;
+    const auto windows = static_cast<double>(
+        std::min(learning.batchSize, std::max<std::int64_t>(1, work.calibrationWindows)));
+    const double tokens = windows * static_cast<double>(work.calibrationSeqlen);
+    std::map<std::int64_t, double> blocks;
+    double once = 0;
+    for (const LayerPlan& layer : group.factorPlan.layers) {
+        const auto out = static_cast<double>(layer.info.out);
+        const auto in = static_cast<double>(layer.info.in);
+        const auto rank =
+            spec.method == "flexround"
+                ? 0.0
+                : static_cast<double>(divisorRank(learning, layer.info.out, layer.info.in));
+        const double learned = rank > 0 ? rank * (out + in) : out * in;
+        once += 6 * out * in * (tokens + rank) / products +
+                (out * in * kRoundingBytes + learned * kAdamBytes) / kElementwiseRate;
+        // Value, gradient and two moments; the divisor, the weight and their gradients.
+        blocks[layer.info.block] += 16 * learned + 16 * out * in + tokens * (out + in) * 8;
+    }
+    cost.seconds = once * static_cast<double>(learning.iterations);
+    for (const auto& [block, bytes] : blocks) {
+        cost.bytes = std::max(cost.bytes, bytes);
+    }
+    return cost;
+}
 } // namespace
 
 Workload workloadOf(const RunTexts& texts)
@@ -168,11 +218,17 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
         quantizeSeconds(group, rate, calibrated) + models * (evaluation.blocks + evaluation.head) +
         static_cast<double>(checkpoint.bytes()) * models / kElementwiseRate;
 
+    const LearningCost learning = learningCost(group, rate, work);
+    estimate.seconds += learning.seconds;
+
     // Of the three phases the largest counts; each holds one block in float32.
     const double block = shapes.widestBlock * 4;
     const double statistics = calibrated ? shapes.widestStatistics * 8 : 0;
+    const bool twoPaths =
+        dynamic_cast<const BlockMethod*>(&findMethod(group.factorSpec.method)) != nullptr;
     const double cached =
-        std::min(calibrationTokens * hidden * 4, static_cast<double>(hiddenBudgetBytes));
+        std::min(calibrationTokens * hidden * 4, static_cast<double>(hiddenBudgetBytes)) *
+        (twoPaths ? 2 : 1);
     const auto forward = [&](double seqlen) {
         return std::max(kTokensPerForward, seqlen) * 4 *
                (3 * static_cast<double>(c.intermediate) + 8 * hidden);
@@ -182,7 +238,8 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
                                          512 * shapes.widestInput * 12
                                    : 0;
     const double quantizing =
-        cached + block + statistics + 6 * 4 * shapes.widestLayer + shapes.widestBlock;
+        cached + block + statistics +
+        std::max(6 * 4 * shapes.widestLayer + shapes.widestBlock, learning.bytes);
     const double vocabulary = static_cast<double>(c.vocabSize);
     const double evaluating =
         evaluationTokens > 0 ? std::max(2 * block + shapes.widestBlock + forward(evaluationSeqlen),

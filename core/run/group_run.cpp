@@ -161,6 +161,7 @@ void GroupRun::describeRuns()
         result.substitutions = plan.substitutions;
         result.substitutions.insert(result.substitutions.end(), m_said.begin(), m_said.end());
         result.layers.clear();
+        result.blocks.clear();
         result.artifactFolder = m_artifact->folder().string();
     }
 }
@@ -185,46 +186,78 @@ void GroupRun::openFolder()
 void GroupRun::quantizeBlocks()
 {
     const std::int64_t blocks = m_decoder->blockCount();
-    const LayerMethod& method = findMethod(common().method);
-    StatisticsNeeds needs = method.needs(m_group.factorSpec);
-    needs.autocorrelation = true; // also gives the output errors
+    const QuantMethod& method = findMethod(common().method);
+    const auto* blockMethod = dynamic_cast<const BlockMethod*>(&method);
+    const std::int64_t steps = blockMethod != nullptr ? blockMethod->steps(common()) : 1;
     std::int64_t lastMissing = -1;
     for (std::int64_t index = 0; index < blocks; ++index) {
         if (!m_artifact->hasBlock(index)) {
             lastMissing = index;
         }
     }
-    m_run.beginPhase("quantize", blocks);
-    std::optional<BlockCalibration> calibration;
+    m_run.beginPhase("quantize", blocks * steps);
+    // The full-precision model, and for methods that look at what came before the quantized one.
+    std::optional<BlockCalibration> full;
+    std::optional<BlockCalibration> quantized;
     if (m_texts.calibration && lastMissing >= 0) {
         m_watch.begin("calibrate");
-        calibration.emplace(*m_decoder, m_texts.calibration->ids, common().calibration.statBatch,
-                            HiddenStatesPlace{m_options.hiddenBudgetBytes, m_artifact->folder()},
-                            m_run);
+        const HiddenStatesPlace place{m_options.hiddenBudgetBytes, m_artifact->folder()};
+        const auto begin = [&](std::optional<BlockCalibration>& path) {
+            path.emplace(*m_decoder, m_texts.calibration->ids, common().calibration.statBatch,
+                         place, m_run);
+        };
+        begin(full);
+        if (blockMethod != nullptr) {
+            begin(quantized);
+        }
     }
     for (std::int64_t index = 0; index <= lastMissing; ++index) {
-        m_run.checkpoint(index, message("block ", index + 1, "/", blocks));
+        m_run.checkpoint(index * steps, message("block ", index + 1, "/", blocks));
         m_watch.begin("calibrate");
         BlockWeights block = m_decoder->loadBlock(index);
         const bool missing = !m_artifact->hasBlock(index);
         BlockStatistics statistics;
-        if (calibration) { // where a resumed run has the block, only the hidden states move on
-            statistics = calibration->advance(block, missing ? needs : StatisticsNeeds{}, m_run);
+        if (full) { // where a resumed run has the block, only the hidden states move on
+            statistics =
+                full->advance(block, missing ? statisticsNeeds(m_group) : StatisticsNeeds{}, m_run);
         }
         if (missing) {
             m_watch.begin("quantize");
             const BlockArtifact artifact =
-                quantizeBlock(m_group, method, std::move(block), std::move(statistics), m_run);
+                quantized ? quantizeBlock(m_group, *blockMethod, block, std::move(statistics),
+                                          {&*m_decoder, &quantized->states(), &full->states(),
+                                           m_artifact->stateFile(index)},
+                                          m_run)
+                          : quantizeBlock(m_group, dynamic_cast<const LayerMethod&>(method),
+                                          std::move(block), std::move(statistics), m_run);
             m_artifact->writeBlock(artifact);
+            std::filesystem::remove(m_artifact->stateFile(index));
             if (m_options.layerDone) {
                 for (const LayerResult& layer : artifact.results[m_group.largest]) {
                     m_options.layerDone(layer);
                 }
             }
         }
+        if (quantized && index < lastMissing) {
+            m_watch.begin("calibrate");
+            quantized->advance(block, {}, m_run, pathHooks(index, block));
+        }
         m_checkpoint->releaseBlock(index);
     }
-    m_run.checkpoint(blocks);
+    m_run.checkpoint(blocks * steps);
+}
+
+/// The block as later ones are to see it: its codes alone. Corrections and quantized activations
+/// come on top, so that weights depend on neither.
+BlockHooks GroupRun::pathHooks(std::int64_t index, const BlockWeights& block) const
+{
+    BlockArtifact artifact = m_artifact->readBlock(index);
+    for (QuantizedLinear& linear : artifact.linears) {
+        linear.a = Factor{};
+        linear.b = Factor{};
+        linear.activation = {};
+    }
+    return quantizedHooks(artifact, {}, block, *m_decoder);
 }
 
 void GroupRun::writeModel()
@@ -260,6 +293,9 @@ void GroupRun::collect()
                 result.bytes += layer.bytes;
                 result.layers.push_back(layer);
                 addToHash(block.linears[l].withRank(layer.rank), *hashers[i]);
+            }
+            if (block.result) {
+                result.blocks.push_back(*block.result);
             }
             result.substitutions.insert(result.substitutions.end(), block.substitutions.begin(),
                                         block.substitutions.end());

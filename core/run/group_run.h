@@ -39,6 +39,7 @@ private:
     void describeRuns();
     void openFolder();
     void quantizeBlocks();
+    BlockHooks pathHooks(std::int64_t index, const BlockWeights& block) const;
     void writeModel();
     void collect();
     void evaluate();

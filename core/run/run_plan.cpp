@@ -40,9 +40,10 @@ void settleGroupSize(const RunSpec& spec, LayerPlan& layer, std::vector<std::str
                            " columns"));
 }
 
-void settleRank(const MethodInfo& method, LayerPlan& layer, std::vector<std::string>& said)
+void settleRank(const MethodInfo& method, const LowRankSpec& lowRank, LayerPlan& layer,
+                std::vector<std::string>& said)
 {
-    if (!method.lowRank && layer.settings.rank > 0) {
+    if (!method.lowRank && lowRank.correction == "none" && layer.settings.rank > 0) {
         said.push_back(message(layer.info.name, ": rank 0 instead of ", layer.settings.rank, "; ",
                                method.id, " has no low-rank correction"));
         layer.settings.rank = 0;
@@ -99,7 +100,13 @@ std::vector<LayerPlan> RunPlan::ofBlock(std::int64_t block) const
 
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
 {
-    findMethod(spec.method); // refuses an unknown one
+    const QuantMethod& method = findMethod(spec.method); // refuses an unknown one
+    QW_REQUIRE(!method.info().lowRank || spec.lowRank.correction == "none", ErrorCode::BadInput,
+               spec.method, " is a low-rank correction itself; drop --correction ",
+               spec.lowRank.correction);
+    if (const auto* blockwise = dynamic_cast<const BlockMethod*>(&method)) {
+        blockwise->check(spec);
+    }
     RunPlan plan;
     noteUnusedOverrides(spec, checkpoint, plan.substitutions);
     std::int64_t skipped = 0;
@@ -110,7 +117,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
             continue;
         }
         settleGroupSize(spec, layer, plan.substitutions);
-        settleRank(findMethod(spec.method).info(), layer, plan.substitutions);
+        settleRank(method.info(), spec.lowRank, layer, plan.substitutions);
         const std::int64_t weights = linear.in * linear.out;
         plan.weights += weights;
         plan.bytesOriginal += weights * (linear.dtype == "F32" ? 4 : 2);

@@ -8,9 +8,12 @@ namespace qw {
 
 void requireCalibrationText(const RunSpec& spec)
 {
-    QW_REQUIRE(!findMethod(spec.method).info().needsCalibration || !spec.calibration.text.empty(),
-               ErrorCode::BadInput, "method ", spec.method,
-               " learns from data: give a calibration text");
+    for (const std::string& id : {spec.method, spec.lowRank.correction}) {
+        QW_REQUIRE(id == "none" || !findMethod(id).info().needsCalibration ||
+                       !spec.calibration.text.empty(),
+                   ErrorCode::BadInput, "method ", id,
+                   " learns from data: give a calibration text");
+    }
 }
 
 RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokenizer& tokenizer,

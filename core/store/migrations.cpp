@@ -63,7 +63,16 @@ CREATE TABLE spectra (
 ) STRICT;
 )sql";
 
-constexpr std::array<std::string_view, 1> kSteps{kVersion1};
+/// What learned rounding leaves of each layer.
+constexpr std::string_view kVersion2 = R"sql(
+ALTER TABLE layers ADD COLUMN train_rank INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE layers ADD COLUMN trained_parameters INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE layers ADD COLUMN moved_0 REAL;
+ALTER TABLE layers ADD COLUMN moved_1 REAL;
+ALTER TABLE layers ADD COLUMN moved_2plus REAL;
+)sql";
+
+constexpr std::array<std::string_view, 2> kSteps{kVersion1, kVersion2};
 
 std::int64_t versionOf(Database& db)
 {

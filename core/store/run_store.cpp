@@ -40,7 +40,7 @@ void useWriteAheadLog(Database& db)
 void saveLayers(Database& db, const RunResult& result)
 {
     Statement(db, "DELETE FROM layers WHERE run_id = ?").bind(result.id).run();
-    Statement insert(db, "INSERT INTO layers VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    Statement insert(db, "INSERT INTO layers VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     std::int64_t position = 0;
     for (const LayerResult& layer : result.layers) {
         insert.bind(result.id)
@@ -57,6 +57,11 @@ void saveLayers(Database& db, const RunResult& result)
             .bind(layer.seconds)
             .bind(layer.errorNorm)
             .bindBlob(layer.singularValues)
+            .bind(layer.trainRank)
+            .bind(layer.trainedParameters)
+            .bind(layer.moved0)
+            .bind(layer.moved1)
+            .bind(layer.moved2plus)
             .run();
     }
 }
@@ -64,7 +69,8 @@ void saveLayers(Database& db, const RunResult& result)
 std::vector<LayerResult> loadLayers(Database& db, const std::string& id)
 {
     Statement rows(db, "SELECT name, rows, cols, rank, weight_error, output_error, sqnr_db, "
-                       "bits_per_weight, bytes, seconds, error_norm, singular_values "
+                       "bits_per_weight, bytes, seconds, error_norm, singular_values, "
+                       "train_rank, trained_parameters, moved_0, moved_1, moved_2plus "
                        "FROM layers WHERE run_id = ? ORDER BY position");
     rows.bind(id);
     std::vector<LayerResult> layers;
@@ -82,6 +88,11 @@ std::vector<LayerResult> loadLayers(Database& db, const std::string& id)
         layer.seconds = rows.real(9);
         layer.errorNorm = rows.real(10);
         layer.singularValues = rows.blob(11);
+        layer.trainRank = rows.integer(12);
+        layer.trainedParameters = rows.integer(13);
+        layer.moved0 = rows.real(14);
+        layer.moved1 = rows.real(15);
+        layer.moved2plus = rows.real(16);
     }
     return layers;
 }

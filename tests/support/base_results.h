@@ -33,8 +33,25 @@ inline RunResult sampleResult(const std::string& id)
     run.artifactHash = "hash";
     run.artifactFolder = "folder";
     run.sweep = "sweep1";
-    run.layers = {{"a.q_proj", 4, 6, 2, 0.1, 1.0 / 3, 9.5, 3.5, 99, 0.5, {3.5, 1e-17}, 4.5},
+    run.layers = {{"a.q_proj",
+                   4,
+                   6,
+                   2,
+                   0.1,
+                   1.0 / 3,
+                   9.5,
+                   3.5,
+                   99,
+                   0.5,
+                   {3.5, 1e-17},
+                   4.5,
+                   7,
+                   910,
+                   0.5,
+                   0.375,
+                   0.125},
                   {"a.k_proj", 2, 6, 2, kMissing, 0.2, 14, 3.5, 98, 0.25, {}, kMissing}};
+    run.blocks = {{3, 1e-3, {9.5, 1.0 / 3}, 9.5, 0.25, 910, 12.5, 1 << 22}};
     return run;
 }
 

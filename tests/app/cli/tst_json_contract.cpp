@@ -83,6 +83,7 @@ private Q_SLOTS:
     void groupSizeNames_data();
     void groupSizeNames();
     void rankWithoutCorrection();
+    void learnedRounding();
     void adjustSaysSo();
     void adjustBlockSaysSo();
     void kvCache();
@@ -233,6 +234,38 @@ void TestJsonContract::rankWithoutCorrection()
     QVERIFY2(said.contains("rank 0 instead of 4; rtn has no low-rank correction"),
              qPrintable(said));
     QCOMPARE(json["layers"].toArray().first().toObject()["rank"].toInt(), 0);
+}
+
+void TestJsonContract::learnedRounding()
+{
+    const QJsonObject json =
+        m_qw.run("run demo --method lrq --bits 3 --group-size channel --rank 7 --iters 2 --lr 1e-3 "
+                 "--batch-size 1 --calibration demo:calibration --nsamples 2 --calibration-seqlen "
+                 "32 --threads 1 --json --artifacts discard")
+            .json();
+    QCOMPARE(json["rank"].toInt(), 0); // nothing of it is deployed
+    QCOMPARE(json["train_rank"].toInt(), 7);
+    // Of each layer: a scale and r2 a row, c2 a column, L2 and U2.
+    double expected = 0;
+    for (const QJsonValue& value : json["layers"].toArray()) {
+        const QJsonObject layer = value.toObject();
+        const double rows = layer["rows"].toInt();
+        const double cols = layer["cols"].toInt();
+        expected += 2 * rows + cols + 7 * (rows + cols);
+        QCOMPARE(layer["moved_0"].toDouble() + layer["moved_1"].toDouble() +
+                     layer["moved_2plus"].toDouble(),
+                 1.0);
+    }
+    QCOMPARE(json["trained_parameters"].toDouble(), expected);
+    QCOMPARE(json["blocks"].toArray().size(), 5);
+    const QJsonObject gptq =
+        m_qw.run("run demo --method gptq --act-order --true-sequential --static-groups "
+                 "--damp-percent 2 --correction lqer --correction-rank 3 --calibration "
+                 "demo:calibration --nsamples 2 --calibration-seqlen 32 --threads 1 --json "
+                 "--artifacts discard")
+            .json();
+    QCOMPARE(gptq["rank"].toInt(), 3);
+    QCOMPARE(gptq["train_rank"].toInt(), 0);
 }
 
 void TestJsonContract::adjustSaysSo()

@@ -32,7 +32,9 @@ RunSpec everythingChanged()
     spec.model = "folder/ü";
     spec.method = "l2qer";
     spec.weight = {"mxint", 3, 32, true, "bf16", "lp", 0.1 + 0.2, 77, 4, "qera"};
-    spec.lowRank = {48, 6, 32, "rms", "mean", "full"};
+    spec.lowRank = {48, 6, 32, "rms", "mean", "full", "lqer"};
+    spec.reconstruction = {77, 0.1 + 0.2, "17", 0.3, 5, "bf16", "row"};
+    spec.gptq = {true, true, true, 0.1 + 0.7};
     spec.activation = {"mxint", 6, 32, "float", true};
     spec.kvCache = {"int", 5};
     spec.calibration = {"a.txt", 5, 300, "sequential", 1};
@@ -155,6 +157,16 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"weight":{"range":"lp"}})", "searches symmetric grids");
     row(R"({"weight":{"format":"mxint","range":"lrq"}})", "needs format int");
     row(R"({"weight":{"range_norm":null}})", "weight.range_norm nan");
+    row(R"({"low_rank":{"correction":"lqr"}})", "did you mean \"lqer\"?");
+    row(R"({"reconstruction":{"iterations":-1}})", "reconstruction.iterations -1");
+    row(R"({"reconstruction":{"lr":-1.0}})", "reconstruction.lr -1 is not");
+    row(R"({"reconstruction":{"rank":"half"}})", "reconstruction.rank \"half\"");
+    row(R"({"reconstruction":{"rank":0}})", "reconstruction.rank \"0\"");
+    row(R"({"reconstruction":{"rho":0.01}})", "reconstruction.rho 0.01");
+    row(R"({"reconstruction":{"batch_size":0}})", "reconstruction.batch_size 0");
+    row(R"({"reconstruction":{"compute":"f16"}})", "reconstruction.compute \"f16\"");
+    row(R"({"reconstruction":{"without":"rows"}})", "did you mean \"row\"?");
+    row(R"({"gptq":{"damp_percent":0}})", "gptq.damp_percent 0");
     row(R"({"low_rank":{"rank":-1}})", "low_rank.rank -1 is too small");
     row(R"({"low_rank":{"factor_bits":16}})", "low_rank.factor_bits 16");
     row(R"({"activation":{"format":"int","attention":true}})", "needs activation.format mxint");

@@ -31,6 +31,11 @@ void TestSpecCommand::commands_data()
         << "qw run demo --kv-bits 8";
     QTest::newRow("default block of mxint") << R"({"model": "demo", "weight": {"format": "mxint"}})"
                                             << "qw run demo --format mxint";
+    QTest::newRow("rank of a learned divisor")
+        << R"({"model": "demo", "method": "lrq", "reconstruction": {"rank": "official", "lr": 0.5},
+               "low_rank": {"correction": "lqer", "rank": 4}})"
+        << "qw run demo --correction lqer --correction-rank 4 --method lrq --lr 0.5 --rank "
+           "official";
     QTest::newRow("overrides and skips")
         << R"({"model": "demo", "overrides": [{"pattern": "q_proj$", "bits": 8, "rank": 0},
                {"pattern": "it's", "skip": true}]})"
@@ -50,6 +55,9 @@ void TestSpecCommand::settingsWithoutFlags()
     RunSpec spec;
     spec.weight.rangeSteps = 7; // has no flag
     QVERIFY(runCommand(spec).empty());
+    RunSpec divisor; // --rank means another setting there
+    divisor.reconstruction.rank = "full";
+    QVERIFY(runCommand(divisor).empty());
     RunSpec order; // the program would put the skip last, where it wins
     order.overrides.resize(2);
     order.overrides[0].pattern = "a";

@@ -471,6 +471,98 @@ private Q_SLOTS:
         QVERIFY(outcomeOf(inFile) == outcomeOf(inMemory));
     }
 
+    void learnedRoundingIsStoredAndGoesOnMidBlock()
+    {
+        RunSpec spec = baseSpec();
+        spec.method = "lrq";
+        spec.reconstruction.iterations = 520;
+        spec.reconstruction.lr = 1e-3;
+        spec.reconstruction.compute = "f32";
+        RunStore store(storeFile());
+        const RunResult whole = runQuantization(spec, store, options(), {});
+        QVERIFY(store.get(whole.id) == whole);
+        QCOMPARE(whole.rank, 0);
+        QCOMPARE(whole.estimate.bytes, whole.bytes);
+        QCOMPARE(whole.blocks.size(), std::size_t{kBlocks});
+        QCOMPARE(whole.blocks[1].losses.size(), std::size_t{520});
+        QVERIFY(whole.blocks[1].errorAfter < whole.blocks[1].errorBefore);
+        const LayerResult& layer = whole.layers.front();
+        QVERIFY(layer.moved1 > 0);
+        QVERIFY(std::abs(layer.moved0 + layer.moved1 + layer.moved2plus - 1) < 1e-12);
+
+        std::stop_source stop; // 10 iterations after the state of the second block was kept
+        const RunContext interrupted(stop.get_token(), [&](const Progress& progress) {
+            if (progress.phase == "quantize" && progress.done >= 520 + 510) {
+                stop.request_stop();
+            }
+        });
+        std::string id;
+        RunOptions counted = options();
+        counted.started = [&](const RunResult& run) { id = run.id; };
+        try {
+            runQuantization(spec, store, counted, interrupted);
+        } catch (const Cancelled&) { // reports are rare: it may have been quicker
+        }
+        const std::vector<RunResult> resumed = store.get(id).status == "finished"
+                                                   ? std::vector{store.get(id)}
+                                                   : resumeRuns(id, store, options(), {});
+        QVERIFY(resumed.front().artifactHash == whole.artifactHash);
+        for (std::size_t i = 0; i < kBlocks; ++i) {
+            QVERIFY(resumed.front().blocks[i].losses == whole.blocks[i].losses);
+        }
+        const std::filesystem::path folder = resumed.front().artifactFolder;
+        for (const auto& file : std::filesystem::directory_iterator(folder)) {
+            QVERIFY(file.path().extension() != ".state");
+        }
+    }
+
+    void blockMethodsLookAtTheQuantizedPath_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::newRow("gptq") << "gptq";
+        QTest::newRow("flexround") << "flexround";
+    }
+    void blockMethodsLookAtTheQuantizedPath()
+    {
+        QFETCH(QString, method);
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = method.toStdString();
+        spec.lowRank.rank = 0;
+        spec.reconstruction.iterations = 3;
+        const RunResult both = runQuantization(spec, store, options(), {});
+        // Another first block changes what the second one is made from.
+        spec.overrides = {{"layers\\.0\\.", 8, {}, {}, {}}};
+        const RunResult other = runQuantization(spec, store, options(), {});
+        const std::size_t second = both.layers.size() / kBlocks;
+        QVERIFY(both.layers[second].weightError != other.layers[second].weightError);
+        QVERIFY(other.blocks[1].errorBefore < both.blocks[1].errorBefore);
+        // A correction comes on top and changes no code.
+        spec.overrides.clear();
+        spec.lowRank.correction = "qera-exact";
+        spec.lowRank.rank = 4;
+        const RunResult corrected = runQuantization(spec, store, options(), {});
+        QCOMPARE(corrected.rank, 4);
+        QCOMPARE(corrected.blocks[2].errorAfter, both.blocks[2].errorAfter);
+        for (std::size_t i = 0; i < both.layers.size(); ++i) {
+            QVERIFY(corrected.layers[i].outputError < both.layers[i].outputError);
+        }
+        QCOMPARE(corrected.estimate.bytes, corrected.bytes);
+    }
+
+    void correctedRoundToNearestIsLqer()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        const RunResult lqer = runQuantization(spec, store, options(), {});
+        spec.method = "rtn";
+        spec.lowRank.correction = "l2qer";
+        QCOMPARE(runQuantization(spec, store, options(), {}).artifactHash, lqer.artifactHash);
+        spec.method = "lqer";
+        const std::string said = sentenceOf([&] { runQuantization(spec, store, options(), {}); });
+        QVERIFY2(said.find("drop --correction") != std::string::npos, said.c_str());
+    }
+
     void kvCacheIsMeasured()
     {
         RunStore store(storeFile());

@@ -1,4 +1,4 @@
-#include "run/hidden_states.h"
+#include "model/hidden_states.h"
 
 #include <cerrno>
 #include <cstring>

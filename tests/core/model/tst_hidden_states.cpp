@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 
 #include "base/error.h"
+#include "model/hidden_states.h"
 #include "run/block_calibration.h"
-#include "run/hidden_states.h"
 #include "support/tensor_golden.h"
 #include "support/tensor_model_files.h"
 

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "base/run_context.h"
+#include "quant/grid.h"
+#include "report/run_spec.h"
+
+namespace qw {
+
+struct GptqCodes {
+    at::Tensor codes;       ///< [out, in] int16
+    GridParams params;      ///< [out, groups]
+    at::Tensor groupIndex;  ///< [in] int32, if columns are not grouped in order; else undefined
+    double dampPercent = 0; ///< that the factorization needed, at least what was asked for
+};
+
+/// Rounds column by column, each time moving what the error does to the outputs onto the columns
+/// still to come.
+/// @param weight [out, in] float32; @param autocorrelation [in, in] float64: R = E[x^T x]
+/// @throws Error::NonFinite if no damping up to 100 % makes R definite; as fitGrid() does;
+/// Cancelled Source: GPTQ, arXiv:2210.17323, Algorithm 1, and its official code. Differs: the
+/// factorization is float64; a group's grid sees all updates so far, also those of its own block of
+/// columns.
+GptqCodes gptq(const at::Tensor& weight, const at::Tensor& autocorrelation, const GridOptions& grid,
+               const GptqSpec& spec, const RunContext& run);
+
+} // namespace qw

@@ -1,0 +1,376 @@
+#include <filesystem>
+#include <stop_token>
+
+#include <QtTest>
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+#include "methods/method.h"
+#include "methods/reconstruction_rules.h"
+#include "support/tensor_golden.h"
+#include "support/tensor_model_files.h"
+#include "support/tolerances.h"
+
+using namespace qw;
+using namespace qw::test;
+
+namespace {
+const std::filesystem::path kFolder = QW_GOLDEN_DIR "/reconstruction";
+
+const Json& blocks()
+{
+    static const Json kGolden = readJsonFile(kFolder / "golden.json");
+    return kGolden.at("blocks");
+}
+
+/// The first block of a golden model with windows to learn from.
+struct Block {
+    Checkpoint checkpoint;
+    Decoder decoder;
+    BlockWeights weights;
+    RunSpec spec;
+    HiddenStates inputs, targets;
+
+    Block(const std::string& model, const at::Tensor& ids)
+        : checkpoint(std::filesystem::path(QW_GOLDEN_DIR) / "models" / model), decoder(checkpoint),
+          weights(decoder.loadBlock(0)),
+          inputs(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {}),
+          targets(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {})
+    {
+        inputs.store(0, decoder.embed(ids));
+        targets.store(0, decoder.forwardBlock(weights, inputs.load(0, ids.size(0))));
+        spec.method = "lrq";
+        spec.weight.bits = 3;
+        spec.weight.groupSize = kPerChannel;
+        spec.weight.scaleDtype = "f32";
+        spec.reconstruction.compute = "f32";
+        spec.reconstruction.iterations = 20;
+        spec.reconstruction.lr = 0.01;
+    }
+    BlockTask task(const std::filesystem::path& stateFile = {}) const
+    {
+        BlockTask made;
+        made.decoder = &decoder;
+        made.block = &weights;
+        made.inputs = &inputs;
+        made.targets = &targets;
+        made.spec = &spec;
+        made.seed = 3;
+        made.stateFile = stateFile;
+        for (const LinearWeights& linear : weights.linears) {
+            LayerTask& layer = made.layers.emplace_back();
+            layer.name = linear.info.name;
+            layer.weight = linear.weight;
+            layer.settings = settingsFor(spec, layer.name);
+            layer.spec = &spec;
+            layer.seed = 7 + made.layers.size();
+        }
+        return made;
+    }
+    BlockOutcome learn(const std::filesystem::path& stateFile = {},
+                       const RunContext& run = {}) const
+    {
+        return dynamic_cast<const BlockMethod&>(findMethod(spec.method))
+            .quantize(task(stateFile), run);
+    }
+};
+
+Block someBlock(const std::string& model = "llama", std::int64_t windows = 5)
+{
+    return Block(model, at::arange(windows * 16).remainder(90).view({windows, 16}) + 4);
+}
+
+bool same(const BlockOutcome& a, const BlockOutcome& b)
+{
+    bool equal = a.result.losses == b.result.losses && a.layers.size() == b.layers.size();
+    for (std::size_t i = 0; equal && i < a.layers.size(); ++i) {
+        equal = at::equal(a.layers[i].linear.codes, b.layers[i].linear.codes) &&
+                at::equal(a.layers[i].linear.scale, b.layers[i].linear.scale);
+    }
+    return equal;
+}
+} // namespace
+
+class TestBlockReconstruction : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    // The golden data begins at numbers of its own, handed over as the state to go on from.
+    void followsTheReference_data()
+    {
+        QTest::addColumn<int>("index");
+        for (std::size_t i = 0; i < blocks().size(); ++i) {
+            QTest::newRow(blocks()[i].at("name").get<std::string>().c_str()) << static_cast<int>(i);
+        }
+    }
+    void followsTheReference()
+    {
+        QFETCH(int, index);
+        const Json& golden = blocks()[static_cast<std::size_t>(index)];
+        const auto model = golden.at("model").get<std::string>();
+        const auto rows = golden.at("ids").get<std::vector<std::vector<std::int64_t>>>();
+        at::Tensor ids = at::empty({2, static_cast<std::int64_t>(rows[0].size())}, at::kLong);
+        for (std::size_t r = 0; r < rows.size(); ++r) {
+            ids[static_cast<std::int64_t>(r)].copy_(at::tensor(rows[r], at::kLong));
+        }
+        Block block(model, ids);
+        block.spec.method = golden.at("method").get<std::string>();
+        block.spec.weight.bits = golden.at("bits").get<std::int64_t>();
+        block.spec.reconstruction.lr = golden.at("lr").get<double>();
+        block.spec.reconstruction.rank =
+            std::to_string(std::max<std::int64_t>(1, golden.at("rank").get<std::int64_t>()));
+        const BlockOutcome outcome =
+            block.learn(kFolder / (model + "_" + block.spec.method + ".safetensors"));
+        const auto losses = golden.at("losses").get<std::vector<double>>();
+        QCOMPARE(outcome.result.losses.size(), losses.size());
+        for (std::size_t i = 0; i < losses.size(); ++i) {
+            const double gap = std::abs(outcome.result.losses[i] / losses[i] - 1);
+            QVERIFY2(gap < kTrajectoryGap, qPrintable(QStringLiteral("step %1: %2 instead of %3")
+                                                          .arg(i)
+                                                          .arg(outcome.result.losses[i])
+                                                          .arg(losses[i])));
+        }
+        QVERIFY(losses.back() < 0.9 * losses.front());
+        std::int64_t weights = 0;
+        std::int64_t different = 0;
+        for (const LayerOutcome& layer : outcome.layers) {
+            const Json& codes = golden.at("codes").at(layer.linear.name);
+            for (std::int64_t r = 0; r < layer.linear.out; ++r) {
+                for (std::int64_t c = 0; c < layer.linear.in; ++c, ++weights) {
+                    different += layer.linear.codes[r][c].item<std::int64_t>() !=
+                                 codes[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)]
+                                     .get<std::int64_t>();
+                }
+            }
+        }
+        QVERIFY2(different <= weights / 500,
+                 qPrintable(QStringLiteral("%1 of %2 codes").arg(different).arg(weights)));
+    }
+
+    // Laws 7, 8: without learning the result is round to nearest, and so is the loss.
+    void learningRateZeroIsRoundToNearest()
+    {
+        Block block = someBlock();
+        block.spec.reconstruction.lr = 1e-30;
+        const BlockOutcome still = block.learn();
+        block.spec.reconstruction.iterations = 0;
+        const BlockOutcome none = block.learn();
+        QVERIFY(none.result.losses.empty());
+        for (std::size_t i = 0; i < still.layers.size(); ++i) {
+            const LayerTask task = block.task().layers[i];
+            block.spec.method = "rtn";
+            const LayerOutcome rounded =
+                dynamic_cast<const LayerMethod&>(findMethod("rtn")).quantize(task, {});
+            block.spec.method = "lrq";
+            QVERIFY(at::equal(still.layers[i].linear.codes, rounded.linear.codes));
+            QVERIFY(at::equal(none.layers[i].linear.codes, rounded.linear.codes));
+            QVERIFY(relativeGap(still.layers[i].linear.scale, rounded.linear.scale) < kRoundingGap);
+        }
+        QCOMPARE(still.result.errorBefore, still.result.errorAfter);
+        QVERIFY(still.result.errorBefore > 0);
+        double mean = 0; // of the first epoch: two, two and one window
+        for (const int i : {0, 1, 2}) {
+            mean += still.result.losses[static_cast<std::size_t>(i)] * (i < 2 ? 2 : 1) / 5;
+        }
+        QVERIFY(std::abs(mean / still.result.errorBefore - 1) < kRoundingGap * 10);
+    }
+
+    void learningLowersTheError_data()
+    {
+        QTest::addColumn<QString>("model");
+        QTest::addColumn<QString>("method");
+        for (const char* model :
+             {"llama", "opt", "opt_post_norm", "gpt2", "neox_parallel", "qwen3"}) {
+            for (const char* method : {"lrq", "flexround"}) {
+                QTest::addRow("%s, %s", model, method) << model << method;
+            }
+        }
+    }
+    void learningLowersTheError()
+    {
+        QFETCH(QString, model);
+        QFETCH(QString, method);
+        Block block = someBlock(model.toStdString());
+        block.spec.method = method.toStdString();
+        block.spec.reconstruction.iterations = 60;
+        const BlockOutcome outcome = block.learn();
+        QVERIFY(outcome.result.errorAfter < 0.9 * outcome.result.errorBefore);
+        QVERIFY(outcome.layers.front().moved[0] < 1);
+        QCOMPARE(outcome.result.losses.size(), std::size_t{60});
+    }
+
+    void sameSeedSameBits()
+    {
+        Block block = someBlock();
+        QVERIFY(same(block.learn(), block.learn()));
+        const BlockTask task = block.task();
+        BlockTask other = task;
+        other.layers[0].seed = 99;
+        const auto& method = dynamic_cast<const BlockMethod&>(findMethod("lrq"));
+        QVERIFY(!same(method.quantize(task, {}), method.quantize(other, {})));
+    }
+
+    // Law 9.
+    void activationsDoNotMatter()
+    {
+        Block block = someBlock();
+        const BlockOutcome plain = block.learn();
+        block.spec.activation = {"int", 8};
+        const BlockOutcome quantized = block.learn();
+        QVERIFY(same(plain, quantized));
+        QVERIFY(quantized.layers[0].linear.activation.active());
+    }
+
+    void anInterruptedBlockGoesOnToTheSameBits()
+    {
+        const auto state = std::filesystem::temp_directory_path() /
+                           ("qw-state-" + std::to_string(QCoreApplication::applicationPid()));
+        Block block = someBlock();
+        block.spec.reconstruction.iterations = 620;
+        block.spec.reconstruction.lr = 1e-3;
+        const BlockOutcome whole = block.learn();
+        std::stop_source stop;
+        const RunContext run(stop.get_token(), [&](const Progress& progress) {
+            if (progress.done >= 550) {
+                stop.request_stop();
+            }
+        });
+        run.beginPhase("quantize", 620);
+        QVERIFY_EXCEPTION_THROWN(block.learn(state, run), Cancelled);
+        QVERIFY(std::filesystem::exists(state));
+        std::vector<std::int64_t> seen;
+        const RunContext watch({}, [&](const Progress& p) { seen.push_back(p.done); });
+        watch.beginPhase("quantize", 620);
+        const BlockOutcome resumed = block.learn(state, watch);
+        std::filesystem::remove(state);
+        QVERIFY(same(whole, resumed));
+        seen.erase(std::remove(seen.begin(), seen.end(), 0), seen.end());
+        QVERIFY(seen.empty() || seen.front() >= 500); // nothing was done twice
+    }
+
+    void damagedStateIsRefused()
+    {
+        Block block = someBlock();
+        block.spec.reconstruction.rank = "2"; // the state's is 5
+        const std::string said =
+            sentenceOf([&] { block.learn(kFolder / "llama_lrq.safetensors"); });
+        QVERIFY2(said.find("has shape") != std::string::npos, said.c_str());
+    }
+
+    void partsCanBeLeftOut_data()
+    {
+        QTest::addColumn<QString>("without");
+        QTest::addColumn<qint64>("fewer");
+        // Of one layer [32, 32] with r = 4: l1 32, L2 128, U2 128, r2 32, c2 32.
+        QTest::newRow("row") << "row" << qint64{32};
+        QTest::newRow("column") << "column" << qint64{32};
+        QTest::newRow("low-rank") << "low-rank" << qint64{256};
+        QTest::newRow("scale") << "scale" << qint64{32};
+    }
+    void partsCanBeLeftOut()
+    {
+        QFETCH(QString, without);
+        QFETCH(qint64, fewer);
+        Block block = someBlock();
+        block.spec.reconstruction.rank = "4";
+        const BlockOutcome whole = block.learn();
+        block.spec.reconstruction.without = without.toStdString();
+        const BlockOutcome less = block.learn();
+        QCOMPARE(whole.layers[0].linear.in, 32);
+        QCOMPARE(whole.layers[0].linear.out, 32);
+        QCOMPARE(whole.layers[0].trainedParameters - less.layers[0].trainedParameters, fewer);
+        QVERIFY(!same(whole, less));
+        if (without == QStringLiteral("scale")) {
+            block.spec.reconstruction.iterations = 0;
+            QVERIFY(at::equal(less.layers[0].linear.scale, block.learn().layers[0].linear.scale));
+        }
+    }
+
+    void mixedPrecisionStaysClose()
+    {
+        Block block = someBlock();
+        block.spec.reconstruction.iterations = 100;
+        const double wide = block.learn().result.errorAfter;
+        block.spec.reconstruction.compute = "bf16";
+        const BlockOutcome mixed = block.learn();
+        QVERIFY(std::abs(mixed.result.errorAfter / wide - 1) < kBfloat16Gap);
+        QVERIFY(mixed.result.errorAfter != wide);
+    }
+
+    void impossibleSettingsAreRefused()
+    {
+        const auto refusal = [](RunSpec spec) {
+            return sentenceOf(
+                [&] { dynamic_cast<const BlockMethod&>(findMethod("lrq")).check(spec); });
+        };
+        RunSpec spec;
+        QVERIFY(refusal(spec).empty());
+        spec.weight.format = "mxint";
+        QVERIFY(refusal(spec).find("integer grids") != std::string::npos);
+        spec.weight.format = "int";
+        spec.weight.groupSize = kPerTensor;
+        QVERIFY(refusal(spec).find("scale per row") != std::string::npos);
+    }
+
+    void ranks_data()
+    {
+        QTest::addColumn<QString>("rule");
+        QTest::addColumn<qint64>("out");
+        QTest::addColumn<qint64>("in");
+        QTest::addColumn<qint64>("rank");
+        const auto row = [](const char* rule, qint64 out, qint64 in, qint64 rank) {
+            QTest::addRow("%s %lldx%lld", rule, out, in) << rule << out << in << rank;
+        };
+        row("relative", 256, 256, 51); // 0.4 * 128
+        row("relative", 768, 256, 77); // 0.4 * 192
+        row("full", 768, 256, 0);
+        row("official", 4096, 4096, 1024); // Llama-2 7B: attention low rank, MLP full
+        row("official", 11008, 4096, 0);
+        row("official", 4096, 11008, 0);
+        row("official", 5120, 5120, 1024); // 13B: all low rank
+        row("official", 13824, 5120, 1024);
+        row("official", 8192, 8192, 0); // 70B: q and o full, MLP 2048
+        row("official", 28672, 8192, 2048);
+        row("official", 1024, 8192, 0);
+        row("official", 256, 512, 256); // where the released code crashes
+        row("12", 768, 256, 12);
+        row("300", 768, 256, 256);
+    }
+    void ranks()
+    {
+        QFETCH(QString, rule);
+        QFETCH(qint64, out);
+        QFETCH(qint64, in);
+        ReconstructionSpec spec;
+        spec.rank = rule.toStdString();
+        QFETCH(qint64, rank);
+        QCOMPARE(divisorRank(spec, out, in), rank);
+    }
+
+    void learningRates()
+    {
+        const Checkpoint checkpoint(std::filesystem::path(QW_GOLDEN_DIR) / "models/llama");
+        ModelConfig config = checkpoint.config();
+        RunSpec spec;
+        spec.method = "lrq";
+        config.hidden = 5120;
+        QCOMPARE(learningRate(spec, config).value, 6e-4);
+        spec.weight.bits = 3;
+        QCOMPARE(learningRate(spec, config).value, 5e-4);
+        spec.method = "flexround";
+        config.hidden = 4096;
+        QCOMPARE(learningRate(spec, config).value, 2.5e-3);
+        spec.activation.format = "int";
+        QCOMPARE(learningRate(spec, config).value, 5e-4);
+        QVERIFY(learningRate(spec, config).origin.find("Llama-2-7B") != std::string::npos);
+        config.modelType = "opt"; // as wide, but not in the table
+        QVERIFY(learningRate(spec, config).origin.find("not in LRQ's table") != std::string::npos);
+        spec.reconstruction.lr = 0.125;
+        QCOMPARE(learningRate(spec, config).value, 0.125);
+        QVERIFY(learningRate(spec, config).origin.empty());
+    }
+};
+
+QTEST_GUILESS_MAIN(TestBlockReconstruction)
+#include "tst_block_reconstruction.moc"
