@@ -1,0 +1,277 @@
+// Speed and memory of one iteration of LRQ on one Llama block, beside the floor that its products
+// set and beside the formulation of the official code in plain operations: ./workbench bench lrq
+//
+// usage: qw_bench_lrq [--threads N] [--hidden N]
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include <unistd.h>
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/round.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "base/files.h"
+#include "engine.h"
+#include "methods/block_error.h"
+#include "model/block_forward.h"
+#include "random_model.h"
+
+namespace qw {
+namespace {
+constexpr std::int64_t kTokens = 1024;
+constexpr int kIterations = 12;
+constexpr int kWarmUp = 3;
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start)
+{
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The next peakRssBytes() counts from here.
+void forgetPeak()
+{
+    std::ofstream("/proc/self/clear_refs") << 5;
+}
+
+/// Flops a second of a product of the block's shape: x [tokens, hidden] times w [inter, hidden].
+double productRate(std::int64_t hidden, std::int64_t intermediate, at::ScalarType type)
+{
+    const at::Tensor x = at::randn({kTokens, hidden}).to(type);
+    const at::Tensor w = at::randn({intermediate, hidden}).to(type);
+    double best = 1e9;
+    for (int i = 0; i < 8; ++i) {
+        const auto start = Clock::now();
+        at::linear(x, w);
+        best = std::min(best, secondsSince(start));
+    }
+    return 2.0 * static_cast<double>(kTokens * hidden * intermediate) / best;
+}
+
+/// Of one iteration: products and their gradients, those of L2 U2 included; the first linears need
+/// no gradient of their input.
+double flops(const BlockWeights& block, std::int64_t rank)
+{
+    double sum = 0;
+    for (const LinearWeights& linear : block.linears) {
+        const auto weights = static_cast<double>(linear.weight.numel());
+        sum += (linear.info.inputGroup == block.linears.front().info.inputGroup ? 4 : 6) * weights *
+               kTokens;
+        sum += 6 * weights * static_cast<double>(rank);
+    }
+    return sum;
+}
+
+/// The weight while its rounding is learned, as the official code writes it.
+struct PlainLayer {
+    at::Tensor weight, low, high;
+    std::vector<at::Tensor> values, first, second; // l1, L2, U2, r2, c2 and Adam's moments
+
+    PlainLayer(const at::Tensor& w, std::int64_t rank) : weight(w)
+    {
+        const at::Tensor least = w.amin(1, true).clamp_max(0);
+        const at::Tensor scale = (w.amax(1, true).clamp_min(0) - least) / 15;
+        low = -at::round(-least / scale);
+        high = 15 + low;
+        values = {scale.log(), at::zeros({w.size(0), rank}),
+                  at::randn({rank, w.size(1)}) / std::sqrt(static_cast<double>(w.size(1))),
+                  at::zeros({w.size(0), 1}), at::zeros({1, w.size(1)})};
+        for (at::Tensor& value : values) {
+            first.push_back(at::zeros_like(value));
+            second.push_back(at::zeros_like(value));
+            value.set_requires_grad(true);
+        }
+    }
+    at::Tensor quantized() const
+    {
+        const auto through = [](const at::Tensor& result, const at::Tensor& x) {
+            return (result - x).detach() + x;
+        };
+        const at::Tensor divisor =
+            (values[0] + at::matmul(values[1], values[2]) + values[3] + values[4]).exp();
+        const at::Tensor ratio = weight / divisor;
+        const at::Tensor code = through(at::round(ratio), ratio);
+        return values[0].exp() * at::minimum(at::maximum(code, low), high);
+    }
+    void step(double rate, int t)
+    {
+        const at::NoGradGuard noGrad;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const at::Tensor g = values[i].grad();
+            first[i].mul_(0.9).add_(g, 0.1);
+            second[i].mul_(0.999).addcmul_(g, g, 0.001);
+            values[i].addcdiv_(first[i],
+                               (second[i].sqrt() / std::sqrt(1 - std::pow(0.999, t))).add_(1e-8),
+                               -rate / (1 - std::pow(0.9, t)));
+            values[i].mutable_grad().reset();
+        }
+    }
+};
+
+struct Measured {
+    double seconds = 0; ///< of an iteration
+    std::int64_t peak = 0;
+};
+
+Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_t rank)
+{
+    forgetPeak();
+    std::vector<PlainLayer> layers;
+    for (const LinearWeights& linear : task.block->linears) {
+        layers.emplace_back(linear.weight, rank);
+    }
+    RotaryTables rotary(decoder.config(), "cpu");
+    const at::Tensor input = task.inputs->load(0, 1);
+    const at::Tensor target = task.targets->load(0, 1);
+    const at::AutoGradMode withGradients(true);
+    Clock::time_point start;
+    for (int i = 0; i < kWarmUp + kIterations; ++i) {
+        if (i == kWarmUp) {
+            start = Clock::now();
+        }
+        std::size_t next = 0;
+        BlockHooks hooks;
+        hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
+            return at::linear(x, layers[next++].quantized(), linear.bias);
+        };
+        const at::Tensor output = BlockForward(decoder.config(), at::kFloat, *task.block, hooks,
+                                               nullptr, rotary, plainDifferentiableOps())
+                                      .run(input);
+        blockLoss(output, target).backward();
+        for (PlainLayer& layer : layers) {
+            layer.step(1e-3, i + 1);
+        }
+    }
+    return {secondsSince(start) / kIterations, peakRssBytes()};
+}
+
+/// The program's own way, timed by its reports.
+Measured measureOurs(BlockTask task, RunSpec spec, const char* compute)
+{
+    forgetPeak();
+    spec.reconstruction.compute = compute;
+    spec.reconstruction.iterations = kWarmUp + 2 * kIterations;
+    task.spec = &spec;
+    for (LayerTask& layer : task.layers) {
+        layer.spec = &spec;
+    }
+    Clock::time_point first;
+    Clock::time_point last;
+    std::int64_t firstDone = 0;
+    std::int64_t lastDone = 0;
+    const RunContext run({}, [&](const Progress& progress) {
+        if (progress.done >= kWarmUp) {
+            last = Clock::now();
+            lastDone = progress.done;
+            if (firstDone == 0) {
+                first = last;
+                firstDone = lastDone;
+            }
+        }
+    });
+    run.beginPhase("quantize", spec.reconstruction.iterations);
+    dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, run);
+    return {std::chrono::duration<double>(last - first).count() /
+                static_cast<double>(lastDone - firstDone),
+            peakRssBytes()};
+}
+
+void print(const char* name, const Measured& measured, double floor)
+{
+    std::printf("  %-28s %7.3f s/iteration  %6.2f it/s  %5.1f %% of the floor (%.3f s)  peak %4.0f "
+                "MB\n",
+                name, measured.seconds, 1 / measured.seconds, 100 * floor / measured.seconds, floor,
+                static_cast<double>(measured.peak) / 1e6);
+}
+
+void benchmark(std::int64_t hidden, const std::filesystem::path& folder)
+{
+    RandomModelSpec shape;
+    shape.hidden = hidden;
+    shape.intermediate = hidden * 11 / 4;
+    shape.layers = 1;
+    shape.heads = hidden / 64;
+    shape.kvHeads = hidden / 256;
+    writeRandomModel(folder, shape);
+    const Checkpoint checkpoint(folder);
+    const Decoder decoder(checkpoint);
+    const BlockWeights block = decoder.loadBlock(0);
+    HiddenStates inputs(1, kTokens, hidden, "cpu", {});
+    HiddenStates targets(1, kTokens, hidden, "cpu", {});
+    inputs.store(0, decoder.embed(at::randint(0, 512, {1, kTokens}, at::kLong)));
+    targets.store(0, decoder.forwardBlock(block, inputs.load(0, 1)));
+
+    const std::int64_t rank = hidden / 4;
+    RunSpec spec;
+    spec.method = "lrq";
+    spec.weight.groupSize = kPerChannel;
+    spec.reconstruction.rank = std::to_string(rank);
+    spec.reconstruction.batchSize = 1;
+    spec.reconstruction.lr = 1e-3;
+    BlockTask task;
+    task.decoder = &decoder;
+    task.block = &block;
+    task.inputs = &inputs;
+    task.targets = &targets;
+    for (const LinearWeights& linear : block.linears) {
+        LayerTask& layer = task.layers.emplace_back();
+        layer.name = linear.info.name;
+        layer.weight = linear.weight;
+        layer.settings = settingsFor(spec, layer.name);
+    }
+    const double work = flops(block, rank);
+    const double wide = work / productRate(hidden, shape.intermediate, at::kFloat);
+    std::printf("hidden %lld, intermediate %lld, %lld tokens, rank %lld: %.1f GFlop an iteration\n",
+                static_cast<long long>(hidden), static_cast<long long>(shape.intermediate),
+                static_cast<long long>(kTokens), static_cast<long long>(rank), work / 1e9);
+    print("plain operations, float32", measurePlain(decoder, task, rank), wide);
+    print("fused, float32", measureOurs(task, spec, "f32"), wide);
+    if (engineInfo().nativeBf16) {
+        print("fused, mixed", measureOurs(task, spec, "bf16"),
+              work / productRate(hidden, shape.intermediate, at::kBFloat16));
+    }
+}
+} // namespace
+} // namespace qw
+
+int main(int argc, char** argv)
+{
+    std::int64_t threads = 0;
+    std::vector<std::int64_t> widths = {512, 1024};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (std::strcmp(argv[i], "--threads") == 0) {
+            threads = std::atoll(argv[i + 1]);
+        } else if (std::strcmp(argv[i], "--hidden") == 0) {
+            widths = {std::atoll(argv[i + 1])};
+        } else {
+            std::fprintf(stderr, "usage: qw_bench_lrq [--threads N] [--hidden N]\n");
+            return 2;
+        }
+    }
+    qw::startEngine(threads);
+    const at::NoGradGuard noGrad;
+    const std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / ("qw_bench_lrq_" + std::to_string(::getpid()));
+    for (const std::int64_t hidden : widths) {
+        qw::benchmark(hidden, folder);
+        std::filesystem::remove_all(folder);
+    }
+}
