@@ -25,6 +25,8 @@ constexpr std::array kTable = {
     TableRow{"flexround", "Llama-2-70B", 8192, 5e-4, 5e-4, 5e-4},
 };
 constexpr double kPublishedIterations = 5000;
+/// Beyond it the block's error still falls on the calibration windows but not on other text.
+constexpr double kMostStretched = 0.01;
 } // namespace
 
 std::int64_t divisorRank(const ReconstructionSpec& spec, std::int64_t out, std::int64_t in)
@@ -72,12 +74,13 @@ LearningRate learningRate(const RunSpec& spec, const ModelConfig& config)
         }
     }
     const TableRow& nearest = *std::find_if(kTable.begin(), kTable.end(), isSmallest);
-    const double stretch =
-        std::max(1.0, kPublishedIterations / std::max<double>(1, spec.reconstruction.iterations));
-    const double rate = rateOf(nearest) * stretch;
+    const double stretch = std::max(
+        1.0, kPublishedIterations /
+                 static_cast<double>(std::max<std::int64_t>(1, spec.reconstruction.iterations)));
+    const double rate = std::min(rateOf(nearest) * stretch, kMostStretched);
     return {rate, message("learning rate ", rate, ": this model is not in LRQ's table; ",
                           rateOf(nearest), " of ", nearest.model, " times ", stretch,
-                          ", so that fewer iterations go as far")};
+                          " for fewer iterations, at most ", kMostStretched)};
 }
 
 } // namespace qw

@@ -366,6 +366,11 @@ private Q_SLOTS:
         QVERIFY(learningRate(spec, config).origin.find("Llama-2-7B") != std::string::npos);
         config.modelType = "opt"; // as wide, but not in the table
         QVERIFY(learningRate(spec, config).origin.find("not in LRQ's table") != std::string::npos);
+        QCOMPARE(learningRate(spec, config).value, 5e-4);
+        spec.reconstruction.iterations = 1000; // five times as far a step
+        QCOMPARE(learningRate(spec, config).value, 2.5e-3);
+        spec.reconstruction.iterations = 10;
+        QCOMPARE(learningRate(spec, config).value, 0.01);
         spec.reconstruction.lr = 0.125;
         QCOMPARE(learningRate(spec, config).value, 0.125);
         QVERIFY(learningRate(spec, config).origin.empty());
