@@ -159,7 +159,7 @@ void Session::startEngine() const
     requireDevice(device);
     if (engineInfo().slowBlas) {
         say("warning: matrix products run on the " + engineInfo().blas +
-            ", some fifty times slower than OpenBLAS; install libopenblas0-pthread");
+            ", some fifty times slower than OpenBLAS; install libopenblas0-openmp");
     }
 }
 

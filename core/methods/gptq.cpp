@@ -95,14 +95,15 @@ at::Tensor inverseFactor(const at::Tensor& hessian, double& dampPercent)
                                       "factorized with any damping up to 100 %");
 }
 
+/// On the host, wherever the model is: column after column is no work for a GPU.
 class Walk
 {
 public:
     Walk(const at::Tensor& weight, const at::Tensor& autocorrelation, const GridOptions& grid,
          const GptqSpec& spec, const RunContext& run)
-        : m_grid(grid), m_spec(spec), m_run(run), m_weight(weight.clone().contiguous()),
-          m_in(weight.size(1)), m_group(grid.groupSize > 0 ? grid.groupSize : m_in),
-          m_hessian(2 * autocorrelation)
+        : m_grid(grid), m_spec(spec), m_run(run),
+          m_weight(weight.cpu().clone(at::MemoryFormat::Contiguous)), m_in(weight.size(1)),
+          m_group(grid.groupSize > 0 ? grid.groupSize : m_in), m_hessian(2 * autocorrelation.cpu())
     {
         QW_REQUIRE(grid.groupSize != -1, ErrorCode::BadInput,
                    "GPTQ needs a scale per row or group, not one for the whole tensor");

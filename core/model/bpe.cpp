@@ -106,12 +106,18 @@ void Bpe::readVocabulary(const Part& part)
                  std::string(part.value().type_name()));
     }
     m_ids.reserve(part.size());
+    // Ids have holes, but not so many that a small file could take all memory.
+    const std::size_t idLimit = 4 * part.size() + (1 << 16);
     std::vector<bool> taken;
     for (const auto& [token, value] : part.value().items()) {
         if (!value.is_number_integer() || value < 0 || value >= (1 << 24)) {
             part[token].id(); // throws, with the place
         }
         const auto id = value.get<std::size_t>();
+        if (id >= idLimit) {
+            part[token].bad("is the id " + std::to_string(id) + " in a vocabulary of " +
+                            std::to_string(part.size()) + " entries");
+        }
         if (id >= m_tokens.size()) {
             m_tokens.resize(id + 1);
             taken.resize(id + 1);

@@ -37,6 +37,10 @@ struct Tokenizer::Private {
                 file["added_tokens"].bad("gives \"" + token.content.substr(0, 80) + "\" the id " +
                                          std::to_string(id) + ", which contradicts model.vocab");
             }
+            if (id >= 4 * (tokens.size() + added.tokens().size()) + (1 << 16)) {
+                file["added_tokens"].bad("gives \"" + token.content.substr(0, 80) + "\" the id " +
+                                         std::to_string(id) + ", far beyond the vocabulary");
+            }
             if (id >= tokens.size()) {
                 tokens.resize(id + 1);
             }

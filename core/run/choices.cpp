@@ -136,11 +136,12 @@ ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized
     std::vector<BlockHooks> hooks;
     std::optional<ModelVariant> variant;
     if (quantized != nullptr) {
-        variant =
-            storedVariant(ArtifactFolder(quantized->artifactFolder, ""), quantized->spec, decoder);
+        requireSameModel(checkpoint, *quantized, run);
+        variant = storedVariant(storedArtifact(*quantized), quantized->spec, decoder);
     }
     const Decoder& ends = variant && variant->outside ? *variant->outside : decoder;
     for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+        run.checkpoint();
         blocks.push_back(decoder.loadBlock(i));
         if (variant) {
             hooks.push_back(variant->block(blocks.back()));

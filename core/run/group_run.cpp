@@ -130,7 +130,7 @@ std::string GroupRun::fingerprint() const
     return hashOf(message(all.dump(), m_group.factorSpec.lowRank.rank, " ",
                           m_checkpoint->hash(m_run), m_tokenizer->hash(),
                           m_texts.calibration ? m_texts.calibration->textHash : "",
-                          engineInfo().torch, QW_VERSION, at::get_num_threads()));
+                          engineInfo().torch, engineInfo().cpu, QW_VERSION, at::get_num_threads()));
 }
 
 void GroupRun::describeRuns()

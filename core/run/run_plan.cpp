@@ -121,7 +121,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
         const std::int64_t weights = linear.in * linear.out;
         plan.weights += weights;
         plan.bytesOriginal += weights * (linear.dtype == "F32" ? 4 : 2);
-        plan.bytes += (plannedBits(layer, spec.lowRank) + 7) / 8;
+        plan.bytes += (plannedBits(layer, spec) + 7) / 8;
         plan.maxRank = std::max(plan.maxRank, layer.settings.rank);
         plan.layers.push_back(std::move(layer));
     }
@@ -130,7 +130,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
     return plan;
 }
 
-std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank)
+std::int64_t plannedBits(const LayerPlan& layer, const RunSpec& spec)
 {
     const WeightSpec& weight = layer.settings.weight;
     const std::int64_t in = layer.info.in;
@@ -146,7 +146,11 @@ std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank)
                                         : out * (in / weight.groupSize);
         bits += scales * ((weight.scaleDtype == "f32" ? 32 : 16) + (weight.sym ? 0 : weight.bits));
     }
-    return bits + factorBits(out, in, layer.settings.rank, lowRank, weight.exponentBits);
+    if (spec.method == "gptq" && spec.gptq.actOrder && !spec.gptq.staticGroups &&
+        weight.groupSize > 0 && weight.groupSize < in) {
+        bits += 32 * in; // which group each column went to
+    }
+    return bits + factorBits(out, in, layer.settings.rank, spec.lowRank, weight.exponentBits);
 }
 
 } // namespace qw

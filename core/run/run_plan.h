@@ -34,7 +34,7 @@ struct RunPlan {
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint);
 
 /// Bits a layer will take: the same count as storedBits() of its result.
-std::int64_t plannedBits(const LayerPlan& layer, const LowRankSpec& lowRank);
+std::int64_t plannedBits(const LayerPlan& layer, const RunSpec& spec);
 
 /// Sentence of group sizes that divide @p columns.
 std::string divisorsOf(std::int64_t columns);

@@ -355,13 +355,26 @@ MergeReport RunStore::mergeFrom(const std::filesystem::path& other)
                                        "id IN (SELECT id FROM main.runs)");
     d->db.execute("CREATE TEMP TABLE incoming AS SELECT id FROM other.runs WHERE NOT hidden "
                   "AND id NOT IN (SELECT id FROM main.runs)");
-    report.added = d->db.number("SELECT count(*) FROM temp.incoming");
+    // What was at work when it was merged before may be finished now.
+    d->db.execute("CREATE TEMP TABLE finished AS SELECT id FROM other.runs WHERE NOT hidden AND "
+                  "status = 'finished' AND id IN "
+                  "(SELECT id FROM main.runs WHERE status <> 'finished')");
+    const std::int64_t finished = d->db.number("SELECT count(*) FROM temp.finished");
+    report.alreadyThere -= finished;
+    report.added = d->db.number("SELECT count(*) FROM temp.incoming") + finished;
     d->db.execute(
-        "INSERT INTO main.runs SELECT * FROM other.runs WHERE id IN temp.incoming;"
+        "UPDATE main.runs SET (status, rank, bits_per_weight, bytes, perplexity, nll, kl_mean, "
+        "body) = (SELECT status, rank, bits_per_weight, bytes, perplexity, nll, kl_mean, body "
+        "FROM other.runs WHERE other.runs.id = main.runs.id) WHERE id IN temp.finished;"
+        "DELETE FROM main.layers WHERE run_id IN temp.finished;"
+        "INSERT INTO temp.incoming SELECT id FROM temp.finished;");
+    d->db.execute(
+        "INSERT INTO main.runs SELECT * FROM other.runs WHERE id IN temp.incoming "
+        "AND id NOT IN temp.finished;"
         "INSERT INTO main.layers SELECT * FROM other.layers WHERE run_id IN temp.incoming;"
-        "INSERT INTO main.tags SELECT * FROM other.tags WHERE run_id IN temp.incoming;"
+        "INSERT OR IGNORE INTO main.tags SELECT * FROM other.tags WHERE run_id IN temp.incoming;"
         "INSERT OR IGNORE INTO main.spectra SELECT * FROM other.spectra;"
-        "DROP TABLE temp.incoming");
+        "DROP TABLE temp.incoming; DROP TABLE temp.finished");
     transaction.commit();
     return report;
 }

@@ -115,6 +115,7 @@ private Q_SLOTS:
         row("decoder", "{'decoder':{'type':'CTC'}}", true, "decoder.type");
         row("negative id", "{'model':{'vocab':{'a':-1}}}", false, "model.vocab.a");
         row("huge id", "{'model':{'vocab':{'a':16777216}}}", false, "model.vocab.a");
+        row("id far beyond", "{'model':{'vocab':{'a':16777215}}}", false, "in a vocabulary of");
         row("float id", "{'model':{'vocab':{'a':1.5}}}", false, "model.vocab.a");
         row("same id", "{'model':{'vocab':{'zz1':5}}}", false, "model.vocab");
         row("vocab", "{'model':{'vocab':[1]}}", false, "model.vocab");

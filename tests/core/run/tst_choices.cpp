@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json_io.h"
 #include "engine.h"
+#include "model/checkpoint.h"
 #include "support/tensor_model_files.h"
 
 using namespace qw;
@@ -35,6 +36,25 @@ private Q_SLOTS:
         QCOMPARE(result.stderrAccuracy, golden.at("accuracy_stderr").get<double>());
         QCOMPARE(result.accuracyNormalized, golden.at("accuracy_normalized").get<double>());
         QCOMPARE(result.stderrNormalized, golden.at("accuracy_normalized_stderr").get<double>());
+    }
+
+    void refusesForeignRuns()
+    {
+        const auto refusal = [](const RunResult& run) {
+            return sentenceOf([&] {
+                evaluateChoices(kFolder.string(), &run, kFolder / "choices.jsonl", "cpu",
+                                RunContext());
+            });
+        };
+        RunResult run;
+        run.id = "abc";
+        run.status = "finished";
+        run.provenance.modelHash = "another";
+        QVERIFY(refusal(run).find("is not the model that run abc") != std::string::npos);
+        run.provenance.modelHash = Checkpoint(kFolder).hash();
+        QVERIFY(refusal(run).find("kept no artifact") != std::string::npos);
+        run.status = "running";
+        QVERIFY(refusal(run).find("is running, not finished") != std::string::npos);
     }
 
     void refusesBadFiles_data()

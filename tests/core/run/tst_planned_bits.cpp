@@ -77,7 +77,8 @@ void TestPlannedBits::equalStoredBits()
     weight.sym = sym;
     weight.scaleDtype = scaleType.toStdString();
     weight.exponentBits = exponentBits;
-    LowRankSpec lowRank;
+    RunSpec spec;
+    LowRankSpec& lowRank = spec.lowRank;
     lowRank.factorBits = factorBits;
     LayerPlan plan;
     plan.info.out = kOut;
@@ -93,7 +94,16 @@ void TestPlannedBits::equalStoredBits()
         linear.a.mx = linear.b.mx = {factorBits, lowRank.factorBlock, exponentBits, MxRule::Lqer};
     }
     linear = linear.withRank(rank);
-    QCOMPARE(plannedBits(plan, lowRank), storedBits(linear));
+    QCOMPARE(plannedBits(plan, spec), storedBits(linear));
+    if (format == "int" && group > 0) { // GPTQ in the order of activations, groups on the way
+        QuantizedLinear ordered = linear;
+        ordered.groupIndex = at::arange(kIn).floor_divide(group).to(at::kInt);
+        spec.method = "gptq";
+        spec.gptq.actOrder = true;
+        QCOMPARE(plannedBits(plan, spec), storedBits(ordered));
+        spec.gptq.staticGroups = true;
+        QCOMPARE(plannedBits(plan, spec), storedBits(linear));
+    }
 
     QTemporaryDir folder;
     const std::filesystem::path file = folder.filePath("layer.safetensors").toStdString();

@@ -358,6 +358,16 @@ void TestRunStore::mergeTwiceAddsNothing()
     tagged.tag = "shard";
     QCOMPARE(store.list(tagged).at(0).notes, std::string("note"));
     QVERIFY(store.findSpectrum("key") == std::vector<double>{2});
+    // A run that was at work in the first merge and is finished in the next.
+    RunResult begun = sampleResult("c");
+    begun.status = "running";
+    begun.layers.clear();
+    store.save(begun);
+    store.setNotes("c", "mine");
+    QCOMPARE(store.mergeFrom(otherFile).added, 1);
+    QVERIFY(store.get("c") == sampleResult("c"));
+    QCOMPARE(store.list().size(), 3U);
+    QCOMPARE(store.mergeFrom(otherFile).added, 0);
 }
 
 void TestRunStore::mergeOfWhatIsNotThere()
