@@ -177,6 +177,13 @@ std::filesystem::path ArtifactFolder::modelFile() const
     return m_folder / kModelFile;
 }
 
+void ArtifactFolder::makeFolder() const
+{
+    std::error_code problem;
+    std::filesystem::create_directories(m_folder, problem);
+    QW_REQUIRE(!problem, ErrorCode::Io, m_folder.string(), ": cannot be made: ", problem.message());
+}
+
 void ArtifactFolder::create(bool resume) const
 {
     const auto file = m_folder / kFingerprintFile;
@@ -188,9 +195,6 @@ void ArtifactFolder::create(bool resume) const
         removeHalfWritten(m_folder);
         return;
     }
-    std::error_code problem;
-    std::filesystem::create_directories(m_folder, problem);
-    QW_REQUIRE(!problem, ErrorCode::Io, m_folder.string(), ": cannot be made: ", problem.message());
     AtomicFile fingerprint(file);
     fingerprint.write(m_fingerprint);
     fingerprint.commit();

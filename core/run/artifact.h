@@ -46,8 +46,11 @@ public:
     /// @param fingerprint  of everything that decides the bits: model, texts, spec, versions
     ArtifactFolder(std::filesystem::path folder, std::string fingerprint);
 
-    /// Starts afresh, or checks that what is there has the same fingerprint and sweeps up what a
-    /// killed run left half written.
+    void makeFolder() const; ///< @throws Error::Io
+    /// Who holds it (FileLock) is at work here.
+    std::filesystem::path lockFile() const { return m_folder / "lock"; }
+    /// In the folder made and locked: starts afresh, or checks that what is there has the same
+    /// fingerprint and sweeps up what a killed run left half written.
     /// @throws Error::Mismatch if a run is resumed with another model, text or spec; Io
     void create(bool resume) const;
     bool hasBlock(std::int64_t block) const;

@@ -179,8 +179,9 @@ void GroupRun::storeAll()
 
 void GroupRun::openFolder()
 {
+    m_artifact->makeFolder();
+    m_lock.emplace(m_artifact->lockFile()); // before anything of a process at work is swept up
     m_artifact->create(m_resume);
-    m_lock.emplace(m_artifact->folder() / "lock");
 }
 
 void GroupRun::quantizeBlocks()
@@ -191,7 +192,9 @@ void GroupRun::quantizeBlocks()
     const std::int64_t steps = blockMethod != nullptr ? blockMethod->steps(common()) : 1;
     std::int64_t lastMissing = -1;
     for (std::int64_t index = 0; index < blocks; ++index) {
-        if (!m_artifact->hasBlock(index)) {
+        if (m_artifact->hasBlock(index)) { // killed between the two, a run left both
+            std::filesystem::remove(m_artifact->stateFile(index));
+        } else {
             lastMissing = index;
         }
     }

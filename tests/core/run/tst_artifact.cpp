@@ -328,6 +328,7 @@ private:
     ArtifactFolder newFolder() const
     {
         ArtifactFolder folder(path(), "print");
+        folder.makeFolder();
         folder.create(false);
         return folder;
     }

@@ -268,11 +268,26 @@ private Q_SLOTS:
     {
         RunStore store(storeFile());
         const std::string id = cancelInSecondBlock(baseSpec(), store);
-        const FileLock lock(store.get(id).artifactFolder + "/lock");
+        const std::filesystem::path folder = store.get(id).artifactFolder;
+        const FileLock lock(folder / "lock");
+        const std::filesystem::path half = folder / "block-00001.safetensors.1.part";
+        writeBytes(half, "being written");
         const RunResult stored = store.get(id);
         const std::string refusal = sentenceOf([&] { resumeRuns(id, store, options(), {}); });
         QVERIFY2(refusal.find("another process is at work") != std::string::npos, refusal.c_str());
+        QVERIFY(std::filesystem::exists(half));
         QVERIFY(store.get(id) == stored);
+    }
+
+    void stateOfAFinishedBlockIsSweptUp()
+    {
+        RunStore store(storeFile());
+        const std::string id = cancelInSecondBlock(baseSpec(), store);
+        const std::filesystem::path folder = store.get(id).artifactFolder;
+        QVERIFY(std::filesystem::exists(folder / "block-00000.safetensors"));
+        writeBytes(folder / "block-00000.state", "killed before it was removed");
+        resumeRuns(id, store, options(), {});
+        QVERIFY(!std::filesystem::exists(folder / "block-00000.state"));
     }
 
     void sweepSharesFactorsOverRanksOnly()
