@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <set>
 
 #include <CLI/App.hpp>
@@ -7,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "report/run_tables.h"
 #include "session.h"
 #include "table.h"
@@ -16,6 +18,8 @@ namespace qw::cli {
 namespace {
 /// Every artifact folder holds this file from its first moment.
 constexpr const char* kArtifactMark = "fingerprint.txt";
+/// Held by the process at work on the run.
+constexpr const char* kArtifactLock = "lock";
 
 struct Options {
     std::string id;
@@ -123,19 +127,17 @@ int done(const Session& session, const char* what, const std::vector<std::string
     return 0;
 }
 
-/// The folders of deleted runs that no other run needs: the runs of a sweep share one.
-std::set<std::filesystem::path> unneededFolders(const RunStore& store)
+/// The folders of deleted runs, each with its runs: those of a sweep share one.
+std::map<std::filesystem::path, std::vector<std::string>>
+foldersOf(const std::vector<RunResult>& removed)
 {
-    std::set<std::filesystem::path> folders;
-    for (const RunResult& run : store.removed()) {
+    std::map<std::filesystem::path, std::vector<std::string>> folders;
+    for (const RunResult& run : removed) {
         // The path may come from another machine's store: only what is an artifact is removed.
         if (!run.artifactFolder.empty() &&
             std::filesystem::exists(std::filesystem::path(run.artifactFolder) / kArtifactMark)) {
-            folders.insert(run.artifactFolder);
+            folders[run.artifactFolder].push_back(run.id);
         }
-    }
-    for (const RunSummary& run : store.list()) {
-        folders.erase(run.result.artifactFolder);
     }
     return folders;
 }
@@ -152,20 +154,39 @@ std::int64_t bytesIn(const std::filesystem::path& folder)
 int purge(const Session& session)
 {
     RunStore store = session.openStore();
-    const auto deleted = static_cast<std::int64_t>(store.removed().size());
-    std::int64_t freed = 0;
-    for (const std::filesystem::path& folder : unneededFolders(store)) {
-        freed += bytesIn(folder);
-        std::filesystem::remove_all(folder);
+    std::set<std::filesystem::path> needed;
+    for (const RunSummary& run : store.list()) {
+        needed.insert(run.result.artifactFolder);
     }
-    store.purge();
+    const std::vector<RunResult> removed = store.removed();
+    std::vector<std::string> atWork;
+    std::int64_t freed = 0;
+    for (const auto& [folder, ids] : foldersOf(removed)) {
+        try {
+            const FileLock lock(folder / kArtifactLock);
+            if (needed.count(folder) == 0) {
+                freed += bytesIn(folder);
+                std::filesystem::remove_all(folder);
+            }
+        } catch (const Error& held) {
+            if (held.code() != ErrorCode::BadInput) {
+                throw;
+            }
+            atWork.insert(atWork.end(), ids.begin(), ids.end());
+        }
+    }
+    store.purge(atWork);
+    const std::size_t gone = removed.size() - atWork.size();
     if (session.json) {
-        printJson(Json{{"runs_removed", deleted}, {"bytes_freed", freed}});
-    } else {
-        std::cout << deleted << " deleted runs removed for good, "
-                  << (freed > 0 ? formatMegabytes(freed) + " of artifacts freed"
-                                : std::string("no artifacts to free"))
-                  << '\n';
+        printJson(Json{{"runs_removed", gone}, {"bytes_freed", freed}, {"at_work", atWork}});
+        return 0;
+    }
+    std::cout << gone << " deleted runs removed for good, "
+              << (freed > 0 ? formatMegabytes(freed) + " of artifacts freed"
+                            : std::string("no artifacts to free"))
+              << '\n';
+    for (const std::string& id : atWork) {
+        std::cout << "kept " << id << ": a process is at work on it\n";
     }
     return 0;
 }

@@ -310,9 +310,12 @@ std::vector<RunResult> RunStore::removed() const
     return results;
 }
 
-void RunStore::purge()
+void RunStore::purge(const std::vector<std::string>& kept)
 {
-    d->db.execute("DELETE FROM runs WHERE hidden"); // layers and tags go with their run
+    // Layers and tags go with their run.
+    Statement(d->db, "DELETE FROM runs WHERE hidden AND id NOT IN (SELECT value FROM json_each(?))")
+        .bind(Json(kept).dump())
+        .run();
     // Compacting needs the file for itself; where another program reads, the next purge does it.
     if (d->db.tryExecute("VACUUM")) {
         d->db.tryExecute("PRAGMA wal_checkpoint(TRUNCATE)");

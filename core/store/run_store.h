@@ -62,7 +62,8 @@ public:
     void remove(const std::string& id);
     void restore(const std::string& id);
     std::vector<RunResult> removed() const;
-    void purge(); ///< drops hidden runs and compacts the file
+    /// Drops hidden runs but those @p kept (ids) and compacts the file.
+    void purge(const std::vector<std::string>& kept = {});
 
     /// Full singular-value spectra, cached by layer and kind ("W", "E", "SE", "RE").
     void saveSpectrum(const std::string& cacheKey, const std::vector<double>& values);

@@ -1,3 +1,4 @@
+#include "base/files.h"
 #include "store/run_store.h"
 #include "support/qw_process.h"
 
@@ -52,6 +53,7 @@ private Q_SLOTS:
     void tags();
     void deleteAndPurge();
     void purgeKeepsWhatAnotherRunNeeds();
+    void purgeKeepsARunAtWork();
     void relativePathsAreStoredWhole();
     void slowBlasIsNamed();
 
@@ -273,6 +275,26 @@ void TestRunCommands::purgeKeepsWhatAnotherRunNeeds()
                                        "--threads 1 --json" +
                                        store);
     QVERIFY2(outcome.status == 0, qPrintable(outcome.err));
+}
+
+void TestRunCommands::purgeKeepsARunAtWork()
+{
+    const QString store = " --store atwork.sqlite";
+    const QString id = make(kQuick + store)["id"].toString();
+    const QString folder = m_qw.path("atwork.sqlite.runs/" + id);
+    const int before = filesUnder(folder);
+    QVERIFY(before > 0);
+    QCOMPARE(m_qw.run("runs delete " + id + store).status, 0);
+    {
+        const FileLock atWork((folder + "/lock").toStdString());
+        const QJsonObject purged = make("runs purge --json" + store);
+        QCOMPARE(purged["runs_removed"].toInt(), 0);
+        QCOMPARE(purged["at_work"].toArray(), QJsonArray{id});
+        QVERIFY(m_qw.run("runs purge" + store).out.contains("at work"));
+        QCOMPARE(filesUnder(folder), before);
+    }
+    QCOMPARE(make("runs purge --json" + store)["runs_removed"].toInt(), 1);
+    QCOMPARE(filesUnder(folder), 0);
 }
 
 void TestRunCommands::relativePathsAreStoredWhole()

@@ -185,6 +185,8 @@ void TestRunStore::removeRestorePurge()
     store.restore("run1");
     QCOMPARE(store.list().size(), 2U);
     store.remove("run1");
+    store.purge({"run1"});
+    QCOMPARE(store.removed().size(), 1U);
     store.purge();
     QVERIFY(store.removed().empty());
     QVERIFY(refusal(ErrorCode::NotFound, [&] { store.restore("run1"); }).startsWith("no run"));
