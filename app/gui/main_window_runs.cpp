@@ -89,10 +89,7 @@ void MainWindow::discardRun(const QString& id)
         if (const QueueEntry* entry = m_queue.findRun(id)) {
             m_queue.cancel(entry->number);
         }
-        RunResult run = m_state.store().get(id.toStdString());
-        run.status = "cancelled";
-        run.problem = "interrupted and not resumed";
-        m_state.store().save(run);
+        m_state.store().setStatus(id.toStdString(), "cancelled", "interrupted and not resumed");
         m_state.storeChanged();
     } catch (const Error& error) {
         m_dialogs.showProblem(this, tr("Cannot Change the Run"),

@@ -222,6 +222,17 @@ void RunStore::save(const RunResult& result)
     transaction.commit();
 }
 
+void RunStore::setStatus(const std::string& id, const std::string& status,
+                         const std::string& problem)
+{
+    Statement(d->db, "UPDATE runs SET status = ?2, body = json_set(body, '$.status', ?2, "
+                     "'$.problem', ?3) WHERE id = ?1 AND status = 'running'")
+        .bind(d->resolve(id, false))
+        .bind(status)
+        .bind(problem)
+        .run();
+}
+
 std::optional<RunResult> RunStore::find(const std::string& idOrPrefix) const
 {
     if (d->candidates(idOrPrefix, false).empty()) {

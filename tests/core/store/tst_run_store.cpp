@@ -48,6 +48,7 @@ private Q_SLOTS:
     void idsAreUniqueAndSorted();
     void prefixes();
     void filters();
+    void onlyARunningRunIsClosed();
     void removeRestorePurge();
     void spectra();
     void newerFileIsRefused();
@@ -171,6 +172,25 @@ void TestRunStore::filters()
     QCOMPARE(ids(tag), std::string("1"));
     QCOMPARE(ids(limit), std::string("01"));
     QCOMPARE(ids(status), std::string());
+}
+
+void TestRunStore::onlyARunningRunIsClosed()
+{
+    RunStore store(m_file);
+    RunResult running = sampleResult("run1");
+    running.status = "running";
+    store.save(running);
+    store.save(sampleResult("run2"));
+    for (const char* id : {"run1", "run2"}) {
+        store.setStatus(id, "cancelled", "it said \"no\"");
+    }
+    running.status = "cancelled";
+    running.problem = "it said \"no\"";
+    QVERIFY(store.get("run1") == running); // every number as it was, and the layers
+    RunFilter filter;
+    filter.status = "cancelled";
+    QCOMPARE(store.list(filter).size(), 1U);
+    QVERIFY(store.get("run2") == sampleResult("run2"));
 }
 
 void TestRunStore::removeRestorePurge()
