@@ -177,6 +177,11 @@ std::filesystem::path ArtifactFolder::modelFile() const
     return m_folder / kModelFile;
 }
 
+bool ArtifactFolder::begun(const std::filesystem::path& folder)
+{
+    return std::filesystem::exists(folder / kFingerprintFile);
+}
+
 void ArtifactFolder::makeFolder() const
 {
     std::error_code problem;

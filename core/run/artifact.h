@@ -46,6 +46,8 @@ public:
     /// @param fingerprint  of everything that decides the bits: model, texts, spec, versions
     ArtifactFolder(std::filesystem::path folder, std::string fingerprint);
 
+    /// Whether a run began in this folder.
+    static bool begun(const std::filesystem::path& folder);
     void makeFolder() const; ///< @throws Error::Io
     /// Who holds it (FileLock) is at work here.
     std::filesystem::path lockFile() const { return m_folder / "lock"; }

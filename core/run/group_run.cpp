@@ -90,8 +90,25 @@ void GroupRun::prepare()
     readTexts();
     warnOfOverlap();
     m_run.checkpoint();
-    m_artifact.emplace(m_options.workFolder / m_runs.front().id, fingerprint());
+    m_artifact.emplace(artifactPlace(), fingerprint());
     m_run.checkpoint();
+}
+
+/// Beside the store; for a resumed run where its blocks are, if the store was moved or merged.
+std::filesystem::path GroupRun::artifactPlace() const
+{
+    const std::string& id = m_runs.front().id;
+    const std::filesystem::path beside = m_options.workFolder / id;
+    const std::filesystem::path stored = m_runs.front().artifactFolder;
+    if (!m_resume || stored.empty() || ArtifactFolder::begun(beside)) {
+        return beside;
+    }
+    if (ArtifactFolder::begun(stored)) {
+        return stored;
+    }
+    m_run.log(message("run ", id, ": its finished blocks are neither in ", beside.string(),
+                      " nor in ", stored.string(), "; it begins again"));
+    return beside;
 }
 
 void GroupRun::readTexts()

@@ -34,6 +34,7 @@ public:
 
 private:
     void prepare();
+    std::filesystem::path artifactPlace() const;
     void readTexts();
     void warnOfOverlap();
     void describeRuns();

@@ -279,6 +279,35 @@ private Q_SLOTS:
         QVERIFY(store.get(id) == stored);
     }
 
+    void blocksElsewhereAreFound()
+    {
+        RunStore store(storeFile());
+        const std::string id = cancelInSecondBlock(baseSpec(), store);
+        const std::string folder = store.get(id).artifactFolder;
+        RunOptions moved = options();
+        moved.workFolder = path() / "elsewhere";
+        int made = 0;
+        moved.layerDone = [&](const LayerResult&) { ++made; };
+        QCOMPARE(resumeRuns(id, store, moved, {}).front().artifactFolder, folder);
+        QCOMPARE(made, 7); // the last block
+    }
+
+    void lostBlocksAreTold()
+    {
+        RunStore store(storeFile());
+        const std::string id = cancelInSecondBlock(baseSpec(), store);
+        std::filesystem::remove_all(store.get(id).artifactFolder);
+        std::vector<std::string> log;
+        int made = 0;
+        RunOptions counted = options();
+        counted.layerDone = [&](const LayerResult&) { ++made; };
+        resumeRuns(id, store, counted,
+                   RunContext({}, {}, [&](const std::string& line) { log.push_back(line); }));
+        QCOMPARE(made, static_cast<int>(7 * kBlocks));
+        QCOMPARE(log.size(), 1U);
+        QVERIFY2(log.front().find("begins again") != std::string::npos, log.front().c_str());
+    }
+
     void stateOfAFinishedBlockIsSweptUp()
     {
         RunStore store(storeFile());
