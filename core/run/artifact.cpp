@@ -195,8 +195,8 @@ void ArtifactFolder::create(bool resume) const
     if (resume && std::filesystem::exists(file)) {
         QW_REQUIRE(readTextFile(file, 4096) == m_fingerprint, ErrorCode::Mismatch,
                    m_folder.string(),
-                   ": cannot continue this run: the model, a text, the settings "
-                   "or the program changed since it began");
+                   ": cannot continue this run: the model, a text, the settings, the runs "
+                   "that share its factors or the program changed since it began");
         removeHalfWritten(m_folder);
         return;
     }

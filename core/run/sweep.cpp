@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <optional>
+#include <set>
 
 #include <ATen/Parallel.h>
 
@@ -53,15 +55,36 @@ std::vector<std::vector<RunResult>> grouped(const std::vector<RunResult>& runs)
     return groups;
 }
 
-/// Executes the groups that have unfinished runs; one that fails does not keep the others from
-/// being done. @return all runs, in order of id, which is the order in which they were asked for
-std::vector<RunResult> executeAll(const std::vector<RunResult>& runs, bool resume, RunStore& store,
-                                  const RunOptions& options, const RunContext& run)
+/// The deleted runs of a sweep whose group began: its folder, fingerprint and blocks are of all.
+std::vector<RunResult> deletedOf(const std::string& sweep, const RunStore& store)
 {
+    std::vector<RunResult> runs;
+    for (RunResult& run : store.removed()) {
+        if (!sweep.empty() && run.sweep == sweep && !run.artifactFolder.empty()) {
+            runs.push_back(std::move(run));
+        }
+    }
+    return runs;
+}
+
+/// Executes the groups that have unfinished runs; one that fails does not keep the others from
+/// being done. @param deleted  they only go along with the others of their group
+/// @return all other runs, in order of id, which is the order in which they were asked for
+std::vector<RunResult> executeAll(std::vector<RunResult> runs, bool resume, RunStore& store,
+                                  const RunOptions& options, const RunContext& run,
+                                  const std::vector<RunResult>& deleted = {})
+{
+    const auto byId = [](const RunResult& a, const RunResult& b) { return a.id < b.id; };
+    std::set<std::string> deletedIds;
+    for (const RunResult& one : deleted) {
+        deletedIds.insert(one.id);
+        runs.push_back(one);
+    }
+    std::sort(runs.begin(), runs.end(), byId);
     std::vector<RunResult> results;
     for (std::vector<RunResult>& group : grouped(runs)) {
-        const bool finished = std::all_of(group.begin(), group.end(), [](const RunResult& one) {
-            return one.status == kFinished;
+        const bool finished = std::all_of(group.begin(), group.end(), [&](const RunResult& one) {
+            return one.status == kFinished || deletedIds.count(one.id) > 0;
         });
         if (!finished) {
             try {
@@ -75,15 +98,15 @@ std::vector<RunResult> executeAll(const std::vector<RunResult>& runs, bool resum
                 run.log(message(group.size() > 1 ? "runs " : "run ", group.front().id,
                                 group.size() > 1 ? " to " + group.back().id : "", ": ",
                                 firstLine(problem)));
-                for (RunResult& one : group) { // as they were stored
-                    one = store.get(one.id);
+                for (RunResult& one : group) {              // as they were stored
+                    one = store.find(one.id).value_or(one); // unless deleted
                 }
             }
         }
-        results.insert(results.end(), group.begin(), group.end());
+        std::copy_if(group.begin(), group.end(), std::back_inserter(results),
+                     [&](const RunResult& one) { return deletedIds.count(one.id) == 0; });
     }
-    std::sort(results.begin(), results.end(),
-              [](const RunResult& a, const RunResult& b) { return a.id < b.id; });
+    std::sort(results.begin(), results.end(), byId);
     return results;
 }
 
@@ -180,7 +203,9 @@ std::vector<RunResult> resumeRuns(const std::string& id, RunStore& store, const 
                                   const RunContext& run)
 {
     requireDevice(firstUnfinished(id, store).spec.device);
-    return executeAll(runsOf(id, store), true, store, options, run);
+    std::vector<RunResult> runs = runsOf(id, store);
+    const std::vector<RunResult> deleted = deletedOf(runs.front().sweep, store);
+    return executeAll(std::move(runs), true, store, options, run, deleted);
 }
 
 } // namespace qw

@@ -476,6 +476,38 @@ private Q_SLOTS:
         QVERIFY_EXCEPTION_THROWN(firstUnfinished("stopped", store), Error);
     }
 
+    void deletedRunGoesAlongWithItsGroup_data()
+    {
+        QTest::addColumn<int>("gone");
+        QTest::newRow("that names the folder") << 0;
+        QTest::newRow("of the largest rank") << 1;
+    }
+    void deletedRunGoesAlongWithItsGroup()
+    {
+        QFETCH(int, gone);
+        RunStore store(storeFile());
+        std::vector<RunSpec> specs = mixedSpecs();
+        specs.resize(3);
+        std::vector<Outcome> expected = outcomesOf(runSweep(specs, store, sweepOptions(), {}));
+        expected.erase(expected.begin() + gone);
+        std::vector<std::string> ids;
+        Interrupter interrupter;
+        interrupter.layers = 8;
+        RunOptions stopped = options();
+        stopped.sweep = "stopped";
+        stopped.started = [&](const RunResult& run) { ids.push_back(run.id); };
+        stopped.layerDone = [&](const LayerResult&) { interrupter.layerDone(); };
+        QVERIFY_EXCEPTION_THROWN(runSweep(specs, store, stopped, interrupter.context()), Cancelled);
+        store.remove(ids.at(static_cast<std::size_t>(gone)));
+        int made = 0;
+        RunOptions counted = options();
+        counted.layerDone = [&](const LayerResult&) { ++made; };
+        const std::vector<RunResult> resumed = resumeRuns("stopped", store, counted, {});
+        QCOMPARE(made, 7); // the last block
+        QVERIFY(outcomesOf(resumed) == expected);
+        QCOMPARE(store.removed().size(), 1U); // and stays deleted
+    }
+
     void shardsMergeWithoutDuplicates()
     {
         RunStore wholeStore(storeFile());
