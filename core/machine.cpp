@@ -126,7 +126,7 @@ void startEngine(std::int64_t threads)
     // A block's activations are freed and asked for again all the time: keep their pages instead of
     // giving them back to the system and faulting them in anew.
     ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    ::mallopt(M_TRIM_THRESHOLD, 1 << 30); // of an iteration of learning, too
 #endif
 }
 
