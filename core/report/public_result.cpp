@@ -99,6 +99,7 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["estimated_peak_rss_bytes"] = result.estimate.peakRssBytes;
     json["artifact_hash"] = result.artifactHash;
     json["artifact_folder"] = result.artifactFolder;
+    json["exports"] = exportsToJson(result.exports);
 
     std::int64_t trainRank = 0;
     std::int64_t trainedParameters = 0;

@@ -207,6 +207,19 @@ void read(const Json& json, Estimate& estimate)
         .finish();
 }
 
+void read(const Json& json, ExportRecord& made)
+{
+    TypedReader(json, "exports")
+        .read("target", made.target)
+        .read("path", made.path)
+        .read("made", made.made)
+        .read("bytes", made.bytes)
+        .read("lossless", made.lossless)
+        .read("max_abs_difference", made.maxAbsDifference)
+        .read("verdict", made.verdict)
+        .finish();
+}
+
 /// Equal numbers, or both missing.
 bool same(double a, double b)
 {
@@ -255,6 +268,13 @@ bool Comparison::operator==(const Comparison& o) const
            same(klP99, o.klP99) && same(top1Agreement, o.top1Agreement);
 }
 
+bool ExportRecord::operator==(const ExportRecord& o) const
+{
+    return target == o.target && path == o.path && made == o.made && bytes == o.bytes &&
+           lossless == o.lossless && same(maxAbsDifference, o.maxAbsDifference) &&
+           verdict == o.verdict;
+}
+
 bool RunResult::operator==(const RunResult& o) const
 {
     return id == o.id && spec == o.spec && provenance == o.provenance && status == o.status &&
@@ -264,7 +284,22 @@ bool RunResult::operator==(const RunResult& o) const
            same(seconds, o.seconds) && peakRssBytes == o.peakRssBytes && phases == o.phases &&
            estimate == o.estimate && substitutions == o.substitutions &&
            artifactHash == o.artifactHash && artifactFolder == o.artifactFolder &&
-           sweep == o.sweep && layers == o.layers && blocks == o.blocks;
+           sweep == o.sweep && exports == o.exports && layers == o.layers && blocks == o.blocks;
+}
+
+Json exportsToJson(const std::vector<ExportRecord>& exports)
+{
+    Json all = Json::array();
+    for (const ExportRecord& made : exports) {
+        all.push_back({{"target", made.target},
+                       {"path", made.path},
+                       {"made", made.made},
+                       {"bytes", made.bytes},
+                       {"lossless", made.lossless},
+                       {"max_abs_difference", finiteOrNull(made.maxAbsDifference)},
+                       {"verdict", made.verdict}});
+    }
+    return all;
 }
 
 Json toJson(const RunResult& result)
@@ -294,6 +329,7 @@ Json toJson(const RunResult& result)
     json["artifact_hash"] = result.artifactHash;
     json["artifact_folder"] = result.artifactFolder;
     json["sweep"] = result.sweep;
+    json["exports"] = exportsToJson(result.exports);
     Json layers = Json::array();
     for (const LayerResult& layer : result.layers) {
         layers.push_back(toJson(layer));
@@ -354,6 +390,11 @@ RunResult runResultFromJson(const Json& json)
     in.read("artifact_hash", result.artifactHash)
         .read("artifact_folder", result.artifactFolder)
         .read("sweep", result.sweep);
+    if (const Json* part = in.find("exports")) {
+        for (const Json& entry : *part) {
+            read(entry, result.exports.emplace_back());
+        }
+    }
     if (const Json* part = in.find("layers")) {
         for (const Json& entry : *part) {
             read(entry, result.layers.emplace_back());

@@ -110,6 +110,18 @@ struct Provenance {
     bool operator==(const Provenance&) const = default;
 };
 
+/// One export of the run to another program's files, as it was verified.
+struct ExportRecord {
+    std::string target; ///< "gguf", "gptq", ...
+    std::string path;
+    std::string made; ///< UTC, ISO 8601
+    std::int64_t bytes = 0;
+    bool lossless = false;
+    double maxAbsDifference = kMissing; ///< of a weight, read back, from the run's
+    std::string verdict;
+    bool operator==(const ExportRecord&) const;
+};
+
 struct RunResult {
     std::string id;
     RunSpec spec;
@@ -131,10 +143,14 @@ struct RunResult {
     std::string artifactHash;               ///< over all tensors of the artifact, in order of name
     std::string artifactFolder;             ///< empty if discarded
     std::string sweep;                      ///< id of the sweep it belongs to, or empty
+    std::vector<ExportRecord> exports;      ///< oldest first
     std::vector<LayerResult> layers;
     std::vector<BlockResult> blocks; ///< of block-wise methods
     bool operator==(const RunResult&) const;
 };
+
+/// An array of objects, the same for the store and for people's scripts.
+Json exportsToJson(const std::vector<ExportRecord>& exports);
 
 /// All fields, for the store; lossless.
 Json toJson(const RunResult& result);

@@ -16,6 +16,7 @@
 #include "run/cost_model.h"
 #include "run/quantized_variant.h"
 #include "run/run_texts.h"
+#include "run/stored_run.h"
 
 namespace qw {
 

@@ -33,6 +33,7 @@ inline RunResult sampleResult(const std::string& id)
     run.artifactHash = "hash";
     run.artifactFolder = "folder";
     run.sweep = "sweep1";
+    run.exports = {{"gptq", "out", "2026-05-07T08:09:10Z", 999, true, 0.25, "verified"}};
     run.layers = {{"a.q_proj",
                    4,
                    6,
