@@ -84,7 +84,7 @@ std::int64_t storedBits(const QuantizedLinear& linear);
 at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weight,
                           const at::Tensor& x, const at::Tensor& bias);
 
-/// Tensors (packed codes and the rest) and description, for the artifact, as docs/artifact.md has
+/// Tensors (packed codes and the rest) and description, for the artifact, as docs/artifact-format.md has
 /// it. Bit-exact both ways.
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear);
 Json describeFormat(const QuantizedLinear& linear);

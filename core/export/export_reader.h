@@ -1,0 +1,47 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace qw {
+
+/// Reads exported models back. Shares no code with the writers: codes are picked bit by bit, as the
+/// formats' descriptions say. All values come as float32 under the names of the Hugging Face model.
+class ExportReader
+{
+public:
+    virtual ~ExportReader() = default;
+    /// The weight of a linear layer, codes times scales. [out, in]
+    /// @throws Error::NotFound, BadFile naming file and tensor, expected and found
+    virtual at::Tensor linearWeight(const std::string& module, std::int64_t out,
+                                    std::int64_t in) = 0;
+    /// Any other tensor, in the file's orientation.
+    virtual at::Tensor tensor(const std::string& name) = 0;
+    /// Tensors of the files that nobody asked for.
+    virtual std::vector<std::string> unread() const = 0;
+};
+
+/// A folder with config.json and safetensors: plain, compressed-tensors, GPTQ or AWQ, as its
+/// config.json says.
+/// @param storedInByOut  whether plain weights of linears are [in, out] (GPT-2)
+std::unique_ptr<ExportReader> readFolder(const std::filesystem::path& folder, bool storedInByOut);
+
+/// A PEFT adapter folder.
+class AdapterReader
+{
+public:
+    struct Factors {
+        at::Tensor a; ///< [in, r], or undefined
+        at::Tensor b; ///< [r, out], scaled by alpha / r
+    };
+    virtual ~AdapterReader() = default;
+    virtual Factors factors(const std::string& module) = 0;
+    virtual std::vector<std::string> unread() const = 0;
+};
+std::unique_ptr<AdapterReader> readPeft(const std::filesystem::path& folder);
+
+} // namespace qw

@@ -1,0 +1,110 @@
+#include <map>
+
+#include "base/error.h"
+#include "export/gguf_model.h"
+
+namespace qw {
+
+namespace {
+std::int64_t bytesOf(GgufType type, std::int64_t elements)
+{
+    return elements / ggufBlock(type) * ggufBlockBytes(type);
+}
+
+/// Block types where the layers have one, floats where the options or a merge want them.
+/// @return false after refusing
+bool chooseTypes(TargetPlan& plan, const RunFacts& facts, bool dequantized)
+{
+    for (const LayerFacts& layer : facts.layers) {
+        const bool coded =
+            layer.quantized && !dequantized && !(plan.mergeFactors && layer.rank > 0);
+        if (coded && !layer.gguf.problem.empty()) {
+            const bool other = facts.config.modelType != "gpt2";
+            refuse(plan, layer.gguf.problem, other ? "compressed-tensors" : "safetensors");
+            return false;
+        }
+        plan.ggufTypes[layer.info.name] = coded ? layer.gguf.type : ggufTypeOf(plan.dtype);
+    }
+    return true;
+}
+
+std::string describeTypes(const TargetPlan& plan)
+{
+    std::map<std::string, int> counts;
+    for (const auto& [name, type] : plan.ggufTypes) {
+        ++counts[ggufTypeName(type)];
+    }
+    std::string text;
+    for (const auto& [type, count] : counts) {
+        if (!text.empty()) {
+            text += ", ";
+        }
+        text += message(type, " for ", count, " layers");
+    }
+    return text;
+}
+
+void addNotes(TargetPlan& plan, const RunFacts& facts)
+{
+    if (facts.config.mlp == Mlp::GeluErf || facts.config.mlp == Mlp::GeluTanh) {
+        plan.shown.notes.emplace_back("llama.cpp computes GELU from a table: logits differ by some "
+                                      "3e-4 of the largest");
+    }
+    for (const std::int64_t window : facts.config.slidingWindow) {
+        if (window > 0) {
+            plan.shown.notes.push_back(message("llama.cpp ignores the sliding window: keep the "
+                                               "context below ",
+                                               window, " tokens"));
+            break;
+        }
+    }
+    if (plan.separateFactors) {
+        plan.shown.notes.emplace_back("the low-rank correction is adapter.gguf (--lora); without "
+                                      "it the model is the quantized base alone");
+    }
+    plan.shown.notes.emplace_back("llama.cpp quantizes the inputs of quantized layers to 8 bits "
+                                  "on processors: logits differ, the weights do not");
+}
+} // namespace
+
+TargetPlan planGguf(const RunFacts& facts, const ExportOptions& options)
+{
+    TargetPlan plan;
+    if (const std::string problem = ggufProblem(facts.config); !problem.empty()) {
+        const bool other = facts.config.modelType != "gpt2";
+        refuse(plan, problem + (other ? "; choose compressed-tensors" : "; choose safetensors"),
+               other ? "compressed-tensors" : "safetensors");
+        return plan;
+    }
+    const bool dequantized = !options.dtype.empty();
+    plan.dtype = dequantized ? dtypeFor(facts, options) : facts.stored;
+    const bool merge = facts.rank > 0 && options.lora == "merge";
+    plan.mergeFactors = merge;
+    plan.separateFactors = facts.rank > 0 && !merge;
+    if (!chooseTypes(plan, facts, dequantized)) {
+        return plan;
+    }
+    std::int64_t coded = 0;
+    bool floats = false;
+    for (const LayerFacts& layer : facts.layers) {
+        const GgufType type = plan.ggufTypes.at(layer.info.name);
+        coded += bytesOf(type, layer.info.out * layer.info.in);
+        floats = floats || (layer.quantized && ggufBlock(type) == 1 && plan.dtype != at::kFloat);
+    }
+    if (floats) {
+        lose(plan, message("weights", dequantized ? "" : " with a merged correction",
+                           " are rounded to ", typeTitle(plan.dtype)));
+    }
+    if (!dequantized) {
+        loseRoundedScales(plan, facts, at::kHalf);
+    }
+    loseRoundedTensors(plan, facts);
+    loseActivations(plan, facts);
+    plan.shown.storage = describeTypes(plan);
+    plan.shown.bytes = coded + facts.plainElements * ggufBlockBytes(ggufTypeOf(plan.dtype)) +
+                       (plan.separateFactors ? factorBytes(facts) : 0);
+    addNotes(plan, facts);
+    return plan;
+}
+
+} // namespace qw

@@ -1,0 +1,493 @@
+#include <QTemporaryDir>
+#include <QtTest>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine.h"
+#include "engine_export.h"
+#include "export/export_reader.h"
+#include "model/safetensors.h"
+#include "random_model.h"
+#include "run/artifact.h"
+#include "store/run_store.h"
+#include "support/tensor_model_files.h"
+
+using namespace qw;
+using test::sentenceOf;
+
+namespace {
+/// As users write it: "int 4 sym 32", "mxint 4 16".
+WeightSpec weightOf(const QString& text)
+{
+    WeightSpec weight;
+    const QStringList words = text.split(' ');
+    weight.format = words[0].toStdString();
+    weight.bits = words[1].toInt();
+    weight.sym = words.contains("sym");
+    weight.groupSize = groupSizeFromText(words.last().toStdString());
+    return weight;
+}
+
+/// A tokenizer of 96 tokens, as many as the golden models have rows: printable ASCII and an end.
+Json smallTokenizer()
+{
+    Json vocabulary = Json::object();
+    for (int i = 0; i < 94; ++i) {
+        vocabulary[std::string(1, static_cast<char>('!' + i))] = i;
+    }
+    vocabulary["\u0120"] = 94;
+    const Json byteLevel = {{"type", "ByteLevel"},
+                            {"add_prefix_space", false},
+                            {"trim_offsets", true},
+                            {"use_regex", true}};
+    const Json end = {{"id", 95},        {"content", "<|end|>"}, {"single_word", false},
+                      {"lstrip", false}, {"rstrip", false},      {"normalized", false},
+                      {"special", true}};
+    return {{"version", "1.0"},
+            {"added_tokens", Json::array({end})},
+            {"normalizer", nullptr},
+            {"pre_tokenizer", byteLevel},
+            {"post_processor", nullptr},
+            {"decoder", byteLevel},
+            {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
+}
+} // namespace
+
+/// Stored runs written for other programs, read back by code that shares nothing with the writer.
+class TestExportRun : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase();
+    void roundTrip_data();
+    void roundTrip();
+    void otherArchitectures_data();
+    void otherArchitectures();
+    void refusals_data();
+    void refusals();
+    void plansForAllTargets();
+    void everythingIsSaid();
+    void activationsAreLost();
+    void keptLayersAreListed();
+    void mixedLayersHaveGroups();
+    void sweepMemberTakesItsRank();
+    void failureLeavesNothing();
+    void cancelLeavesNothing();
+    void nothingIsReplaced();
+    void unknownOptions();
+    void damagedFileIsFound();
+
+private:
+    std::filesystem::path path() const { return m_folder.path().toStdString(); }
+    RunSpec specOf(const WeightSpec& weight) const
+    {
+        RunSpec spec;
+        spec.model = (path() / "model").string();
+        spec.weight = weight;
+        return spec;
+    }
+    RunResult made(const RunSpec& spec)
+    {
+        RunStore store(path() / "runs.sqlite");
+        RunOptions options;
+        options.workFolder = path() / "work";
+        return runQuantization(spec, store, options, {});
+    }
+    ExportOptions to(const QString& target, const char* dtype = "")
+    {
+        ExportOptions options;
+        options.target = target.toStdString();
+        options.dtype = dtype;
+        options.out = path() / ("out" + std::to_string(++m_number));
+        return options;
+    }
+    ExportReport exported(const RunResult& run, const ExportOptions& options)
+    {
+        return exportRun(run, nullptr, options, {});
+    }
+    static Json configOf(const ExportOptions& options)
+    {
+        return readJsonFile(options.out / "config.json");
+    }
+
+    QTemporaryDir m_folder;
+    int m_number = 0;
+};
+
+void TestExportRun::initTestCase()
+{
+    startEngine(1);
+    RandomModelSpec shape;
+    shape.hidden = 256;
+    shape.intermediate = 512;
+    shape.layers = 2;
+    shape.vocabulary = 300;
+    shape.maxPositions = 128;
+    writeRandomModel(path() / "model", shape);
+    const std::filesystem::path demo = std::filesystem::path(QW_RESOURCES_DIR) / "demo_model";
+    test::writeBytes(path() / "calibration.txt",
+                     readTextFile(demo / "calibration.txt").substr(0, 8000));
+}
+
+void TestExportRun::roundTrip_data()
+{
+    QTest::addColumn<QString>("weight");
+    QTest::addColumn<QString>("target");
+    for (const char* target : {"compressed-tensors", "gptq", "awq", "safetensors"}) {
+        const auto row = [&](const char* weight) {
+            QTest::addRow("%s to %s", weight, target) << weight << target;
+        };
+        row("int 4 sym 32");
+        row("int 4 sym 128");
+        row("int 4 sym channel");
+        row("int 4 asym 64");
+        row("int 4 sym tensor");
+        row("int 3 asym 64");
+        row("int 2 sym 64");
+        row("mxint 4 32");
+        if (QString(target) != "awq") {
+            row("int 8 sym channel");
+            row("int 8 asym 32");
+            row("int 5 sym 32");
+            row("int 7 asym channel");
+            row("mxint 4 16");
+            row("mxint 6 32");
+        }
+    }
+    const auto blocks = [](const char* weight, const char* type) {
+        QTest::addRow("%s to gguf", weight) << weight << QStringLiteral("gguf ") + type;
+    };
+    blocks("int 4 sym 32", "Q4_0");
+    blocks("int 4 sym channel", "Q4_0");
+    blocks("int 2 sym 64", "Q4_0");
+    blocks("int 3 asym 64", "Q4_0");
+    blocks("int 4 asym 64", "Q5_0");
+    blocks("int 5 sym 32", "Q5_0");
+    blocks("int 7 asym channel", "Q8_0");
+    blocks("int 8 sym tensor", "Q8_0");
+    blocks("mxint 4 32", "Q4_0");
+    blocks("mxint 5 64", "Q5_0");
+    blocks("mxint 6 32", "Q8_0");
+    blocks("mxint 4 16", "Q6_K");
+}
+
+void TestExportRun::roundTrip()
+{
+    QFETCH(QString, weight);
+    QFETCH(QString, target);
+    const RunResult run = made(specOf(weightOf(weight)));
+    const QStringList words = target.split(' ');
+    ExportOptions options = to(words[0], words[0] == "gguf" ? "" : "f32");
+    options.gptqVersion = 2;
+    const ExportReport report = exported(run, options);
+    QVERIFY2(report.lossless, report.verdict.c_str());
+    QCOMPARE(report.maxAbsDifference, 0.0);
+    QCOMPARE(report.maxLogitDifference, 0.0);
+    QVERIFY(report.plan.possible && report.plan.lossless && report.plan.lost.empty());
+    if (words.size() > 1) {
+        QCOMPARE(QString::fromStdString(report.plan.storage), words[1] + " for 14 layers");
+    }
+    // The predicted size, but for headers and the tokenizer.
+    std::int64_t tensors = 0;
+    for (const std::string& file : report.files) {
+        if (file.ends_with(".safetensors") || file.ends_with(".gguf")) {
+            tensors += static_cast<std::int64_t>(std::filesystem::file_size(options.out / file));
+        }
+    }
+    QVERIFY2(tensors > report.plan.bytes && tensors < report.plan.bytes + 16384,
+             qPrintable(QStringLiteral("%1 %2").arg(tensors).arg(report.plan.bytes)));
+}
+
+void TestExportRun::otherArchitectures_data()
+{
+    QTest::addColumn<QString>("model");
+    for (const char* model : {"gpt2", "neox_parallel", "opt", "opt_post_norm", "qwen2_window",
+                              "qwen3", "llama_bias_head_dim", "mistral_window"}) {
+        QTest::newRow(model) << model;
+    }
+}
+
+void TestExportRun::otherArchitectures()
+{
+    QFETCH(QString, model);
+    RunSpec spec = specOf(weightOf("int 4 sym channel"));
+    const std::filesystem::path golden(QW_GOLDEN_DIR "/models");
+    const auto folder = path() / ("golden " + model.toStdString());
+    std::filesystem::copy(golden / model.toStdString(), folder);
+    test::writeBytes(folder / "tokenizer.json", smallTokenizer().dump());
+    spec.model = folder.string();
+    spec.method = "lqer";
+    spec.lowRank.rank = 2;
+    const RunResult run = made(spec);
+    for (const QString target : {"safetensors", "peft", "compressed-tensors", "gguf"}) {
+        if ((model == "gpt2" && target == "compressed-tensors") ||
+            (model.startsWith("opt") && target == "gguf")) {
+            continue;
+        }
+        ExportOptions options = to(target, "f32");
+        options.lora = "separate";
+        const ExportReport report = exported(run, options);
+        QVERIFY2(report.lossless, report.verdict.c_str());
+        QVERIFY(report.maxLogitDifference == 0);
+    }
+    // Merged: the sum is rounded once, which a forward in another order shows.
+    const ExportReport merged = exported(run, to("safetensors", "f32"));
+    QCOMPARE(merged.maxAbsDifference, 0.0);
+    QVERIFY(merged.maxLogitDifference > 0);
+}
+
+void TestExportRun::refusals_data()
+{
+    QTest::addColumn<QString>("weight");
+    QTest::addColumn<QString>("target");
+    QTest::addColumn<QString>("sentence");
+    QTest::addColumn<QString>("nearest");
+    QTest::newRow("8 bits to AWQ")
+        << "int 8 sym 32"
+        << "awq"
+        << "model.layers.0.self_attn.q_proj: 8-bit codes, AWQ has 4 bits only"
+        << "compressed-tensors";
+    QTest::newRow("blocks of 16 to AWQ")
+        << "mxint 4 16"
+        << "awq"
+        << "a scale for 16 columns; AWQ's kernels need a multiple of 32"
+        << "compressed-tensors";
+    QTest::newRow("asymmetric 8 bits to GGUF")
+        << "int 8 asym 32"
+        << "gguf"
+        << "model.layers.0.self_attn.q_proj: asymmetric codes of 8 bits need 9 around zero"
+        << "compressed-tensors";
+    QTest::newRow("groups of 16 to GGUF") << "int 4 sym 16"
+                                          << "gguf"
+                                          << "a scale for 16 columns, GGUF's blocks have one for 32"
+                                          << "compressed-tensors";
+    QTest::newRow("wide blocks of 16 to GGUF")
+        << "mxint 7 16"
+        << "gguf"
+        << "the exponents of its blocks of 16 lie too far apart for GGUF's types"
+        << "compressed-tensors";
+    QTest::newRow("no correction") << "int 4 sym 32"
+                                   << "peft"
+                                   << "no low-rank correction"
+                                   << "safetensors";
+    QTest::newRow("zero point 0 to GPTQ v1")
+        << "int 2 asym 16"
+        << "gptq"
+        << "has a zero point 0, which version 1 of GPTQ cannot hold"
+        << "compressed-tensors";
+}
+
+void TestExportRun::refusals()
+{
+    QFETCH(QString, weight);
+    QFETCH(QString, target);
+    QFETCH(QString, sentence);
+    QFETCH(QString, nearest);
+    const RunResult run = made(specOf(weightOf(weight)));
+    const ExportOptions options = to(target);
+    const ExportPlan plan = planExport(run, options, {});
+    QVERIFY(!plan.possible && !plan.lossless);
+    QVERIFY2(plan.refusal.find(sentence.toStdString()) != std::string::npos, plan.refusal.c_str());
+    QCOMPARE(QString::fromStdString(plan.nearest), nearest);
+    const std::string said = sentenceOf([&] { exported(run, options); });
+    QVERIFY2(said.find(plan.refusal) != std::string::npos, said.c_str());
+    QVERIFY(!std::filesystem::exists(options.out));
+}
+
+void TestExportRun::plansForAllTargets()
+{
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const std::vector<ExportPlan> plans = planExports(run, {}, {});
+    QCOMPARE(plans.size(), exportTargets().size());
+    for (const ExportPlan& plan : plans) {
+        QCOMPARE(plan.possible, plan.target != "peft");
+        QCOMPARE(plan.bytes > 0, plan.possible);
+        QVERIFY(!plan.title.empty());
+    }
+}
+
+void TestExportRun::everythingIsSaid()
+{
+    RunStore store(path() / "runs.sqlite");
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const ExportOptions options = to("gptq");
+    const ExportReport report = exportRun(run, &store, options, {});
+    const Json config = configOf(options);
+    QCOMPARE(config.at("dtype"), Json("float16"));
+    QCOMPARE(config.at("quantization_config"), readJsonFile(options.out / "quantize_config.json"));
+    QCOMPARE(config["quantization_config"]["group_size"], Json(32));
+    QCOMPARE(config["quantization_config"]["sym"], Json(true));
+    const std::string card = readTextFile(options.out / "README.md");
+    QVERIFY(card.find(run.id) != std::string::npos && card.find("rtn") != std::string::npos);
+    QVERIFY(card.find("## Load") != std::string::npos);
+    QVERIFY(std::filesystem::exists(options.out / "tokenizer.json"));
+
+    const RunResult stored = store.get(run.id);
+    QCOMPARE(stored.exports.size(), std::size_t{1});
+    QCOMPARE(stored.exports[0].target, std::string("gptq"));
+    QCOMPARE(stored.exports[0].verdict, report.verdict);
+    QCOMPARE(stored.exports[0].path, options.out.string());
+    QCOMPARE(stored.exports[0].bytes, report.bytes);
+}
+
+void TestExportRun::activationsAreLost()
+{
+    RunSpec spec = specOf(weightOf("int 8 sym channel"));
+    spec.activation.format = "int";
+    const RunResult run = made(spec);
+    const ExportReport plain = exported(run, to("gptq", "f32"));
+    QVERIFY(!plain.lossless);
+    QCOMPARE(plain.maxAbsDifference, 0.0);
+    QCOMPARE(plain.plan.lost.size(), std::size_t{1});
+    const ExportOptions options = to("compressed-tensors", "f32");
+    const ExportReport kept = exported(run, options);
+    QVERIFY2(kept.lossless, kept.verdict.c_str());
+    const Json group = configOf(options)["quantization_config"]["config_groups"]["group_0"];
+    QCOMPARE(group.at("format"), Json("int-quantized"));
+    QCOMPARE(group["input_activations"]["strategy"], Json("token"));
+}
+
+void TestExportRun::keptLayersAreListed()
+{
+    RunSpec spec = specOf(weightOf("int 4 sym 32"));
+    spec.overrides = {{"1.mlp.down_proj", {}, {}, {}, true}};
+    const RunResult run = made(spec);
+    const ExportOptions options = to("compressed-tensors", "f32");
+    QVERIFY(exported(run, options).lossless);
+    const Json ignore = configOf(options)["quantization_config"]["ignore"];
+    QCOMPARE(ignore, Json({"lm_head", "model.layers.1.mlp.down_proj"}));
+    const ExportPlan gptq = planExport(run, to("gptq"), {});
+    QVERIFY(!gptq.possible);
+    QVERIFY(gptq.refusal.find("model.layers.1.mlp.down_proj: was left as it is") == 0);
+    QVERIFY(exported(run, to("awq", "f32")).lossless);
+}
+
+void TestExportRun::mixedLayersHaveGroups()
+{
+    RunSpec spec = specOf(weightOf("int 4 sym 32"));
+    spec.overrides = {{"down_proj", 8, kPerChannel, {}, {}}};
+    const RunResult run = made(spec);
+    const ExportOptions options = to("compressed-tensors", "f32");
+    QVERIFY(exported(run, options).lossless);
+    const Json groups = configOf(options)["quantization_config"]["config_groups"];
+    QCOMPARE(groups.size(), std::size_t{2});
+    QCOMPARE(groups["group_0"]["targets"].size() + groups["group_1"]["targets"].size(),
+             std::size_t{14});
+    // One setting for all where the format has no more.
+    const ExportOptions alike = to("gptq", "f32");
+    QVERIFY(exported(run, alike).lossless);
+    QCOMPARE(configOf(alike)["quantization_config"]["bits"], Json(8));
+    QCOMPARE(configOf(alike)["quantization_config"]["group_size"], Json(32));
+}
+
+void TestExportRun::sweepMemberTakesItsRank()
+{
+    RunSpec small = specOf(weightOf("int 3 sym 32"));
+    small.method = "lqer";
+    small.lowRank.rank = 2;
+    small.overrides = {{"o_proj", {}, {}, 0, {}}};
+    RunSpec large = small;
+    large.lowRank.rank = 6;
+    RunStore store(path() / "runs.sqlite");
+    RunOptions work;
+    work.workFolder = path() / "work";
+    const std::vector<RunResult> runs = runSweep({small, large}, store, work, {});
+    const ExportOptions options = to("peft");
+    const ExportReport report = exported(runs[0], options);
+    QVERIFY(report.lossless);
+    const Json config = readJsonFile(options.out / "adapter_config.json");
+    QCOMPARE(config.at("r"), Json(2));
+    QCOMPARE(config.at("lora_alpha"), Json(2));
+    QCOMPARE(config.at("target_modules").size(), std::size_t{12});
+    QVERIFY(config.at("base_model_name_or_path").is_null());
+}
+
+void TestExportRun::failureLeavesNothing()
+{
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    ExportOptions options = to("safetensors");
+    const auto inside = path() / "nowhere";
+    options.out = inside / "export";
+    QVERIFY(sentenceOf([&] { exported(run, options); }).find("no such folder") !=
+            std::string::npos);
+    // A block that cannot be read: found in the middle of the work.
+    RunResult damaged = run;
+    damaged.artifactFolder = (path() / "damaged").string();
+    std::filesystem::copy(run.artifactFolder, damaged.artifactFolder);
+    std::filesystem::resize_file(path() / "damaged/block-00001.safetensors", 100);
+    options.out = path() / "alone/export";
+    std::filesystem::create_directory(path() / "alone");
+    QVERIFY(!sentenceOf([&] { exported(damaged, options); }).empty());
+    QVERIFY(std::filesystem::is_empty(path() / "alone"));
+}
+
+void TestExportRun::cancelLeavesNothing()
+{
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    for (const char* phase : {"plan", "write", "read back"}) {
+        std::stop_source stop;
+        const RunContext context(stop.get_token(), [&](const Progress& progress) {
+            if (progress.phase == phase) {
+                stop.request_stop();
+            }
+        });
+        ExportOptions options = to("compressed-tensors");
+        const auto folder = path() / "cancelled";
+        std::filesystem::create_directories(folder);
+        options.out = folder / "export";
+        QVERIFY_EXCEPTION_THROWN(exportRun(run, nullptr, options, context), Cancelled);
+        QVERIFY(std::filesystem::is_empty(folder));
+    }
+}
+
+void TestExportRun::nothingIsReplaced()
+{
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const ExportOptions options = to("awq");
+    std::filesystem::create_directory(options.out);
+    QVERIFY(sentenceOf([&] { exported(run, options); }).find("is there already") !=
+            std::string::npos);
+    QVERIFY(std::filesystem::is_empty(options.out));
+}
+
+void TestExportRun::unknownOptions()
+{
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    QVERIFY(sentenceOf([&] { exported(run, to("ggml")); }).find("cannot export to \"ggml\"") == 0);
+    QVERIFY(sentenceOf([&] { exported(run, to("gptq", "f64")); }).find("dtype \"f64\"") == 0);
+    ExportOptions options = to("gptq");
+    options.gptqVersion = 3;
+    QVERIFY(sentenceOf([&] { exported(run, options); }).find("no GPTQ version 3") !=
+            std::string::npos);
+    options = to("gptq");
+    options.lora = "both";
+    QVERIFY(sentenceOf([&] { exported(run, options); }).find("lora \"both\"") == 0);
+}
+
+void TestExportRun::damagedFileIsFound()
+{
+    // The reader sees one code that the writer did not mean.
+    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const ExportOptions options = to("compressed-tensors");
+    exported(run, options);
+    const std::string name = "model.layers.0.self_attn.q_proj";
+    const auto weight = [&] {
+        return readFolder(options.out, false)->linearWeight(name, 256, 256);
+    };
+    const at::Tensor before = weight();
+    const SafetensorsFile file(options.out / "model.safetensors");
+    const TensorEntry& entry = file.entries().at(name + ".weight_packed");
+    std::fstream bytes(options.out / "model.safetensors",
+                       std::ios::binary | std::ios::in | std::ios::out);
+    bytes.seekg(static_cast<std::streamoff>(entry.offset));
+    const char first = static_cast<char>(bytes.get());
+    bytes.seekp(static_cast<std::streamoff>(entry.offset));
+    bytes.put(static_cast<char>(first ^ 1));
+    bytes.close();
+    QCOMPARE(weight().ne(before).sum().item<std::int64_t>(), std::int64_t{1});
+}
+
+QTEST_GUILESS_MAIN(TestExportRun)
+#include "tst_export_run.moc"
