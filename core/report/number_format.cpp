@@ -1,5 +1,6 @@
 #include "report/number_format.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -37,8 +38,21 @@ std::string formatWithError(double value, double standardError, int decimals)
 
 std::string formatPercent(double share)
 {
-    return std::isfinite(share) ? digits(share * 100, std::chars_format::general, 3) + " %"
-                                : kMissingText;
+    if (!std::isfinite(share)) {
+        return kMissingText;
+    }
+    const double value = share * 100;
+    if (value == 0) {
+        return "0 %";
+    }
+    // The exponent after rounding, so that 9.996 becomes 10.0 and not 10.00.
+    const std::string rounded = digits(value, std::chars_format::scientific, 2);
+    const int exponent = std::stoi(rounded.substr(rounded.find('e') + 1));
+    constexpr int kSmallest = -4; // below it zeros would outnumber digits
+    return (exponent < kSmallest
+                ? rounded
+                : digits(value, std::chars_format::fixed, std::max(0, 2 - exponent))) +
+           " %";
 }
 
 std::string formatMegabytes(std::int64_t bytes)

@@ -68,6 +68,15 @@ void TestRunTables::numbers_data()
     row("no error", formatWithError(12.18, kMissing, 3), "12.180");
     row("missing with error", formatWithError(kMissing, 1, 3), "–");
     row("percent", formatPercent(0.02134), "2.13 %");
+    row("percent, round", formatPercent(0.16), "16.0 %");
+    row("percent, rounded up a power", formatPercent(0.09996), "10.0 %");
+    row("percent, all", formatPercent(1), "100 %");
+    row("percent, many", formatPercent(12.344), "1234 %");
+    row("percent, negative", formatPercent(-0.005), "-0.500 %");
+    row("percent, small", formatPercent(0.00002), "0.00200 %");
+    row("percent, tiny", formatPercent(2.5e-9), "2.50e-07 %");
+    row("percent, none", formatPercent(0), "0 %");
+    row("percent, missing", formatPercent(kMissing), "–");
     row("bytes", formatMegabytes(12345678), "12.35 MB");
     row("no bytes", formatMegabytes(0), "–");
     row("seconds", formatDuration(3.14), "3.1 s");
