@@ -88,15 +88,21 @@ void draw(QPainter& p, Shape shape, const QColor& color)
         p.drawPolygon(
             QPolygonF({{3.5, 6}, {9.5, 6}, {11.5, 8.5}, {20.5, 8.5}, {20.5, 19}, {3.5, 19}}));
         break;
-    case Shape::App:
+    case Shape::App: { // as in packaging/quant-workbench.svg
         p.setPen(Qt::NoPen);
         p.setBrush(QColor(0x0a, 0x64, 0xad));
         p.drawRoundedRect(QRectF(1, 1, 22, 22), 5, 5);
         p.setPen(line(Qt::white, 2));
         p.setBrush(Qt::NoBrush);
         p.drawPolyline(QPolygonF(
-            {{5, 18}, {9, 18}, {9, 13.5}, {13, 13.5}, {13, 9}, {16.5, 9}, {16.5, 5.5}, {19, 5.5}}));
+            {{5, 19}, {9, 19}, {9, 14.5}, {13, 14.5}, {13, 10}, {16.5, 10}, {16.5, 6}, {19, 6}}));
+        QPainterPath curve;
+        curve.moveTo(5, 15.5);
+        curve.cubicTo(10, 14.5, 11, 7.5, 15.5, 4.5);
+        p.setPen(line(QColor(0xff, 0xb7, 0x33), 1.6));
+        p.drawPath(curve);
         break;
+    }
     }
 }
 
