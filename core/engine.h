@@ -156,6 +156,7 @@ struct RunOptions {
     std::string sweep;                             ///< id to record with the run
     std::function<void(const RunResult&)> started; ///< once the id is known
     std::function<void(const LayerResult&)> layerDone;
+    std::function<void(const LayerResult&)> layerKept; ///< of a run that goes on: done before
 };
 
 /// Quantizes, measures and stores. Checkpoints after each block in the run's folder; a run that was

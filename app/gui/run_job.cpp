@@ -54,6 +54,7 @@ void RunJob::work(const std::stop_token& stop)
     options.layerDone = [this](const LayerResult& layer) {
         post([this, layer] { Q_EMIT layerDone(layer); });
     };
+    options.layerKept = options.layerDone; // shown the same
     std::vector<RunResult> results;
     std::optional<Failure> failure;
     try {

@@ -207,15 +207,21 @@ void GroupRun::quantizeBlocks()
     const QuantMethod& method = findMethod(common().method);
     const auto* blockMethod = dynamic_cast<const BlockMethod*>(&method);
     const std::int64_t steps = blockMethod != nullptr ? blockMethod->steps(common()) : 1;
+    m_run.beginPhase("quantize", blocks * steps);
     std::int64_t lastMissing = -1;
     for (std::int64_t index = 0; index < blocks; ++index) {
         if (m_artifact->hasBlock(index)) { // killed between the two, a run left both
             std::filesystem::remove(m_artifact->stateFile(index));
         } else {
             lastMissing = index;
+        } else if (m_options.layerKept) {
+            m_run.checkpoint();
+            const BlockArtifact block = m_artifact->readBlock(index);
+            for (const LayerResult& layer : block.results[m_group.largest]) {
+                m_options.layerKept(layer);
+            }
         }
     }
-    m_run.beginPhase("quantize", blocks * steps);
     // The full-precision model, and for methods that look at what came before the quantized one.
     std::optional<BlockCalibration> full;
     std::optional<BlockCalibration> quantized;

@@ -66,33 +66,46 @@ void saveLayers(Database& db, const RunResult& result)
     }
 }
 
+/// The columns layerFrom() reads.
+const std::string kLayerColumns =
+    "name, rows, cols, layers.rank, weight_error, output_error, sqnr_db, layers.bits_per_weight, "
+    "layers.bytes, seconds, error_norm, train_rank, trained_parameters, moved_0, moved_1, "
+    "moved_2plus";
+constexpr int kLayerColumnCount = 16;
+
+/// All but the singular values.
+LayerResult layerFrom(const Statement& row)
+{
+    LayerResult layer;
+    layer.name = row.text(0);
+    layer.rows = row.integer(1);
+    layer.cols = row.integer(2);
+    layer.rank = row.integer(3);
+    layer.weightError = row.real(4);
+    layer.outputError = row.real(5);
+    layer.sqnrDb = row.real(6);
+    layer.bitsPerWeight = row.real(7);
+    layer.bytes = row.integer(8);
+    layer.seconds = row.real(9);
+    layer.errorNorm = row.real(10);
+    layer.trainRank = row.integer(11);
+    layer.trainedParameters = row.integer(12);
+    layer.moved0 = row.real(13);
+    layer.moved1 = row.real(14);
+    layer.moved2plus = row.real(15);
+    return layer;
+}
+
 std::vector<LayerResult> loadLayers(Database& db, const std::string& id)
 {
-    Statement rows(db, "SELECT name, rows, cols, rank, weight_error, output_error, sqnr_db, "
-                       "bits_per_weight, bytes, seconds, error_norm, singular_values, "
-                       "train_rank, trained_parameters, moved_0, moved_1, moved_2plus "
-                       "FROM layers WHERE run_id = ? ORDER BY position");
+    Statement rows(db, "SELECT " + kLayerColumns +
+                           ", singular_values "
+                           "FROM layers WHERE run_id = ? ORDER BY position");
     rows.bind(id);
     std::vector<LayerResult> layers;
     while (rows.step()) {
-        LayerResult& layer = layers.emplace_back();
-        layer.name = rows.text(0);
-        layer.rows = rows.integer(1);
-        layer.cols = rows.integer(2);
-        layer.rank = rows.integer(3);
-        layer.weightError = rows.real(4);
-        layer.outputError = rows.real(5);
-        layer.sqnrDb = rows.real(6);
-        layer.bitsPerWeight = rows.real(7);
-        layer.bytes = rows.integer(8);
-        layer.seconds = rows.real(9);
-        layer.errorNorm = rows.real(10);
-        layer.singularValues = rows.blob(11);
-        layer.trainRank = rows.integer(12);
-        layer.trainedParameters = rows.integer(13);
-        layer.moved0 = rows.real(14);
-        layer.moved1 = rows.real(15);
-        layer.moved2plus = rows.real(16);
+        layers.push_back(layerFrom(rows));
+        layers.back().singularValues = rows.blob(kLayerColumnCount);
     }
     return layers;
 }
@@ -266,6 +279,23 @@ std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
         summary.tags = parseJson(rows.text(4), "tags").get<std::vector<std::string>>();
     }
     return summaries;
+}
+
+std::vector<RunResult> RunStore::runsOfLayer(const std::string& model,
+                                             const std::string& layer) const
+{
+    Statement rows(d->db, "SELECT " + kLayerColumns +
+                              ", id, body FROM runs JOIN layers ON run_id = id "
+                              "WHERE NOT hidden AND status = 'finished' AND model = ? AND name = ? "
+                              "ORDER BY started DESC, id DESC");
+    rows.bind(model).bind(layer);
+    std::vector<RunResult> runs;
+    while (rows.step()) {
+        runs.push_back(
+            bodyOf(d->db, rows.text(kLayerColumnCount), rows.text(kLayerColumnCount + 1)));
+        runs.back().layers = {layerFrom(rows)};
+    }
+    return runs;
 }
 
 void RunStore::tag(const std::string& id, const std::string& tag)

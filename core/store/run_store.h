@@ -55,6 +55,9 @@ public:
     std::optional<RunResult> find(const std::string& idOrPrefix) const; ///< @throws if ambiguous
     RunResult get(const std::string& idOrPrefix) const;                 ///< @throws Error::NotFound
     std::vector<RunSummary> list(const RunFilter& filter = {}) const;   ///< newest first
+    /// Finished runs of the model that have the layer, newest first, each with that layer alone,
+    /// its singular values left out.
+    std::vector<RunResult> runsOfLayer(const std::string& model, const std::string& layer) const;
 
     void tag(const std::string& id, const std::string& tag);
     void untag(const std::string& id, const std::string& tag);

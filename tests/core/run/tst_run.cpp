@@ -219,6 +219,8 @@ private Q_SLOTS:
         int made = 0;
         RunOptions counted = options();
         counted.layerDone = [&](const LayerResult&) { ++made; };
+        std::vector<LayerResult> kept;
+        counted.layerKept = [&](const LayerResult& layer) { kept.push_back(layer); };
         const std::vector<RunResult> resumed = resumeRuns(id, store, counted, {});
         QCOMPARE(resumed.size(), 1U);
         QCOMPARE(resumed.front().id, id);
@@ -227,6 +229,8 @@ private Q_SLOTS:
         // Blocks that were done are not done again.
         const int blocksDone = layers < 0 ? (phase == "evaluate" ? kBlocks : 0) : layers / 7 + 1;
         QCOMPARE(made, static_cast<int>(7 * (kBlocks - blocksDone)));
+        QCOMPARE(kept.size(), static_cast<std::size_t>(7 * blocksDone));
+        QVERIFY(std::equal(kept.begin(), kept.end(), resumed.front().layers.begin()));
         const std::string refusal = sentenceOf([&] { resumeRuns(id, store, options(), {}); });
         QVERIFY2(refusal.find("is finished") != std::string::npos, refusal.c_str());
     }

@@ -49,6 +49,7 @@ private Q_SLOTS:
     void prefixes();
     void filters();
     void onlyARunningRunIsClosed();
+    void runsOfLayer();
     void removeRestorePurge();
     void spectra();
     void newerFileIsRefused();
@@ -191,6 +192,35 @@ void TestRunStore::onlyARunningRunIsClosed()
     filter.status = "cancelled";
     QCOMPARE(store.list(filter).size(), 1U);
     QVERIFY(store.get("run2") == sampleResult("run2"));
+}
+
+void TestRunStore::runsOfLayer()
+{
+    RunStore store(m_file);
+    store.save(sampleResult("aaaaaaaa1111"));
+    RunResult newer = sampleResult("bbbbbbbb2222");
+    newer.started = "2026-06-06T07:08:09Z";
+    newer.layers = {newer.layers.back()};
+    store.save(newer);
+    RunResult unfinished = sampleResult("cccccccc3333");
+    unfinished.status = "running";
+    store.save(unfinished);
+    RunResult other = sampleResult("dddddddd4444");
+    other.spec.model = "/another/model";
+    store.save(other);
+    store.save(sampleResult("eeeeeeee5555"));
+    store.remove("eeeeeeee5555");
+    const std::vector<RunResult> runs = store.runsOfLayer("demo", "a.k_proj");
+    QCOMPARE(runs.size(), 2U);
+    QVERIFY(runs[0] == newer); // it has no singular values
+    QCOMPARE(QString::fromStdString(runs[1].id), QStringLiteral("aaaaaaaa1111"));
+    QVERIFY(runs[1].layers == std::vector{sampleResult("x").layers[1]});
+    const std::vector<RunResult> first = store.runsOfLayer("demo", "a.q_proj");
+    QCOMPARE(first.size(), 1U);
+    LayerResult expected = sampleResult("x").layers[0];
+    expected.singularValues.clear();
+    QVERIFY(first[0].layers == std::vector{expected});
+    QVERIFY(store.runsOfLayer("demo", "a.v_proj").empty());
 }
 
 void TestRunStore::removeRestorePurge()
