@@ -1,11 +1,14 @@
 #include "widgets/plot_view.h"
 
+#include <cmath>
+
 #include <QClipboard>
 #include <QContextMenuEvent>
 #include <QFile>
 #include <QGuiApplication>
 #include <QLabel>
 #include <QMenu>
+#include <QPainter>
 #include <QToolTip>
 #include <QVBoxLayout>
 
@@ -17,6 +20,8 @@ namespace qw {
 
 namespace {
 constexpr double kZoomStep = 1.25;
+constexpr double kMoveStep = 0.1;   // of what is seen, per arrow key
+constexpr int kFocusFrame = 1;      // pixels around the plot
 constexpr double kFontShare = 0.92; // tick labels are a little smaller than the interface's font
 constexpr QSize kLeastSize(40, 30);
 constexpr double kSavedScale = 2; // pictures are saved at twice the size on the screen
@@ -26,7 +31,7 @@ PlotView::PlotView(QWidget* parent) : QWidget(parent), m_plot(new QCustomPlot), 
 {
     setFocusPolicy(Qt::StrongFocus);
     auto* layout = new QVBoxLayout(this);
-    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setContentsMargins(kFocusFrame, kFocusFrame, kFocusFrame, kFocusFrame);
     layout->addWidget(m_plot);
     m_plot->setMinimumSize(kLeastSize); // a plot without a pixel cannot be painted on
     m_plot->setFocusProxy(this);
@@ -59,7 +64,7 @@ void PlotView::setEmptyText(const QString& text)
 {
     m_empty->setText(text);
     m_empty->setVisible(!text.isEmpty());
-    m_empty->setGeometry(rect());
+    m_empty->setGeometry(contentsRect().marginsRemoved(layout()->contentsMargins()));
     m_empty->raise();
 }
 
@@ -139,6 +144,18 @@ void PlotView::keyPressEvent(QKeyEvent* event)
     case Qt::Key_Minus:
         zoom(kZoomStep);
         break;
+    case Qt::Key_Left:
+        moveBy(*m_plot->xAxis, -kMoveStep);
+        break;
+    case Qt::Key_Right:
+        moveBy(*m_plot->xAxis, kMoveStep);
+        break;
+    case Qt::Key_Up:
+        moveBy(*m_plot->yAxis, kMoveStep);
+        break;
+    case Qt::Key_Down:
+        moveBy(*m_plot->yAxis, -kMoveStep);
+        break;
     case Qt::Key_0:
         showAll();
         break;
@@ -154,10 +171,30 @@ void PlotView::zoom(double factor)
     m_plot->replot(QCustomPlot::rpQueuedReplot);
 }
 
+void PlotView::moveBy(QCPAxis& axis, double share)
+{
+    const QCPRange range = axis.range();
+    if (axis.scaleType() == QCPAxis::stLogarithmic) {
+        const double factor = std::pow(range.upper / range.lower, share);
+        axis.setRange(range.lower * factor, range.upper * factor);
+    } else {
+        axis.moveRange((axis.rangeReversed() ? -share : share) * range.size());
+    }
+    m_plot->replot(QCustomPlot::rpQueuedReplot);
+}
+
+void PlotView::paintEvent(QPaintEvent* event)
+{
+    QWidget::paintEvent(event);
+    QPainter painter(this);
+    painter.setPen(palette().color(hasFocus() ? QPalette::Highlight : QPalette::Base));
+    painter.drawRect(rect().adjusted(0, 0, -1, -1));
+}
+
 void PlotView::resizeEvent(QResizeEvent* event)
 {
     QWidget::resizeEvent(event);
-    m_empty->setGeometry(rect());
+    m_empty->setGeometry(contentsRect().marginsRemoved(layout()->contentsMargins()));
 }
 
 bool PlotView::eventFilter(QObject* watched, QEvent* event)

@@ -2,6 +2,7 @@
 
 #include <QWidget>
 
+class QCPAxis;
 class QCustomPlot;
 class QLabel;
 class QMenu;
@@ -9,9 +10,9 @@ class QMouseEvent;
 
 namespace qw {
 
-/// What all plots share: wheel zooms, drag moves, double click (or 0) shows all, right click (or
-/// the Menu key) copies and saves; colours follow the palette; an empty plot says what would fill
-/// it. Subclasses draw into plot().
+/// What all plots share: wheel (or + and -) zooms, drag (or arrows) moves, double click (or 0)
+/// shows all, right click (or the Menu key) copies and saves; colours follow the palette; an empty
+/// plot says what would fill it. Subclasses draw into plot().
 class PlotView : public QWidget
 {
     Q_OBJECT
@@ -47,12 +48,14 @@ protected:
     void contextMenuEvent(QContextMenuEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
     void resizeEvent(QResizeEvent* event) override;
+    void paintEvent(QPaintEvent* event) override;
     bool eventFilter(QObject* watched, QEvent* event) override;
     void showTip(const QPoint& position, const QString& text);
 
 private:
     void styleAxes();
     void zoom(double factor);
+    void moveBy(QCPAxis& axis, double share); ///< of its range
 
     QCustomPlot* m_plot = nullptr;
     QLabel* m_empty = nullptr;

@@ -52,7 +52,7 @@ SeriesPlot::SeriesPlot(QWidget* parent) : PlotView(parent)
                 auto* entry = qobject_cast<QCPPlottableLegendItem*>(item);
                 for (std::size_t i = 0; entry != nullptr && i < m_drawn.size(); ++i) {
                     if (m_drawn[i].plottable == entry->plottable()) {
-                        toggle(i, !m_drawn[i].shown);
+                        setShown(i, !isShown(i));
                     }
                 }
             });
@@ -61,6 +61,8 @@ SeriesPlot::SeriesPlot(QWidget* parent) : PlotView(parent)
 void SeriesPlot::setData(const PlotData& data)
 {
     m_data = data;
+    m_data.logX = m_logX.value_or(data.logX);
+    m_data.logY = m_logY.value_or(data.logY);
     rebuild();
     showAll();
 }
@@ -84,23 +86,41 @@ void SeriesPlot::setVerticals(const std::vector<double>& places)
 void SeriesPlot::setLogAxes(bool logX, bool logY)
 {
     if (logX != m_data.logX || logY != m_data.logY) {
-        m_data.logX = logX;
-        m_data.logY = logY;
+        m_logX = m_data.logX = logX;
+        m_logY = m_data.logY = logY;
         setTickers();
         showAll();
         Q_EMIT logAxesChanged(logX, logY);
     }
 }
 
-void SeriesPlot::toggle(std::size_t series, bool shown)
+bool SeriesPlot::isShown(std::size_t series) const
 {
-    Drawn& drawn = m_drawn[series];
-    drawn.shown = shown;
-    drawn.plottable->setVisible(shown);
-    if (drawn.errors != nullptr) {
-        drawn.errors->setVisible(shown);
+    return m_off.count(m_data.series[series].name) == 0;
+}
+
+void SeriesPlot::setShown(std::size_t series, bool shown)
+{
+    if (shown) {
+        m_off.erase(m_data.series[series].name);
+    } else {
+        m_off.insert(m_data.series[series].name);
     }
+    showSwitches();
     plot()->replot(QCustomPlot::rpQueuedReplot);
+}
+
+std::optional<std::size_t> SeriesPlot::labelAt(const QPoint& position) const
+{
+    for (std::size_t i = 0; i < m_drawn.size(); ++i) {
+        const QCPItemText* label = m_drawn[i].label;
+        if (label != nullptr && label->visible() &&
+            QRectF(label->topLeft->pixelPosition(), label->bottomRight->pixelPosition())
+                .contains(position)) {
+            return i;
+        }
+    }
+    return std::nullopt;
 }
 
 void SeriesPlot::showAll()
@@ -160,7 +180,7 @@ std::optional<SeriesPlot::Hit> SeriesPlot::nearest(const QPoint& position, doubl
     double distance = reach;
     for (std::size_t i = 0; i < m_data.series.size(); ++i) {
         const Series& series = m_data.series[i];
-        if (!m_drawn[i].shown) {
+        if (!isShown(i)) {
             continue;
         }
         const bool bars = series.draw == Series::Draw::Bars;
@@ -211,7 +231,9 @@ void SeriesPlot::hover(const QPoint& position)
     const bool onGuide =
         m_guide != nullptr && std::abs(plot()->xAxis->coordToPixel(static_cast<double>(m_guideX)) -
                                        position.x()) < kGuideReach;
-    plot()->setCursor(onGuide ? Qt::SizeHorCursor : Qt::ArrowCursor);
+    plot()->setCursor(onGuide             ? Qt::SizeHorCursor
+                      : labelAt(position) ? Qt::PointingHandCursor
+                                          : Qt::ArrowCursor);
 }
 
 void SeriesPlot::setGuide(std::int64_t x, std::int64_t last)
@@ -277,6 +299,10 @@ void SeriesPlot::released(QMouseEvent* event)
     plot()->setInteraction(QCP::iRangeDrag, true);
     const bool click = (event->pos() - m_pressedAt).manhattanLength() < 4;
     if (!std::exchange(m_dragging, false) && click && event->button() == Qt::LeftButton) {
+        if (const auto label = labelAt(event->pos())) {
+            setShown(*label, !isShown(*label));
+            return;
+        }
         const auto hit = nearest(event->pos(), kReach);
         if (hit && hit->point < m_data.series[hit->series].keys.size()) {
             Q_EMIT pointClicked(
@@ -317,8 +343,8 @@ void SeriesPlot::extendMenu(QMenu& menu)
         for (std::size_t i = 0; i < m_drawn.size(); ++i) {
             QAction* action = series->addAction(m_drawn[i].plottable->name());
             action->setCheckable(true);
-            action->setChecked(m_drawn[i].shown);
-            connect(action, &QAction::toggled, this, [this, i](bool on) { toggle(i, on); });
+            action->setChecked(isShown(i));
+            connect(action, &QAction::toggled, this, [this, i](bool on) { setShown(i, on); });
         }
     }
 }

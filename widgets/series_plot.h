@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "report/plot_data.h"
@@ -14,7 +15,8 @@ class QCPItemText;
 namespace qw {
 
 /// Draws PlotData: lines, points, bars, error bars, reference lines, log axes. Few series are
-/// labelled directly at their ends, many by a legend whose entries switch them off. An optional
+/// labelled directly at their ends, many by a legend: a click on a label or an entry switches the
+/// series off and on. An optional
 /// guide (a vertical line) is dragged with the mouse or moved with the arrow keys.
 class SeriesPlot : public PlotView
 {
@@ -30,6 +32,7 @@ public:
     /// Thin vertical lines, for instance the points of a quantization grid.
     void setVerticals(const std::vector<double>& places);
 
+    /// Stays so for all later data.
     void setLogAxes(bool logX, bool logY);
     bool logX() const { return m_data.logX; }
     bool logY() const { return m_data.logY; }
@@ -58,7 +61,6 @@ private:
         QCPAbstractPlottable* plottable = nullptr;
         QCPAbstractPlottable* errors = nullptr;
         QCPItemText* label = nullptr;
-        bool shown = true;
     };
     struct Hit {
         std::size_t series = 0;
@@ -75,7 +77,10 @@ private:
     void reserveLabelRoom();
     void placeLabels();
     double legendShare() const; ///< of the plot's height
-    void toggle(std::size_t series, bool shown);
+    void setShown(std::size_t series, bool shown);
+    bool isShown(std::size_t series) const;
+    void showSwitches(); ///< on or off, in plot and legend
+    std::optional<std::size_t> labelAt(const QPoint& position) const;
     bool directLabels() const;
     std::optional<Hit> nearest(const QPoint& position, double reach) const;
     QString describe(const Hit& hit) const;
@@ -87,6 +92,8 @@ private:
     PlotData m_data;
     std::vector<Drawn> m_drawn;
     std::vector<QCPItemText*> m_referenceLabels;
+    std::optional<bool> m_logX, m_logY; ///< chosen by the user
+    std::set<std::string> m_off;        ///< names of series switched off
     std::vector<std::string> m_highlighted;
     std::vector<double> m_verticals;
     QCPItemStraightLine* m_guide = nullptr;

@@ -99,6 +99,32 @@ void SeriesPlot::rebuild()
     if (m_guideX >= 0) {
         setGuide(m_guideX, m_guideLast);
     }
+    showSwitches();
+}
+
+void SeriesPlot::showSwitches()
+{
+    const bool dark = theme::isDark(palette());
+    for (std::size_t i = 0; i < m_drawn.size(); ++i) {
+        const Drawn& drawn = m_drawn[i];
+        const bool on = isShown(i);
+        QFont font = plot()->xAxis->tickLabelFont();
+        font.setStrikeOut(!on);
+        drawn.plottable->setVisible(on);
+        if (drawn.errors != nullptr) {
+            drawn.errors->setVisible(on);
+        }
+        if (drawn.label != nullptr) {
+            drawn.label->setFont(font);
+            drawn.label->setColor(
+                on ? seriesStyle(m_data.series[i].method, static_cast<int>(i), dark).color
+                   : theme::quietText(palette()));
+        }
+        if (auto* entry = plot()->legend->itemWithPlottable(drawn.plottable)) {
+            entry->setFont(font);
+            entry->setTextColor(on ? palette().color(QPalette::Text) : theme::quietText(palette()));
+        }
+    }
 }
 
 void SeriesPlot::drawSeries(std::size_t index)
@@ -158,8 +184,6 @@ void SeriesPlot::drawSeries(std::size_t index)
     if (directLabels()) {
         drawn.label = new QCPItemText(plot());
         drawn.label->setText(QString::fromStdString(series.name));
-        drawn.label->setColor(style.color);
-        drawn.label->setFont(plot()->xAxis->tickLabelFont());
         drawn.label->setClipToAxisRect(false);
         drawn.label->setPositionAlignment(Qt::AlignLeft | Qt::AlignVCenter);
         drawn.label->position->setType(QCPItemPosition::ptAbsolute);
@@ -289,7 +313,7 @@ void SeriesPlot::placeLabels()
     for (std::size_t i = 0; i < m_drawn.size(); ++i) {
         const Series& series = m_data.series[i];
         Drawn& drawn = m_drawn[i];
-        drawn.label->setVisible(drawn.shown && !series.x.empty());
+        drawn.label->setVisible(!series.x.empty());
         if (!drawn.label->visible()) {
             continue;
         }

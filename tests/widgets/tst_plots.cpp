@@ -74,6 +74,8 @@ private Q_SLOTS:
     void missingPointsAreNotHighlighted();
     void guideIsDraggedAndMovedByKeys();
     void logAxisHasPowers();
+    void labelsSwitchSeries();
+    void keysZoomAndMove();
     void labelsDoNotCoverEachOther();
     void savesPictureDocumentAndNumbers();
     void followsThePalette();
@@ -171,6 +173,53 @@ void TstPlots::logAxisHasPowers()
     plot.setLogAxes(false, false);
     QCOMPARE(inner(plot).yAxis->scaleType(), QCPAxis::stLinear);
     QCOMPARE(changed.size(), 1);
+    plot.setData(data); // the next layer's: the user's choice stays
+    QCOMPARE(inner(plot).yAxis->scaleType(), QCPAxis::stLinear);
+}
+
+void TstPlots::labelsSwitchSeries()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    show(plot);
+    QList<QPoint> labels; // in the order of drawing: references come later
+    for (int i = 0; i < inner(plot).itemCount() && labels.size() < 2; ++i) {
+        if (auto* label = qobject_cast<QCPItemText*>(inner(plot).item(i))) {
+            labels << QRectF(label->topLeft->pixelPosition(), label->bottomRight->pixelPosition())
+                          .center()
+                          .toPoint();
+        }
+    }
+    QTest::mouseClick(&inner(plot), Qt::LeftButton, {}, labels[1]);
+    QVERIFY(inner(plot).graph(0)->visible());
+    QVERIFY(!inner(plot).graph(1)->visible());
+    plot.setData(twoLines()); // newer numbers: it stays off
+    QVERIFY(!inner(plot).graph(1)->visible());
+    inner(plot).replot();
+    QTest::mouseClick(&inner(plot), Qt::LeftButton, {}, labels[1]);
+    QVERIFY(inner(plot).graph(1)->visible());
+}
+
+void TstPlots::keysZoomAndMove()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines());
+    show(plot);
+    const QCPRange all = inner(plot).xAxis->range();
+    QTest::keyClick(&plot, Qt::Key_Plus);
+    const QCPRange near = inner(plot).xAxis->range();
+    QVERIFY(near.size() < all.size());
+    QTest::keyClick(&plot, Qt::Key_Right);
+    QVERIFY(inner(plot).xAxis->range().lower > near.lower);
+    QCOMPARE(inner(plot).xAxis->range().size(), near.size());
+    const QCPRange y = inner(plot).yAxis->range();
+    QTest::keyClick(&plot, Qt::Key_Up);
+    QVERIFY(inner(plot).yAxis->range().lower > y.lower);
+    plot.setFocus();
+    const QImage focused = plot.grab().toImage();
+    QCOMPARE(focused.pixelColor(0, 0), plot.palette().color(QPalette::Highlight));
+    plot.clearFocus();
+    QCOMPARE(plot.grab().toImage().pixelColor(0, 0), plot.palette().color(QPalette::Base));
 }
 
 void TstPlots::labelsDoNotCoverEachOther()
@@ -200,7 +249,7 @@ void TstPlots::savesPictureDocumentAndNumbers()
     show(plot);
     const QString png = folder.filePath(u"p.png"_s);
     plot.saveAs(png);
-    QCOMPARE(QImage(png).size(), plot.size() * 2);
+    QCOMPARE(QImage(png).size(), inner(plot).size() * 2);
     const QString pdf = folder.filePath(u"p.pdf"_s);
     plot.saveAs(pdf);
     QFile document(pdf);
