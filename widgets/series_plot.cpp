@@ -130,7 +130,12 @@ void SeriesPlot::showAll()
     bool bars = false;
     for (std::size_t i = 0; i < m_data.series.size(); ++i) {
         const Series& series = m_data.series[i];
-        bars = bars || series.draw == Series::Draw::Bars;
+        if (series.draw == Series::Draw::Bars && !series.x.empty()) { // whole ones
+            bars = true;
+            const double half = 0.6 * barStep(series);
+            x.add(series.x.front() - half, m_data.logX);
+            x.add(series.x.back() + half, m_data.logX);
+        }
         for (std::size_t p = 0; p < series.x.size(); ++p) {
             const double error =
                 p < series.yError.size() && std::isfinite(series.yError[p]) ? series.yError[p] : 0;
@@ -146,7 +151,7 @@ void SeriesPlot::showAll()
         y.add(0, false);
     }
     if (!x.empty() && !y.empty()) {
-        plot()->xAxis->setRange(x.padded(m_data.logX, 0.03));
+        plot()->xAxis->setRange(x.padded(m_data.logX, bars ? 0.01 : 0.03));
         QCPRange range = y.padded(m_data.logY, 0.06);
         if (bars && !m_data.logY && y.low == 0) {
             range.lower = 0;

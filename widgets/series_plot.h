@@ -68,6 +68,7 @@ private:
     };
     /// Powers on a log axis, plain numbers where it spans less than a few of them.
     static void setNumbers(QCPAxis* axis);
+    static double barStep(const Series& series); ///< from one bar to the next
     void rebuild();
     void drawSeries(std::size_t index);
     void drawReferences();

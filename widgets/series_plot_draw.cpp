@@ -13,6 +13,7 @@ namespace qw {
 namespace {
 constexpr int kDirectLabels = 4; // at most so many series are labelled at their ends
 constexpr double kMarkerSize = 7;
+constexpr double kPowersFrom = 50;        // upper over lower end of a log axis
 constexpr std::size_t kMarkersUpTo = 200; // more points than this are drawn as a line only
 
 QCPScatterStyle scatter(const SeriesStyle& style, double size)
@@ -46,9 +47,32 @@ QVector<double> vectorOf(const std::vector<double>& values)
     return {values.begin(), values.end()};
 }
 
+/// Powers where there are several, else 1, 2, 5; less than that is as good as linear.
+class LogTicker final : public QCPAxisTickerLog
+{
+protected:
+    QVector<double> createTickVector(double step, const QCPRange& range) override
+    {
+        constexpr int kEnough = 3;
+        if (range.lower <= 0 || range.upper / range.lower > kPowersFrom) {
+            return QCPAxisTickerLog::createTickVector(step, range);
+        }
+        QVector<double> ticks;
+        for (double power = std::pow(10, std::floor(std::log10(range.lower))); power <= range.upper;
+             power *= 10) {
+            ticks << power << 2 * power << 5 * power;
+        }
+        const auto seen = std::count_if(ticks.begin(), ticks.end(),
+                                        [&](double tick) { return range.contains(tick); });
+        return seen >= kEnough
+                   ? ticks
+                   : QCPAxisTicker::createTickVector(QCPAxisTicker::getTickStep(range), range);
+    }
+};
+
 QSharedPointer<QCPAxisTicker> logTicker()
 {
-    return QSharedPointer<QCPAxisTickerLog>::create();
+    return QSharedPointer<LogTicker>::create();
 }
 
 void setScale(QCPAxis* axis, bool log)
@@ -64,9 +88,14 @@ void SeriesPlot::setNumbers(QCPAxis* axis)
 {
     const QCPRange range = axis->range();
     const bool powers = axis->scaleType() == QCPAxis::stLogarithmic && range.lower > 0 &&
-                        range.upper / range.lower > 50;
+                        range.upper / range.lower > kPowersFrom;
     axis->setNumberFormat(powers ? QStringLiteral("eb") : QStringLiteral("gb"));
     axis->setNumberPrecision(powers ? 0 : 5);
+}
+
+double SeriesPlot::barStep(const Series& series)
+{
+    return series.x.size() > 1 ? series.x[1] - series.x[0] : 1;
 }
 
 void SeriesPlot::rebuild()
@@ -140,8 +169,7 @@ void SeriesPlot::drawSeries(std::size_t index)
         fill.setAlpha(index == 0 ? 190 : 120);
         bars->setPen(Qt::NoPen);
         bars->setBrush(fill);
-        const double step = series.x.size() > 1 ? series.x[1] - series.x[0] : 1;
-        bars->setWidth(step * 0.85);
+        bars->setWidth(barStep(series) * 0.85);
         for (std::size_t p = 0; p < series.x.size(); ++p) {
             if (std::isfinite(series.y[p])) { // a missing bar is a gap
                 bars->addData(series.x[p], series.y[p]);

@@ -28,7 +28,8 @@ AboutDialog::AboutDialog(const std::optional<engine_calls::Facts>& facts, QWidge
            "<p>Quantizes language models with low-rank methods and shows what it did.</p>"
            "<p>%2</p>"
            "<p>Licensed under the GNU General Public License, version 3 or later.</p>"
-           "<p>Built on Qt (LGPL-3.0), QCustomPlot (GPL-3.0), PyTorch (BSD-3-Clause), Eigen "
+           "<p>Built on Qt (LGPL-3.0), QCustomPlot (GPL-3.0), PyTorch (BSD-3-Clause), OpenBLAS "
+           "(BSD-3-Clause), Eigen "
            "(MPL-2.0), SQLite (public domain), nlohmann/json (MIT), Oniguruma (BSD-2-Clause), "
            "utf8proc (MIT) and xxHash (BSD-2-Clause).</p>"
            "<p>The bundled model was trained on public-domain texts.</p>")

@@ -1,5 +1,6 @@
 #include "app/gui/header_bar.h"
 
+#include <QApplication>
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -54,6 +55,8 @@ HeaderBar::HeaderBar(AppState& state, QWidget* parent)
     connect(&m_state, &AppState::runInViewChanged, this, &HeaderBar::showRuns);
     connect(m_runs, &QComboBox::activated, this,
             [this](int index) { m_state.setRunInView(m_runs->itemData(index).toString()); });
+    // A model folder may change while the user is elsewhere.
+    connect(qApp, &QGuiApplication::focusWindowChanged, this, &HeaderBar::showModel);
     showModel();
     showRuns();
 }
@@ -85,7 +88,9 @@ void HeaderBar::showModel()
         if (!model.layers.empty()) {
             facts += u' ' + QString::fromStdString(model.layers.front().dtype);
         }
-        m_facts->setFullText(facts);
+        m_facts->setFullText(m_state.modelStale()
+                                 ? tr("the folder has changed or is gone; F5 reads it again")
+                                 : facts);
         break;
     }
     }

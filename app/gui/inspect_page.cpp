@@ -6,12 +6,14 @@
 #include <QLabel>
 #include <QMenu>
 #include <QSplitter>
+#include <QStackedWidget>
 #include <QTimer>
 #include <QToolButton>
 #include <QVBoxLayout>
 
 #include "app/gui/app_state.h"
 #include "app/gui/layer_inspector.h"
+#include "app/gui/layer_runs.h"
 #include "app/gui/plot_exports.h"
 #include "app/gui/settings.h"
 #include "widgets/elided_label.h"
@@ -129,6 +131,7 @@ QWidget* InspectPage::makeSpectra()
     m_useRank = new QToolButton;
     m_useRank->setObjectName(QStringLiteral("useRankButton"));
     m_useRank->setText(tr("Use This Rank For"));
+    m_useRank->setFocusPolicy(Qt::StrongFocus);
     m_useRank->setPopupMode(QToolButton::InstantPopup);
     m_useRank->setToolTip(tr("Writes the rank at the line into the next run"));
     auto* menu = new QMenu(m_useRank);
@@ -179,6 +182,7 @@ QWidget* InspectPage::makeMap()
         button->setToolTip(tips[kind]);
         button->setCheckable(true);
         button->setAutoRaise(true);
+        button->setFocusPolicy(Qt::StrongFocus);
         button->setChecked(kind == 0);
         m_mapKinds->addButton(button, kind);
         head << button;
@@ -195,7 +199,37 @@ QWidget* InspectPage::makeChannels()
     m_channels->setObjectName(QStringLiteral("channelsPlot"));
     m_channels->setAccessibleName(tr("Input channels"));
     m_channelsNote = quiet("channelsNoteLabel");
-    return panel({titled(tr("Channels")), m_channelsNote, nullptr}, m_channels);
+    m_runs = new LayerRuns(m_state);
+    m_corner = new QStackedWidget;
+    m_corner->addWidget(m_channels);
+    m_corner->addWidget(m_runs);
+    auto* pages = new QButtonGroup(this);
+    const auto add = [&](const QString& text, const QString& tip, const char* name) {
+        auto* button = new QToolButton;
+        button->setObjectName(QString::fromLatin1(name));
+        button->setText(text);
+        button->setToolTip(tip);
+        button->setCheckable(true);
+        button->setAutoRaise(true);
+        button->setFocusPolicy(Qt::StrongFocus);
+        pages->addButton(button, static_cast<int>(pages->buttons().size()));
+        return button;
+    };
+    QToolButton* channels = add(tr("Channels"),
+                                tr("Sizes of the input channels on the "
+                                   "calibration text"),
+                                "cornerChannelsButton");
+    QToolButton* runs =
+        add(tr("All runs"), tr("What every stored run did to this layer"), "cornerRunsButton");
+    channels->setChecked(true);
+    connect(pages, &QButtonGroup::idClicked, this, &InspectPage::showCorner);
+    return panel({channels, runs, m_channelsNote, nullptr}, m_corner);
+}
+
+void InspectPage::showCorner(int page)
+{
+    m_corner->setCurrentIndex(page);
+    m_channelsNote->setVisible(page == 0);
 }
 
 void InspectPage::connectPlots()

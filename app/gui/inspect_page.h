@@ -11,6 +11,7 @@ class QButtonGroup;
 class QComboBox;
 class QLabel;
 class QSplitter;
+class QStackedWidget;
 class QTimer;
 class QToolButton;
 
@@ -21,6 +22,7 @@ class Dialogs;
 class ElidedLabel;
 class HeatmapPlot;
 class LayerInspector;
+class LayerRuns;
 class PlotView;
 class SeriesPlot;
 
@@ -50,6 +52,7 @@ private:
     QWidget* makeWeights();
     QWidget* makeMap();
     QWidget* makeChannels();
+    void showCorner(int page); ///< of the channels' panel: 0 channels, 1 runs
     void connectPlots();
     void fillMetrics();
     void showOverview();
@@ -81,6 +84,8 @@ private:
     QButtonGroup* m_mapKinds = nullptr;
     SeriesPlot* m_channels = nullptr;
     QLabel* m_channelsNote = nullptr;
+    QStackedWidget* m_corner = nullptr;
+    LayerRuns* m_runs = nullptr;
     ElidedLabel* m_numbers = nullptr;
     CorrectionSpectrum m_correction;
     std::int64_t m_rank = -1; ///< chosen by the user; -1: that of the run or draft

@@ -125,7 +125,7 @@ void InspectPage::showRank()
     const RankPoint point = atRank(m_correction, rank);
     const QString matrix = inspect_plots::kindTitle(inspect_plots::minimisedKind(spec.method));
     QStringList parts = {tr("rank %1").arg(rank),
-                         tr("%1 of the energy of %2").arg(text::percent(point.energy), matrix)};
+                         tr("%1 energy of %2").arg(text::percent(point.energy), matrix)};
     if (std::isfinite(point.outputError)) {
         parts << tr("output error %1 (%2)")
                      .arg(text::percent(point.outputError),
@@ -147,7 +147,7 @@ void InspectPage::showRank()
     for (QString& part : parts) { // lines break between the parts only
         part.replace(u' ', QChar::Nbsp);
     }
-    m_rankLabel->setText(parts.join(QStringLiteral(" \u00b7 ")));
+    m_rankLabel->setText(parts.join(QStringLiteral("\u00a0\u00b7 ")));
 }
 
 void InspectPage::showWeights()

@@ -9,6 +9,7 @@
 
 #include "app/gui/app_state.h"
 #include "app/gui/overrides.h"
+#include "app/gui/settings.h"
 #include "base/error.h"
 #include "widgets/layer_tree_model.h"
 #include "widgets/theme.h"
@@ -19,22 +20,12 @@ namespace {
 using Model = LayerTreeModel;
 constexpr int kUnfold = 64; // models with more layers than this start folded
 
-bool shownAtFirst(int column, bool plans)
-{
-    switch (column) {
-    case Model::NameColumn:
-        return true;
-    case Model::OutputErrorColumn:
-    case Model::BitsPerWeightColumn:
-        return !plans;
-    case Model::PlanBitsColumn:
-    case Model::PlanRankColumn:
-    case Model::PlanSkipColumn:
-        return plans;
-    default:
-        return false;
-    }
-}
+const std::array<QString, 3> kShownNames = {QStringLiteral("weights"), QStringLiteral("errors"),
+                                            QStringLiteral("plans")}; // by LayerDock::Shown
+const std::array<std::set<int>, 3> kShownAtFirst = {
+    {{Model::NameColumn, Model::OutlierColumn, Model::StableRankColumn},
+     {Model::NameColumn, Model::OutputErrorColumn, Model::BitsPerWeightColumn},
+     {Model::NameColumn, Model::PlanBitsColumn, Model::PlanRankColumn, Model::PlanSkipColumn}}};
 } // namespace
 
 LayerDock::LayerDock(AppState& state, QWidget* parent)
@@ -103,20 +94,48 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
                             w.overview.maximum, w.overview.outlierRatio, w.stableRank);
     });
     fill();
-    for (int column = 0; column < Model::ColumnCount; ++column) {
-        m_tree->setColumnHidden(column, !shownAtFirst(column, false));
+    const QVariantMap kept = m_state.settings().value(Settings::Key::LayerColumns).toMap();
+    for (std::size_t shown = 0; shown < m_hidden.size(); ++shown) {
+        const bool chosen = kept.contains(kShownNames[shown]);
+        const QVariantList hidden = kept.value(kShownNames[shown]).toList();
+        for (int column = 1; column < Model::ColumnCount; ++column) {
+            if (chosen ? hidden.contains(column) : kShownAtFirst[shown].count(column) == 0) {
+                m_hidden[shown].insert(column);
+            }
+        }
     }
+    showColumns();
+}
+
+LayerDock::Shown LayerDock::shown() const
+{
+    return m_plans ? Plans : m_state.runInView() ? Errors : Weights;
+}
+
+void LayerDock::showColumns()
+{
+    for (int column = 0; column < Model::ColumnCount; ++column) {
+        m_tree->setColumnHidden(column, m_hidden.at(shown()).count(column) > 0);
+    }
+}
+
+void LayerDock::saveSession()
+{
+    QVariantMap kept;
+    for (std::size_t shown = 0; shown < m_hidden.size(); ++shown) {
+        QVariantList hidden;
+        for (const int column : m_hidden[shown]) {
+            hidden << column;
+        }
+        kept.insert(kShownNames[shown], hidden);
+    }
+    m_state.settings().set(Settings::Key::LayerColumns, kept);
 }
 
 void LayerDock::showPlans(bool plans)
 {
-    if (plans == m_plans) {
-        return;
-    }
     m_plans = plans;
-    for (int column = 0; column < Model::ColumnCount; ++column) {
-        m_tree->setColumnHidden(column, !shownAtFirst(column, plans));
-    }
+    showColumns();
 }
 
 void LayerDock::focusFilter()
@@ -190,6 +209,7 @@ void LayerDock::fillResults()
 {
     m_model->setResults(m_state.runInView() ? m_state.runInView()->layers
                                             : std::vector<LayerResult>());
+    showColumns();
 }
 
 void LayerDock::followState()
@@ -253,8 +273,15 @@ void LayerDock::showColumnMenu(const QPoint& position)
         QAction* action = menu.addAction(title);
         action->setCheckable(true);
         action->setChecked(!m_tree->isColumnHidden(column));
-        connect(action, &QAction::toggled, this,
-                [this, column](bool on) { m_tree->setColumnHidden(column, !on); });
+        connect(action, &QAction::toggled, this, [this, column](bool on) {
+            std::set<int>& hidden = m_hidden.at(shown());
+            if (on) {
+                hidden.erase(column);
+            } else {
+                hidden.insert(column);
+            }
+            showColumns();
+        });
     }
     menu.exec(m_tree->header()->mapToGlobal(position));
 }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <set>
+
 #include <QDockWidget>
 
 class QLineEdit;
@@ -19,12 +22,17 @@ class LayerDock : public QDockWidget
 public:
     explicit LayerDock(AppState& state, QWidget* parent = nullptr);
 
-    /// Shows what the page needs: plans when a run is prepared, measurements otherwise.
+    /// Shows what the page needs: plans when a run is prepared, otherwise errors of the run in view
+    /// or, without one, what is known of the weights. Columns are chosen and kept for each.
     void showPlans(bool plans);
+    void saveSession();
     void focusFilter();
     void selectNeighbour(int step); ///< +1: the next layer shown, -1: the one before
 
 private:
+    enum Shown { Weights, Errors, Plans };
+    Shown shown() const;
+    void showColumns();
     void fill();
     void fillPlans();
     void fillResults();
@@ -39,6 +47,7 @@ private:
     QTreeView* m_tree = nullptr;
     QLineEdit* m_filter = nullptr;
     bool m_plans = false;
+    std::array<std::set<int>, 3> m_hidden; ///< columns, by Shown
     bool m_following = false;
 };
 

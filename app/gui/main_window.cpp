@@ -21,6 +21,7 @@
 #include "app/gui/layer_dock.h"
 #include "app/gui/quantize_page.h"
 #include "app/gui/queue_dock.h"
+#include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/settings_dialog.h"
 #include "app/gui/start_page.h"
@@ -63,13 +64,13 @@ MainWindow::MainWindow(Settings& settings, Dialogs& dialogs, const QString& stor
     setWindowTitle(tr("Quant Workbench"));
     setAcceptDrops(true);
     setDockOptions(AllowNestedDocks | AllowTabbedDocks);
+    applyTheme(); // first: a new style takes the margins of labels that are there
     createPages();
     createDocks();
     createActions();
     createStatusBar();
     connectState();
     connectQueue();
-    applyTheme();
     resize(kFirstSize);
     setMode(Mode::Start);
     updateActions();
@@ -154,15 +155,18 @@ void MainWindow::createDocks()
 
 void MainWindow::createStatusBar()
 {
+    m_modelLabel = new QLabel;
+    m_modelLabel->setObjectName(QStringLiteral("modelStatusLabel"));
     m_engineLabel = new QLabel(tr("starting the engine\u2026"));
     m_engineLabel->setObjectName(QStringLiteral("engineLabel"));
     m_memoryLabel = new QLabel;
     m_memoryLabel->setObjectName(QStringLiteral("memoryLabel"));
     m_memoryLabel->setToolTip(tr("Memory this program holds now"));
-    auto* store =
-        new ElidedLabel(tr("store: %1").arg(QString::fromStdString(m_state.storeFile().string())));
+    auto* store = new ElidedLabel(
+        tr("store: %1").arg(run_text::path(QString::fromStdString(m_state.storeFile().string()))));
     store->setObjectName(QStringLiteral("storeLabel"));
-    for (QLabel* label : {m_engineLabel, m_memoryLabel, static_cast<QLabel*>(store)}) {
+    for (QLabel* label :
+         {m_modelLabel, m_engineLabel, m_memoryLabel, static_cast<QLabel*>(store)}) {
         label->setContentsMargins(theme::kMargin, 0, theme::kMargin, 0);
         label->setForegroundRole(QPalette::PlaceholderText);
         statusBar()->addWidget(label, label == store ? 1 : 0);
@@ -184,6 +188,9 @@ void MainWindow::connectState()
                 m_state.setRunInView(std::exchange(m_runToRestore, {}));
             }
         }
+        m_modelLabel->setText(m_state.modelState() == AppState::ModelState::None
+                                  ? tr("no model")
+                                  : m_state.modelTitle());
         setWindowTitle(m_state.modelState() == AppState::ModelState::None
                            ? tr("Quant Workbench")
                            : tr("%1 \u2013 Quant Workbench").arg(m_state.modelTitle()));
@@ -291,7 +298,7 @@ void MainWindow::showEngineFacts()
     const int chosen = m_settings.number(Key::Threads);
     const std::int64_t threads = chosen > 0 ? chosen : info.physicalCores;
     QStringList parts;
-    parts << QString::fromStdString(info.blas)
+    parts << tr("CPU: %1").arg(QString::fromStdString(info.blas))
           << (threads == 1 ? tr("1 thread") : tr("%1 threads").arg(threads));
     if (info.cuda) {
         parts << (info.cudaDevices == 1 ? tr("1 GPU") : tr("%1 GPUs").arg(info.cudaDevices));
@@ -355,6 +362,7 @@ void MainWindow::saveSession()
     m_settings.set(Key::WindowState, saveState(kStateVersion));
     m_settings.set(Key::LastMode, static_cast<int>(mode()));
     m_inspectPage->saveSession();
+    m_layerDock->saveSession();
     const bool open = m_state.modelState() == AppState::ModelState::Ready;
     m_settings.set(Key::LastModel, open ? m_state.modelName() : QString());
     m_settings.set(Key::LastLayer, m_state.layer());

@@ -116,6 +116,7 @@ private:
     std::array<Page, kModeCount> m_pages;
     QList<QAction*> m_dockActions;
     QMenu* m_recentMenu = nullptr;
+    QLabel* m_modelLabel = nullptr;
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;
     QString m_runToRestore;

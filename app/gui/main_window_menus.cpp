@@ -24,13 +24,6 @@ namespace qw {
 using Key = Settings::Key;
 using namespace Qt::Literals::StringLiterals;
 
-namespace {
-QString withoutMnemonic(const QString& text)
-{
-    return QString(text).remove(u'&').remove(u'\u2026');
-}
-} // namespace
-
 QAction* MainWindow::add(QMenu* menu, const QString& name, const QString& text, const QString& tip,
                          const QKeySequence& shortcut)
 {
@@ -86,8 +79,8 @@ void MainWindow::createFileMenu()
                 }
             });
     file->addSeparator();
-    connect(add(file, u"settings"_s, tr("&Settings\u2026"), tr("Look, store, threads and device"),
-                QKeySequence(tr("Ctrl+,"))),
+    connect(add(file, u"settings"_s, tr("&Settings\u2026"),
+                tr("Look, store, threads, notifications"), QKeySequence(tr("Ctrl+,"))),
             &QAction::triggered, this, &MainWindow::editSettings);
     connect(add(file, u"quit"_s, tr("&Quit"), tr("Close the window"), QKeySequence(tr("Ctrl+Q"))),
             &QAction::triggered, this, &MainWindow::close);
@@ -193,8 +186,8 @@ void MainWindow::createRunMenu()
     m_runActions << start << enqueue;
     run->addSeparator();
     const auto addFor = [&](const QString& name, const QString& text, const QString& tip,
-                            void (QueueDock::*act)()) {
-        connect(add(run, name, text, tip), &QAction::triggered, m_queueDock, act);
+                            void (QueueDock::*act)(), const QKeySequence& keys = {}) {
+        connect(add(run, name, text, tip, keys), &QAction::triggered, m_queueDock, act);
     };
     addFor(u"pauseRun"_s, tr("&Pause or Resume"),
            tr("The run selected in the queue stops after its last finished block, or goes on"),
@@ -202,12 +195,16 @@ void MainWindow::createRunMenu()
     addFor(u"cancelRun"_s, tr("&Cancel"),
            tr("The run selected in the queue stops at its next step; finished blocks are kept"),
            &QueueDock::cancel);
-    addFor(u"clearQueue"_s, tr("C&lear Done"),
+    addFor(u"moveRunUp"_s, tr("&Earlier"), tr("The run selected in the queue comes earlier"),
+           &QueueDock::moveUp, QKeySequence(tr("Ctrl+Shift+Up")));
+    addFor(u"moveRunDown"_s, tr("&Later"), tr("The run selected in the queue comes later"),
+           &QueueDock::moveDown, QKeySequence(tr("Ctrl+Shift+Down")));
+    addFor(u"clearQueue"_s, tr("Clear D&one"),
            tr("Takes finished, failed and cancelled runs off the list; the store keeps them"),
            &QueueDock::clearDone);
     run->addSeparator();
     addFor(u"queueDetails"_s, tr("Queue &Details"), tr("Unfolds or folds the queue"),
-           &QueueDock::toggleDetails);
+           &QueueDock::toggleDetails, QKeySequence(tr("Ctrl+D")));
 }
 
 void MainWindow::createHelpMenu()
@@ -246,7 +243,7 @@ void MainWindow::showPalette()
     std::vector<PaletteEntry> entries;
     for (QAction* action : actions()) {
         if (action->isEnabled() && !action->objectName().startsWith(u"palette")) {
-            entries.push_back({withoutMnemonic(action->text()),
+            entries.push_back({actionTitle(*action),
                                action->shortcut().toString(QKeySequence::NativeText),
                                [action] { action->trigger(); }});
         }
@@ -254,13 +251,22 @@ void MainWindow::showPalette()
     if (m_state.model()) {
         for (const LayerOverview& layer : m_state.model()->layers) {
             const QString name = QString::fromStdString(layer.name);
-            entries.push_back({name, tr("layer"), [this, name] { m_state.selectLayer(name); }});
+            entries.push_back({name, tr("layer"), [this, name] {
+                                   m_state.selectLayer(name);
+                                   if (mode() != Mode::Quantize) { // it shows layers too
+                                       setMode(Mode::Inspect);
+                                   }
+                               }});
         }
     }
     for (const RunSummary& run : m_state.runsOfModel()) {
         const QString id = QString::fromStdString(run.result.id);
-        entries.push_back({run_text::title(run.result) + u"  "_s + id, tr("run"),
-                           [this, id] { m_state.setRunInView(id); }});
+        entries.push_back({run_text::title(run.result) + u"  "_s + id, tr("run"), [this, id] {
+                               m_state.setRunInView(id);
+                               if (mode() == Mode::Start) { // which shows no run
+                                   setMode(Mode::Inspect);
+                               }
+                           }});
     }
     auto* palette = new CommandPalette(std::move(entries), this);
     palette->move(mapToGlobal(QPoint((width() - palette->width()) / 2, height() / 8)));

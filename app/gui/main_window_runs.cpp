@@ -5,13 +5,16 @@
 #include <QStatusBar>
 
 #include "app/gui/dialogs.h"
+#include "app/gui/plot_exports.h"
 #include "app/gui/quantize_page.h"
+#include "app/gui/queue_detail.h"
 #include "app/gui/queue_dock.h"
 #include "app/gui/queue_memory.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/start_page.h"
 #include "base/error.h"
+#include "widgets/series_plot.h"
 
 namespace qw {
 
@@ -33,6 +36,7 @@ void MainWindow::connectQueue()
         qWarning("the queue starts empty: %s", error.what());
     }
     showQueuedRuns();
+    connectExports(m_queueDock->detail().errorPlot(), m_dialogs);
     connect(&m_queue, &RunQueue::stateChanged, this, [this] {
         m_settings.set(Key::Queue, QString::fromStdString(rememberedQueue(m_queue).dump()));
         m_settings.flush();
@@ -125,7 +129,8 @@ void MainWindow::runDraft(bool showIt)
     if (showIt) {
         m_queueDock->setDetailsShown(true);
     } else {
-        statusBar()->showMessage(tr("Queued: %1").arg(run_text::settings(m_state.draft())));
+        statusBar()->showMessage(tr("Queued: %1").arg(run_text::settings(m_state.draft())),
+                                 kMessageTime);
     }
 }
 

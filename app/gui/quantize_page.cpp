@@ -1,8 +1,11 @@
 #include "app/gui/quantize_page.h"
 
+#include <algorithm>
+
 #include <QClipboard>
 #include <QComboBox>
 #include <QFileInfo>
+#include <QGridLayout>
 #include <QGuiApplication>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -15,6 +18,7 @@
 #include "app/gui/estimate_panel.h"
 #include "app/gui/overrides.h"
 #include "app/gui/presets.h"
+#include "app/gui/settings.h"
 #include "app/gui/spec_fields.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -69,15 +73,19 @@ QWidget* QuantizePage::makeForm()
     }
     connect(m_presets, &QComboBox::activated, this, &QuantizePage::choosePreset);
     m_presetSource = new QLabel;
+    m_presetSource->setWordWrap(true);
     m_presetSource->setForegroundRole(QPalette::PlaceholderText);
-    auto* presetLine = new QHBoxLayout;
-    presetLine->setSpacing(theme::kMargin);
+    auto* presetLine = new QGridLayout;
+    presetLine->setHorizontalSpacing(theme::kMargin);
+    presetLine->setVerticalSpacing(2);
     auto* presetLabel = titled(tr("&Preset"));
     presetLabel->setBuddy(m_presets);
-    presetLabel->setMinimumWidth(SpecForm::kLabelWidth);
-    presetLine->addWidget(presetLabel);
-    presetLine->addWidget(m_presets);
-    presetLine->addWidget(m_presetSource, 1);
+    presetLine->setColumnMinimumWidth(0, SpecForm::kLabelWidth);
+    presetLine->setColumnStretch(1, 1);
+    presetLine->addWidget(presetLabel, 0, 0);
+    presetLine->addWidget(m_presets, 0, 1, Qt::AlignLeft);
+    presetLine->addWidget(m_presetSource, 1, 1);
+    showPreset(m_presets->findText(m_state.settings().text(Settings::Key::LastPreset)));
     m_form = new SpecForm;
     m_form->setObjectName(QStringLiteral("specForm"));
     connect(m_form, &SpecForm::edited, this, &QuantizePage::takeEdit);
@@ -238,16 +246,23 @@ void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
     m_state.editDraft(spec, tr("Change %1").arg(field), QStringLiteral("form/") + field);
 }
 
+void QuantizePage::showPreset(int index)
+{
+    m_presets->setCurrentIndex(std::max(0, index));
+    m_presetSource->setText(index > 0 ? m_recipes.at(static_cast<std::size_t>(index - 1)).source
+                                      : QString());
+    m_presetSource->setVisible(index > 0);
+    m_state.settings().set(Settings::Key::LastPreset,
+                           index > 0 ? m_presets->currentText() : QString());
+}
+
 void QuantizePage::choosePreset(int index)
 {
-    if (index <= 0) {
-        m_presetSource->clear();
-        showDraft();
-        return;
+    showPreset(index);
+    if (index > 0) {
+        const Preset& preset = m_recipes.at(static_cast<std::size_t>(index - 1));
+        m_state.editDraft(applyPreset(preset, m_state.draft()), tr("Preset %1").arg(preset.title));
     }
-    const Preset& preset = m_recipes.at(static_cast<std::size_t>(index - 1));
-    m_presetSource->setText(preset.source);
-    m_state.editDraft(applyPreset(preset, m_state.draft()), tr("Preset %1").arg(preset.title));
     showDraft();
 }
 
@@ -289,7 +304,7 @@ void QuantizePage::importRecipe(const QString& file)
         if (m_state.model()) { // a recipe says how, the window says which model
             draft.model = m_state.modelName().toStdString();
         }
-        m_presets->setCurrentIndex(0);
+        showPreset(0);
         m_state.editDraft(draft, tr("Import %1").arg(QFileInfo(file).fileName()));
         Q_EMIT message(tr("Recipe read from %1").arg(file));
     } catch (const Error& error) {

@@ -45,6 +45,7 @@ private:
     void rebuildFields();
     void showDraft();
     void takeEdit(const RunSpec& spec, const QString& field);
+    void showPreset(int index);
     void choosePreset(int index);
     void browse(const QString& path);
     void showButtons();

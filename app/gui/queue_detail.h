@@ -20,6 +20,7 @@ class QueueDetail : public QWidget
 public:
     explicit QueueDetail(QWidget* parent = nullptr);
     void show(const QueueEntry* entry);
+    SeriesPlot& errorPlot() { return *m_plot; }
 
 Q_SIGNALS:
     void showRunWanted(const QString& id);

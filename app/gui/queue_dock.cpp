@@ -120,6 +120,16 @@ QWidget* QueueDock::makeDetails()
     clear->setToolTip(tr("Takes finished, failed and cancelled runs off the list; the store keeps "
                          "them"));
     connect(clear, &QPushButton::clicked, this, &QueueDock::clearDone);
+    m_up = button("queueUpButton", tr("Earlier"));
+    m_up->setArrowType(Qt::UpArrow);
+    m_up->setAccessibleName(tr("Earlier"));
+    m_up->setToolTip(tr("The selected run comes one place earlier"));
+    m_down = button("queueDownButton", tr("Later"));
+    m_down->setArrowType(Qt::DownArrow);
+    m_down->setAccessibleName(tr("Later"));
+    m_down->setToolTip(tr("The selected run comes one place later"));
+    connect(m_up, &QToolButton::clicked, this, &QueueDock::moveUp);
+    connect(m_down, &QToolButton::clicked, this, &QueueDock::moveDown);
     connect(m_list->selectionModel(), &QItemSelectionModel::currentChanged, this,
             &QueueDock::schedule);
     auto* left = new QWidget;
@@ -127,7 +137,13 @@ QWidget* QueueDock::makeDetails()
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(theme::kTight);
     column->addWidget(m_list, 1);
-    column->addWidget(clear, 0, Qt::AlignLeft);
+    auto* buttons = new QHBoxLayout;
+    buttons->setSpacing(theme::kTight);
+    buttons->addWidget(clear);
+    buttons->addStretch(1);
+    buttons->addWidget(m_up);
+    buttons->addWidget(m_down);
+    column->addLayout(buttons);
     m_detail = new QueueDetail;
     connect(m_detail, &QueueDetail::showRunWanted, this, &QueueDock::showRunWanted);
     auto* splitter = new QSplitter(Qt::Horizontal);
@@ -219,11 +235,22 @@ void QueueDock::clearDone()
     m_queue.removeDone();
 }
 
+void QueueDock::move(int step)
+{
+    if (const QueueEntry* entry = selected()) {
+        m_queue.move(entry->number, step);
+        refresh();
+    }
+}
+
 void QueueDock::refresh()
 {
     showLine();
     if (detailsShown()) {
-        m_detail->show(selected());
+        const QueueEntry* entry = selected();
+        m_detail->show(entry);
+        m_up->setEnabled(entry != nullptr && m_queue.mayMove(entry->number, -1));
+        m_down->setEnabled(entry != nullptr && m_queue.mayMove(entry->number, 1));
     }
 }
 

@@ -31,6 +31,9 @@ public:
     void pauseOrResume();
     void cancel();
     void clearDone();
+    void moveUp() { move(-1); }
+    void moveDown() { move(1); }
+    QueueDetail& detail() { return *m_detail; }
 
 Q_SIGNALS:
     void showRunWanted(const QString& id); ///< look at this finished run
@@ -41,6 +44,7 @@ private:
     void schedule();
     void refresh();
     void showLine();
+    void move(int step);
     const QueueEntry* selected() const;
     const QueueEntry* target() const; ///< what pause and cancel act on
 
@@ -50,6 +54,8 @@ private:
     QToolButton* m_pause = nullptr;
     QToolButton* m_cancel = nullptr;
     QToolButton* m_more = nullptr;
+    QToolButton* m_up = nullptr;
+    QToolButton* m_down = nullptr;
     QWidget* m_details = nullptr;
     QListView* m_list = nullptr;
     QueueDetail* m_detail = nullptr;

@@ -49,7 +49,12 @@ void RunJob::work(const std::stop_token& stop)
     options.workFolder = m_request.workFolder;
     options.sweep = m_request.sweep;
     options.started = [this](const RunResult& result) {
-        post([this, id = QString::fromStdString(result.id)] { Q_EMIT started(id); });
+        const double seconds = m_request.resumeId.empty() && result.estimate.seconds > 0
+                                   ? result.estimate.seconds
+                                   : kMissing;
+        post([this, id = QString::fromStdString(result.id), seconds] {
+            Q_EMIT started(id, seconds);
+        });
     };
     options.layerDone = [this](const LayerResult& layer) {
         post([this, layer] { Q_EMIT layerDone(layer); });

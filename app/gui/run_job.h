@@ -43,7 +43,8 @@ public:
     void cancel();
 
 Q_SIGNALS:
-    void started(const QString& id);
+    /// @param seconds  the engine's estimate for all of it, NaN if it goes on where it was
+    void started(const QString& id, double seconds);
     void progressed(const qw::Progress& progress);
     void layerDone(const qw::LayerResult& layer);
     void logged(const QString& line);

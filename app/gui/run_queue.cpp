@@ -176,6 +176,49 @@ void RunQueue::removeDone()
     Q_EMIT stateChanged();
 }
 
+std::optional<std::pair<int, int>> RunQueue::exchange(std::int64_t number, int step) const
+{
+    const auto movable = [this](int row) {
+        const RunState state = m_entries[static_cast<std::size_t>(row)].state;
+        return state == RunState::Queued || state == RunState::Paused;
+    };
+    int from = 0;
+    while (from < rowCount() && m_entries[static_cast<std::size_t>(from)].number != number) {
+        ++from;
+    }
+    if (from == rowCount() || !movable(from)) {
+        return std::nullopt;
+    }
+    int to = from + step;
+    while (to >= 0 && to < rowCount() && !movable(to)) {
+        to += step;
+    }
+    return to >= 0 && to < rowCount() ? std::optional(std::pair(from, to)) : std::nullopt;
+}
+
+bool RunQueue::mayMove(std::int64_t number, int step) const
+{
+    return exchange(number, step).has_value();
+}
+
+void RunQueue::move(std::int64_t number, int step)
+{
+    const auto places = exchange(number, step);
+    if (!places) {
+        return;
+    }
+    const auto [from, to] = *places;
+    beginMoveRows({}, from, from, {}, to > from ? to + 1 : to);
+    const auto first = m_entries.begin();
+    if (to > from) {
+        std::rotate(first + from, first + from + 1, first + to + 1);
+    } else {
+        std::rotate(first + to, first + from, first + from + 1);
+    }
+    endMoveRows();
+    Q_EMIT stateChanged();
+}
+
 const QueueEntry* RunQueue::find(std::int64_t number) const
 {
     const auto found = std::find_if(m_entries.begin(), m_entries.end(),
@@ -291,8 +334,9 @@ void RunQueue::closeJob()
 void RunQueue::connectJob(std::int64_t number)
 {
     RunJob* job = m_job.get();
-    connect(job, &RunJob::started, this, [this, number](const QString& id) {
+    connect(job, &RunJob::started, this, [this, number](const QString& id, double seconds) {
         QueueEntry& e = *entry(number);
+        e.estimatedSeconds = seconds;
         if (e.runId.isEmpty()) { // a sweep keeps the first id, which names its folder
             e.runId = id;
         }

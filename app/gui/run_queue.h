@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <QAbstractListModel>
@@ -22,9 +24,10 @@ struct QueueEntry {
     RunRequest request;
     QString title; ///< "l2qer W4 r32 on demo"
     RunState state = RunState::Queued;
-    QString runId;      ///< once started
-    Progress progress;  ///< latest
-    double seconds = 0; ///< of work so far
+    QString runId;                      ///< once started
+    Progress progress;                  ///< latest
+    double seconds = 0;                 ///< of work so far
+    double estimatedSeconds = kMissing; ///< for all of it, as the engine thought at its start
     QString problem;
     QStringList log;
     std::vector<LayerResult> layers; ///< as they come
@@ -36,8 +39,8 @@ struct QueueEntry {
     }
 };
 
-/// Runs one after the other (each already uses every core). A list model for the queue dock; the
-/// order is that of adding.
+/// Runs one after the other (each already uses every core), in the order of the list. A list model
+/// for the queue dock.
 class RunQueue : public QAbstractListModel
 {
     Q_OBJECT
@@ -58,6 +61,9 @@ public:
     void resume(std::int64_t number);
     void resumeAll(); ///< all that are paused
     void removeDone();
+    /// Puts an entry that waits or is paused before (-1) or after (+1) the next such one.
+    void move(std::int64_t number, int step);
+    bool mayMove(std::int64_t number, int step) const;
 
     const QueueEntry* find(std::int64_t number) const;
     const QueueEntry* findRun(const QString& runId) const; ///< unfinished, with that run's id
@@ -82,6 +88,8 @@ Q_SIGNALS:
 
 private:
     QueueEntry* entry(std::int64_t number);
+    /// The row of the entry and the one it would change places with, if there is one.
+    std::optional<std::pair<int, int>> exchange(std::int64_t number, int step) const;
     void setState(QueueEntry& entry, RunState state);
     std::int64_t append(QueueEntry entry);
     void changed(std::int64_t number);

@@ -1,7 +1,10 @@
 #include "app/gui/run_text.h"
 
+#include <algorithm>
+
 #include <QCoreApplication>
 #include <QDateTime>
+#include <QDir>
 
 #include "app/gui/run_queue.h"
 #include "widgets/number_text.h"
@@ -61,6 +64,10 @@ QString progress(const QueueEntry& entry)
     if (now.secondsLeft >= 0 && now.done > 0) {
         parts << tr("%1 left").arg(text::duration(now.secondsLeft));
     }
+    const double all = entry.estimatedSeconds - entry.seconds; // NaN if unknown
+    if (all > std::max(now.secondsLeft, 1.0)) {
+        parts << tr("about %1 to the end of the run").arg(text::duration(all));
+    }
     return parts.join(QStringLiteral("  \u00b7  "));
 }
 
@@ -86,6 +93,12 @@ QString state(const QueueEntry& entry)
     default:
         return entry.busy() ? progress(entry) : text;
     }
+}
+
+QString path(const QString& file)
+{
+    const QString home = QDir::homePath();
+    return file.startsWith(home + u'/') ? u'~' + file.mid(home.size()) : file;
 }
 
 QString localTime(const std::string& utc)

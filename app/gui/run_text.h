@@ -8,7 +8,7 @@ namespace qw {
 struct QueueEntry;
 }
 
-/// How the window speaks of a run.
+/// How the window speaks of a run, and of where it lies.
 namespace qw::run_text {
 
 /// "l2qer W4 r32 · 12.310": method, format, rank and perplexity.
@@ -23,5 +23,7 @@ QString progress(const QueueEntry& entry);
 QString state(const QueueEntry& entry);
 /// "2026-05-06 07:08" in the user's time zone.
 QString localTime(const std::string& utc);
+/// With ~ for the user's home folder.
+QString path(const QString& file);
 
 } // namespace qw::run_text

@@ -20,7 +20,6 @@ public:
         Theme,        ///< "desktop" | "light" | "dark"
         StoreFile,    ///< empty: the default place
         Threads,      ///< 0: all physical cores
-        Device,       ///< "cpu" | "cuda"
         Notify,       ///< system notification when a run is done
         RecentModels, ///< newest first
         LastModel,    ///< opened again at the next start
@@ -28,14 +27,14 @@ public:
         LastLayer,
         LastMode,
         LastDraft,      ///< the form of the Quantize page, a run spec as JSON
+        LastPreset,     ///< title of the preset the form is compared with
         Queue,          ///< unfinished runs, as JSON
         ReopenModel,    ///< whether LastModel is opened at start
         WindowGeometry, ///< bytes of Qt's own formats from here on
         WindowState,
-        LayerColumns,
+        LayerColumns, ///< per what the tree shows, the columns hidden
         RunColumns,
         InspectSplitters,
-        QuantizeSplitter,
         CompareSplitter,
     };
 

@@ -3,12 +3,27 @@
 #include <QAction>
 #include <QDialogButtonBox>
 #include <QHeaderView>
+#include <QMenu>
 #include <QTreeWidget>
 #include <QVBoxLayout>
 
 #include "widgets/theme.h"
 
 namespace qw {
+
+QString actionTitle(const QAction& action)
+{
+    const auto plain = [](const QString& text) {
+        return QString(text).remove(u'&').remove(u'\u2026');
+    };
+    const auto shownIn = action.associatedObjects();
+    for (const QObject* place : shownIn) {
+        if (const auto* menu = qobject_cast<const QMenu*>(place)) {
+            return ShortcutsDialog::tr("%1: %2").arg(plain(menu->title()), plain(action.text()));
+        }
+    }
+    return plain(action.text());
+}
 
 ShortcutsDialog::ShortcutsDialog(const QList<QAction*>& actions, QWidget* parent) : QDialog(parent)
 {
@@ -23,12 +38,15 @@ ShortcutsDialog::ShortcutsDialog(const QList<QAction*>& actions, QWidget* parent
     tree->setAlternatingRowColors(true);
     for (const QAction* action : actions) {
         if (!action->shortcut().isEmpty()) {
-            new QTreeWidgetItem(tree, {QString(action->text()).remove(u'&'),
+            new QTreeWidgetItem(tree, {actionTitle(*action),
                                        action->shortcut().toString(QKeySequence::NativeText)});
         }
     }
     const QList<QStringList> gestures = {
-        {tr("Plots: zoom, move, show all"), tr("wheel, drag, double click")},
+        {tr("Plots: zoom, move, show all"),
+         tr("wheel or + and -, drag or arrows, double click or 0")},
+        {tr("Plots: move the rank line"), tr("drag, Left and Right, with Shift by 8")},
+        {tr("Plots: switch a series off and on"), tr("click on its name")},
         {tr("Plots: copy, save, export"), tr("right click, Menu key")},
         {tr("Tables: copy the selection"), tr("Ctrl+C")},
         {tr("Clear a filter, leave a dialog"), tr("Esc")},

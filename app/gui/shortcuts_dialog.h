@@ -6,6 +6,9 @@ class QAction;
 
 namespace qw {
 
+/// What an action does, for lists: "Run: Start".
+QString actionTitle(const QAction& action);
+
 /// All actions that have a key, and the keys and gestures of plots and tables.
 class ShortcutsDialog : public QDialog
 {

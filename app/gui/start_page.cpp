@@ -147,15 +147,14 @@ QWidget* StartPage::makeOffers()
     m_unfinished->setSpacing(theme::kGap);
     layout->addLayout(m_unfinished);
 
-    auto* bundled = new CardButton(
+    m_bundled = new CardButton(
         tr("Open the bundled model"),
         tr("A small Llama trained on public-domain prose, with texts to calibrate and measure on"));
-    bundled->setObjectName(QStringLiteral("openBundledButton"));
-    bundled->setIcon(icons::icon(icons::Shape::Queue));
-    bundled->setPrimary(true);
-    connect(bundled, &QAbstractButton::clicked, this,
+    m_bundled->setObjectName(QStringLiteral("openBundledButton"));
+    m_bundled->setIcon(icons::icon(icons::Shape::Queue));
+    connect(m_bundled, &QAbstractButton::clicked, this,
             [this] { Q_EMIT openWanted(QStringLiteral("demo")); });
-    layout->addWidget(bundled);
+    layout->addWidget(m_bundled);
     auto* folder = new CardButton(
         tr("Open a model folder\u2026"),
         tr("Hugging Face layout: Llama, Mistral, Qwen2, Qwen3, OPT, GPT-2, GPT-NeoX"));
@@ -215,6 +214,8 @@ QWidget* StartPage::makeModelPanel()
     const auto add = [&](Mode mode, const QString& text, const char* name) {
         auto* button = new QPushButton(text);
         button->setObjectName(QString::fromLatin1(name));
+        button->setMinimumWidth(button->sizeHint().width() + theme::kSection);
+        button->setDefault(mode == Mode::Quantize);
         button->hide();
         connect(button, &QPushButton::clicked, this, [this, mode] { Q_EMIT modeWanted(mode); });
         buttons->addWidget(button);
@@ -230,6 +231,7 @@ void StartPage::showModel()
 {
     const bool ready = m_state.modelState() == AppState::ModelState::Ready;
     m_modelPanel->setVisible(ready);
+    m_bundled->setPrimary(!ready); // with a model open, quantizing it comes next
     if (!ready) {
         return;
     }
@@ -264,7 +266,8 @@ void StartPage::showModel()
     add(tr("Vocabulary"), QString::number(model.vocabSize));
     add(tr("Context"), tr("%1 tokens").arg(model.maxPositions));
     add(tr("Embeddings"), model.tiedEmbeddings ? tr("shared with the output") : tr("separate"));
-    add(tr("Folder"), QString::fromStdString(model.folder));
+    add(tr("Folder"), run_text::path(QString::fromStdString(model.folder)),
+        QString::fromStdString(model.folder));
     QStringList remarks;
     for (const std::string& remark : model.remarks) {
         remarks.append(QStringLiteral("\u2022 ") + QString::fromStdString(remark));
@@ -297,7 +300,7 @@ void StartPage::showRecents()
         if (found != best.end()) {
             note += tr("  \u00b7  best run %1").arg(text::number(found->second, 3));
         }
-        auto* card = new CardButton(folder.fileName(), folder.absolutePath(), note);
+        auto* card = new CardButton(folder.fileName(), run_text::path(folder.absolutePath()), note);
         card->setObjectName(QStringLiteral("recentModelButton"));
         connect(card, &QAbstractButton::clicked, this, [this, model] { Q_EMIT openWanted(model); });
         m_recents->addWidget(card);

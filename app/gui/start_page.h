@@ -49,6 +49,7 @@ private:
     QWidget* makeModelPanel();
 
     AppState& m_state;
+    CardButton* m_bundled = nullptr;
     QStringList m_workingRuns;
     QStringList m_pausedRuns;
     std::map<Mode, QPushButton*> m_modeButtons; ///< of the open model

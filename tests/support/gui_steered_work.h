@@ -32,6 +32,7 @@ struct Steered {
             qw::RunResult result;
             result.id =
                 request.resumeId.empty() ? "run" + std::to_string(begun + 1) : request.resumeId;
+            result.estimate.seconds = 3600;
             options.started(result);
             run.beginPhase("quantize", 2);
             qw::LayerResult layer;

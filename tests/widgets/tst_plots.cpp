@@ -77,6 +77,7 @@ private Q_SLOTS:
     void labelsSwitchSeries();
     void keysZoomAndMove();
     void labelsDoNotCoverEachOther();
+    void barsAreWhole();
     void savesPictureDocumentAndNumbers();
     void followsThePalette();
     void heatmapKeepsPlaceAndAsksForDetail();
@@ -239,6 +240,18 @@ void TstPlots::labelsDoNotCoverEachOther()
     QCOMPARE(boxes.size(), 2);
     QVERIFY(!boxes[0].adjusted(0, 1, 0, -1).intersects(boxes[1].adjusted(0, 1, 0, -1)));
     QVERIFY(boxes[0].right() <= inner(plot).width());
+}
+
+void TstPlots::barsAreWhole()
+{
+    SeriesPlot plot;
+    PlotData data = twoLines();
+    data.series.resize(1);
+    data.series[0].draw = Series::Draw::Bars; // at 0, 8, 16
+    plot.setData(data);
+    const double half = qobject_cast<QCPBars*>(inner(plot).plottable(0))->width() / 2;
+    QVERIFY(inner(plot).xAxis->range().lower < -half);
+    QVERIFY(inner(plot).xAxis->range().upper > 16 + half);
 }
 
 void TstPlots::savesPictureDocumentAndNumbers()

@@ -3,6 +3,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
+#include <QTableView>
 #include <QTest>
 #include <QToolButton>
 #include <QTreeView>
@@ -16,6 +17,7 @@
 #include "support/gui_fixture.h"
 #include "widgets/heatmap_plot.h"
 #include "widgets/layer_tree_model.h"
+#include "widgets/number_text.h"
 #include "widgets/series_plot.h"
 
 using namespace Qt::Literals::StringLiterals;
@@ -165,6 +167,21 @@ void TstInspect::withARun()
     QTRY_COMPARE_WITH_TIMEOUT(gui.find<SeriesPlot>("spectraPlot")->data().series.size(), 4U,
                               kPatience);
     shoot(*gui.window, u"inspect-run"_s);
+
+    // The layer's numbers over all runs.
+    QTest::mouseClick(gui.find<QToolButton>("cornerRunsButton"), Qt::LeftButton);
+    auto* runs = gui.find<QTableView>("layerRunsTable");
+    QTRY_COMPARE_WITH_TIMEOUT(runs->model()->rowCount(), 1, kPatience);
+    const auto& worstLayer = run.layers[static_cast<std::size_t>(worst)];
+    QCOMPARE(runs->model()->index(0, 1).data().toString(),
+             qw::text::percent(worstLayer.outputError));
+    gui.window->state().setRunInView({});
+    QVERIFY(!gui.window->state().runInView());
+    runs->setFocus();
+    runs->setCurrentIndex(runs->model()->index(0, 0));
+    QTest::keyClick(runs, Qt::Key_Return);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    shoot(*gui.window, u"inspect-all-runs"_s);
     gui.trigger("darkThemeAction");
     QTest::qWait(50);
     shoot(*gui.window, u"inspect-run-dark"_s);

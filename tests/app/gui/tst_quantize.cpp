@@ -160,6 +160,8 @@ void TstQuantize::presetFillsAndResetGoesBack()
     QTest::mouseClick(gui.find<QToolButton>("weightBitsResetButton"), Qt::LeftButton);
     QCOMPARE(draftOf(gui).weight.bits, 3);
     QVERIFY(!shown(gui, u"weightBitsResetButton"_s));
+    gui.reopen(); // the preset is compared with after a restart too
+    QCOMPARE(gui.find<QComboBox>("presetComboBox")->currentText(), u"QERA-exact W3, rank 64"_s);
 }
 
 void TstQuantize::wrongCombinationsAreExplainedInPlace()

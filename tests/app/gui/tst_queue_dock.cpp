@@ -88,6 +88,7 @@ void TstQueueDock::lineSaysWhatGoesOn()
     gui.trigger("enqueueRunAction");
     QTRY_VERIFY(summary(gui).contains(u"quantize"_s) && summary(gui).contains(u"block 1"_s));
     QVERIFY(summary(gui).contains(u"1 waiting"_s));
+    QVERIFY2(summary(gui).contains(u"to the end of the run"_s), qPrintable(summary(gui)));
     QVERIFY(gui.find<QWidget>("queueProgressBar")->isVisible());
     QVERIFY(!gui.find<QWidget>("queueList")->isVisible()); // Add to Queue unfolds nothing
     QCOMPARE(gui.find<QWidget>("queueDock")->width(),
@@ -254,6 +255,8 @@ void TstQueueDock::killedWindowOffersToResume()
     click(gui, "resumeButton");
     QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 0), RunState::Finished, kPatience);
     const qw::RunResult resumed = gui.window->queue().entries().front().results.front();
+    // The layers that were done before the kill are shown again.
+    QCOMPARE(gui.window->queue().entries().front().layers.size(), resumed.layers.size());
     gui.openDemo();
     gui.window->state().setDraft(smallRun());
     QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("startRunAction")->isEnabled(), kPatience);

@@ -31,6 +31,7 @@ private Q_SLOTS:
     void failureHasASentence();
     void signalsComeOnTheOwnersThread();
     void deletingWhileRunning();
+    void waitingRunsChangePlaces();
 };
 
 void TstRunQueue::transitions()
@@ -146,6 +147,42 @@ void TstRunQueue::deletingWhileRunning()
     QTRY_COMPARE(steered.begun, 1);
     queue.reset(); // cancels and waits: returns at all
     QTest::qWait(10);
+}
+
+void TstRunQueue::waitingRunsChangePlaces()
+{
+    Steered steered;
+    RunQueue queue(steered.work());
+    QAbstractItemModelTester tester(&queue, QAbstractItemModelTester::FailureReportingMode::QtTest);
+    const auto first = queue.add(request(), u"first"_s);
+    const auto second = queue.add(request(), u"second"_s);
+    const auto third = queue.add(request(), u"third"_s);
+    const auto fourth = queue.add(request(), u"fourth"_s);
+    const auto order = [&queue] {
+        QStringList titles;
+        for (const qw::QueueEntry& entry : queue.entries()) {
+            titles << entry.title;
+        }
+        return titles.join(u' ');
+    };
+    QTRY_COMPARE(steered.begun, 1);
+    QVERIFY(!queue.mayMove(first, 1)); // it is running
+    QVERIFY(!queue.mayMove(second, -1));
+    QVERIFY(!queue.mayMove(fourth, 1));
+    queue.move(second, -1);
+    QCOMPARE(order(), u"first second third fourth"_s);
+    QSignalSpy changed(&queue, &RunQueue::stateChanged);
+    queue.move(third, -1);
+    QCOMPARE(order(), u"first third second fourth"_s);
+    QCOMPARE(changed.size(), 1); // remembered
+    queue.move(second, 1);
+    QCOMPARE(order(), u"first third fourth second"_s);
+    queue.cancel(fourth);
+    queue.move(second, -1); // past the cancelled one
+    QCOMPARE(order(), u"first second third fourth"_s);
+    steered.finish = true;
+    QTRY_VERIFY(queue.idle());
+    QCOMPARE(queue.find(third)->state, RunState::Finished);
 }
 
 QTEST_MAIN(TstRunQueue)

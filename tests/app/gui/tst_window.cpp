@@ -1,19 +1,26 @@
+#include <QApplication>
 #include <QComboBox>
 #include <QFile>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
+#include <QMenu>
 #include <QMenuBar>
 #include <QPushButton>
 #include <QSignalSpy>
 #include <QTest>
+#include <QTimer>
 #include <QToolButton>
+#include <QTreeView>
 
 #include "app/gui/app_state.h"
 #include "store/run_store.h"
 #include "support/base_results.h"
 #include "support/gui_fixture.h"
 #include "widgets/card_button.h"
+#include "widgets/elided_label.h"
+#include "widgets/layer_tree_model.h"
 #include "widgets/theme.h"
 
 using namespace Qt::Literals::StringLiterals;
@@ -37,6 +44,8 @@ private Q_SLOTS:
     void everyControlHasANameAndEveryMenuAMnemonic();
     void dialogsOpen();
     void onlyPagesThatExistAreOffered();
+    void layerColumnsAreRemembered();
+    void aChangedFolderIsStale();
 };
 
 void TstWindow::startPageOpensTheBundledModel()
@@ -213,6 +222,60 @@ void TstWindow::onlyPagesThatExistAreOffered()
             QCOMPARE(links.contains(u"href='%1'"_s.arg(mode)), exists);
         }
     }
+}
+
+void TstWindow::layerColumnsAreRemembered()
+{
+    using Model = qw::LayerTreeModel;
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    auto* tree = gui.find<QTreeView>("layerTree");
+    QVERIFY(!tree->isColumnHidden(Model::StableRankColumn)); // there are no errors to show
+    QVERIFY(tree->isColumnHidden(Model::OutputErrorColumn));
+    gui.trigger("quantizeAction");
+    QVERIFY(tree->isColumnHidden(Model::StableRankColumn));
+    QVERIFY(!tree->isColumnHidden(Model::PlanRankColumn));
+    QTimer::singleShot(0, [] { // in the header's menu, which waits
+        auto* menu = qobject_cast<QMenu*>(QApplication::activePopupWidget());
+        QVERIFY(menu);
+        for (QAction* action : menu->actions()) {
+            if (action->text() == u"Next run: Rank"_s) {
+                action->trigger();
+            }
+        }
+        menu->close();
+    });
+    Q_EMIT tree->header()->customContextMenuRequested({4, 4});
+    QVERIFY(tree->isColumnHidden(Model::PlanRankColumn));
+    gui.trigger("inspectAction");
+    QVERIFY(!tree->isColumnHidden(Model::StableRankColumn)); // each page has its own
+    gui.window->close();
+    gui.reopen();
+    gui.trigger("quantizeAction");
+    tree = gui.find<QTreeView>("layerTree");
+    QVERIFY(tree->isColumnHidden(Model::PlanRankColumn));
+    QVERIFY(!tree->isColumnHidden(Model::PlanBitsColumn));
+}
+
+void TstWindow::aChangedFolderIsStale()
+{
+    GuiFixture gui;
+    const QString folder = gui.folder.filePath(u"model"_s);
+    QVERIFY(QDir().mkpath(folder));
+    const QDir golden(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
+    for (const QString& file : golden.entryList(QDir::Files)) {
+        QVERIFY(QFile::copy(golden.filePath(file), folder + u'/' + file));
+    }
+    gui.window->openPath(folder);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), AppState::ModelState::Ready,
+                              kPatience);
+    auto* facts = gui.find<qw::ElidedLabel>("modelFactsLabel");
+    Q_EMIT qApp->focusWindowChanged(nullptr); // the user was elsewhere
+    QVERIFY(facts->fullText().contains(u"qwen3"_s));
+    QVERIFY(QFile::remove(folder + u"/config.json"_s));
+    Q_EMIT qApp->focusWindowChanged(nullptr);
+    QVERIFY2(facts->fullText().contains(u"F5"_s), qPrintable(facts->fullText()));
 }
 
 QTEST_MAIN(TstWindow)
