@@ -1,0 +1,249 @@
+// Pictures of the real window for docs/screenshots; see ./run. Nothing in them is made up: the
+// bundled model, runs made here (kept in --work for the next call), a run at work.
+#include <cstdio>
+#include <stdexcept>
+
+#include <QAbstractButton>
+#include <QApplication>
+#include <QComboBox>
+#include <QCommandLineParser>
+#include <QDialog>
+#include <QDir>
+#include <QElapsedTimer>
+#include <QListView>
+#include <QStatusBar>
+
+#include "app/gui/dialogs.h"
+#include "app/gui/inspect_page.h"
+#include "app/gui/layer_inspector.h"
+#include "app/gui/log_file.h"
+#include "app/gui/main_window.h"
+#include "app/gui/settings.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::AppState;
+using qw::Mode;
+
+namespace {
+constexpr int kPatience = 600000;        // milliseconds for one step
+constexpr int kSettle = 400;             // milliseconds: debounced updates, estimates
+constexpr std::size_t kLayersInRun = 21; // of the picture of a run at work: three blocks
+
+template <class Ready>
+void waitFor(const char* what, Ready ready)
+{
+    QElapsedTimer clock;
+    clock.start();
+    while (!ready()) {
+        if (clock.elapsed() > kPatience) {
+            throw std::runtime_error(std::string("waited in vain for ") + what);
+        }
+        QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents, 50);
+        QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+    }
+}
+
+void settle()
+{
+    QElapsedTimer clock;
+    clock.start();
+    waitFor("time to pass", [&] { return clock.elapsed() > kSettle; });
+}
+
+class Photographer
+{
+public:
+    Photographer(qw::MainWindow& window, const QString& folder, const QString& name)
+        : m_window(window), m_folder(folder), m_name(name)
+    {
+    }
+    template <class T>
+    T& find(const char* name) const
+    {
+        T* found = m_window.findChild<T*>(QString::fromLatin1(name));
+        if (found == nullptr) {
+            throw std::runtime_error(std::string("no widget named ") + name);
+        }
+        return *found;
+    }
+    void trigger(const char* action) const { find<QAction>(action).trigger(); }
+    void choose(const char* box, const QString& text) const
+    {
+        auto& choices = find<QComboBox>(box);
+        const int index = choices.findText(text, Qt::MatchContains);
+        if (index < 0) {
+            throw std::runtime_error("no choice " + text.toStdString());
+        }
+        choices.setCurrentIndex(index);
+        Q_EMIT choices.activated(index);
+    }
+    void shoot(const QString& screen, QWidget* widget = nullptr) const
+    {
+        m_window.statusBar()->clearMessage();
+        settle();
+        const QString file = u"%1/%2-%3.png"_s.arg(m_folder, screen, m_name);
+        const QImage picture = (widget != nullptr ? widget : &m_window)->grab().toImage();
+        constexpr int kSmallest = 0; // "quality" is how little to compress
+        if (!picture.convertToFormat(QImage::Format_RGB888).save(file, "PNG", kSmallest)) {
+            throw std::runtime_error("cannot write " + file.toStdString());
+        }
+        std::printf("%s\n", qPrintable(file));
+    }
+
+private:
+    qw::MainWindow& m_window;
+    QString m_folder;
+    QString m_name;
+};
+
+/// Of the bundled model, in seconds.
+qw::RunSpec smallRun(const std::string& method, std::int64_t bits)
+{
+    qw::RunSpec spec = qw::defaultDraft();
+    spec.method = method;
+    spec.weight.bits = bits;
+    spec.lowRank.rank = 16;
+    spec.calibration.nsamples = 16;
+    spec.evaluation.windows = 16;
+    return spec;
+}
+
+void makeRuns(qw::MainWindow& window, const Photographer& camera)
+{
+    waitFor("the stored runs", [&] { return window.state().runsLoaded(); });
+    if (!window.state().runs().empty()) {
+        return;
+    }
+    for (const std::int64_t bits : {4, 3}) {
+        for (const char* method : {"rtn", "lqer", "l2qer", "qera-exact"}) {
+            window.state().setDraft(smallRun(method, bits));
+            waitFor("the form",
+                    [&] { return camera.find<QAction>("enqueueRunAction").isEnabled(); });
+            camera.trigger("enqueueRunAction");
+        }
+    }
+    waitFor("the runs", [&] { return window.queue().idle(); });
+    camera.trigger("clearQueueAction");
+}
+
+void shootInspect(qw::MainWindow& window, const Photographer& camera)
+{
+    const auto runs = window.state().runsOfModel();
+    for (const qw::RunSummary& run : runs) {
+        if (run.result.spec.method == "l2qer" && run.result.spec.weight.bits == 3) {
+            window.state().setRunInView(QString::fromStdString(run.result.id));
+        }
+    }
+    window.state().selectLayer(u"model.layers.2.mlp.down_proj"_s);
+    window.setMode(Mode::Inspect);
+    const auto& inspector = camera.find<qw::InspectPage>("inspectPage").inspector();
+    waitFor("the layer", [&] {
+        return window.state().runInView() && inspector.spectra() && inspector.view() &&
+               inspector.view()->fromRun && !inspector.spectraBusy() && !inspector.channelsBusy();
+    });
+    camera.shoot(u"inspect"_s);
+    camera.find<QAbstractButton>("cornerRunsButton").click();
+    camera.find<QAbstractButton>("map1Button").click();
+    camera.shoot(u"inspect-runs"_s);
+    camera.find<QAbstractButton>("cornerChannelsButton").click();
+    camera.find<QAbstractButton>("map0Button").click();
+}
+
+void shootQuantize(qw::MainWindow& window, const Photographer& camera)
+{
+    window.setMode(Mode::Quantize);
+    camera.choose("presetComboBox", u"L\u00b2QER W4A8, rank 32"_s);
+    camera.shoot(u"quantize"_s);
+    camera.choose("presetComboBox", u"choose a recipe"_s);
+    qw::RunSpec wrong = smallRun("l2qer", 3);
+    wrong.model = window.state().modelName().toStdString();
+    wrong.weight.format = "int";
+    wrong.weight.groupSize = 128;
+    wrong.weight.range = "lp";
+    window.state().setDraft(wrong);
+    camera.shoot(u"quantize-invalid"_s);
+}
+
+void shootQueue(qw::MainWindow& window, const Photographer& camera)
+{
+    qw::RunSpec spec = smallRun("qera-exact", 3);
+    spec.model = window.state().modelName().toStdString();
+    window.state().setDraft(spec);
+    waitFor("the form", [&] { return camera.find<QAction>("startRunAction").isEnabled(); });
+    camera.trigger("startRunAction");
+    spec.weight.bits = 4;
+    window.state().setDraft(spec);
+    waitFor("the form", [&] { return camera.find<QAction>("enqueueRunAction").isEnabled(); });
+    camera.trigger("enqueueRunAction");
+    waitFor("layers of the run",
+            [&] { return window.queue().entries().front().layers.size() >= kLayersInRun; });
+    auto& list = camera.find<QListView>("queueList");
+    list.setCurrentIndex(list.model()->index(0, 0));
+    camera.shoot(u"queue"_s);
+    for (const qw::QueueEntry& entry : window.queue().entries()) {
+        window.queue().cancel(entry.number);
+    }
+    waitFor("the runs to stop", [&] { return window.queue().idle(); });
+}
+
+void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& camera)
+{
+    waitFor("the engine", [&] { return window.state().facts().has_value(); });
+    camera.shoot(u"start-fresh"_s);
+    window.openPath(u"demo"_s);
+    waitFor("the model",
+            [&] { return window.state().modelState() == AppState::ModelState::Ready; });
+    makeRuns(window, camera);
+    camera.shoot(u"start"_s);
+    shootInspect(window, camera);
+    shootQuantize(window, camera);
+    shootQueue(window, camera);
+    dialogs.showProblem(&window, u"A Run Failed"_s,
+                        u"L\u00b2QER W3 MX16 r16 stopped: the disk is full\n"
+                        "Finished blocks are kept; it can be resumed."_s,
+                        u"block-00003.safetensors: No space left on device"_s);
+    auto& problem = camera.find<QDialog>("errorDialog");
+    camera.find<QAbstractButton>("errorDetailsButton").click();
+    camera.shoot(u"error"_s, &problem);
+    problem.close();
+}
+} // namespace
+
+int main(int argc, char** argv)
+{
+    QApplication app(argc, argv);
+    QApplication::setApplicationDisplayName(u"Quant Workbench"_s);
+    QCommandLineParser parser;
+    const QCommandLineOption work(u"work"_s, u"Folder for runs."_s, u"DIR"_s);
+    const QCommandLineOption theme(u"theme"_s, u"light or dark."_s, u"THEME"_s, u"light"_s);
+    const QCommandLineOption size(u"size"_s, u"Of the window."_s, u"WxH"_s, u"1280x800"_s);
+    const QCommandLineOption name(u"name"_s, u"End of the files' names."_s, u"NAME"_s, u"light"_s);
+    parser.addOptions({work, theme, size, name});
+    parser.addHelpOption();
+    parser.addPositionalArgument(u"out"_s, u"Folder for the pictures."_s);
+    parser.process(app);
+    const QStringList wide = parser.value(size).split(u'x');
+    if (parser.positionalArguments().size() != 1 || !parser.isSet(work) || wide.size() != 2) {
+        parser.showHelp(2);
+    }
+    const QDir folder(parser.value(work));
+    qputenv("HOME", folder.path().toUtf8()); // paths begin with ~ as they do for users
+    qunsetenv("XDG_DATA_HOME");
+    QFile::remove(folder.filePath(u"settings.ini"_s)); // a user's first start
+    qw::startLogFile();
+    try {
+        qw::Settings settings(folder.filePath(u"settings.ini"_s));
+        settings.set(qw::Settings::Key::Theme, parser.value(theme));
+        qw::Dialogs dialogs;
+        // Where a user's store would be: the status bar shows its place.
+        qw::MainWindow window(settings, dialogs, {}, qw::RunJob::engineWork());
+        window.resize(wide[0].toInt(), wide[1].toInt());
+        window.show();
+        shootAll(window, dialogs,
+                 Photographer(window, parser.positionalArguments().first(), parser.value(name)));
+    } catch (const std::exception& problem) {
+        std::fprintf(stderr, "%s\n", problem.what());
+        return 1;
+    }
+    return 0;
+}
