@@ -8,15 +8,9 @@
 #include <vector>
 
 #include "report/run_result.h"
+#include "report/run_summary.h"
 
 namespace qw {
-
-struct RunSummary {
-    RunResult result; ///< without layers
-    std::vector<std::string> tags;
-    std::string notes;
-    bool starred = false;
-};
 
 struct RunFilter {
     std::string method; ///< empty: any

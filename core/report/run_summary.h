@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/run_result.h"
+
+namespace qw {
+
+/// A stored run and what its user wrote to it, for lists.
+struct RunSummary {
+    RunResult result; ///< without layers
+    std::vector<std::string> tags;
+    std::string notes;
+    bool starred = false;
+    bool operator==(const RunSummary&) const = default;
+};
+
+} // namespace qw
