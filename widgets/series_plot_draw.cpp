@@ -159,8 +159,14 @@ void SeriesPlot::showSwitches()
 void SeriesPlot::drawSeries(std::size_t index)
 {
     const Series& series = m_data.series[index];
-    const SeriesStyle style =
+    SeriesStyle style =
         seriesStyle(series.method, static_cast<int>(index), theme::isDark(palette()));
+    const bool overBars =
+        std::any_of(m_data.series.begin(), m_data.series.end(),
+                    [](const Series& other) { return other.draw == Series::Draw::Bars; });
+    if (series.draw == Series::Draw::Steps && !overBars) {
+        style.color = theme::quietText(palette()); // belongs to all of the others
+    }
     const QPen pen(style.color, 1.6, series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
     Drawn drawn;
     if (series.draw == Series::Draw::Bars) {
@@ -178,10 +184,12 @@ void SeriesPlot::drawSeries(std::size_t index)
         drawn.plottable = bars;
     } else {
         auto* graph = plot()->addGraph();
+        // Over bars a step is as wide as they are; a front holds until the next better point.
+        const auto stepStyle = overBars ? QCPGraph::lsStepCenter : QCPGraph::lsStepLeft;
         graph->setPen(pen);
         graph->setAdaptiveSampling(true); // draws extremes of what falls on one pixel column
         graph->setLineStyle(series.draw == Series::Draw::Points  ? QCPGraph::lsNone
-                            : series.draw == Series::Draw::Steps ? QCPGraph::lsStepCenter
+                            : series.draw == Series::Draw::Steps ? stepStyle
                                                                  : QCPGraph::lsLine);
         const bool markers =
             series.draw == Series::Draw::Points ||

@@ -1,0 +1,229 @@
+#include <QAbstractItemModelTester>
+#include <QClipboard>
+#include <QGuiApplication>
+#include <QHeaderView>
+#include <QSignalSpy>
+#include <QTableView>
+#include <QTest>
+
+#include "support/base_results.h"
+#include "widgets/run_table_model.h"
+#include "widgets/table_text.h"
+
+using namespace Qt::Literals::StringLiterals;
+using Model = qw::RunTableModel;
+using Mode = QAbstractItemModelTester::FailureReportingMode;
+using qw::RunSummary;
+
+namespace {
+RunSummary summary(const char* id, double perplexity)
+{
+    RunSummary run;
+    run.result = qw::test::sampleResult(id);
+    run.result.score.perplexity = perplexity;
+    return run;
+}
+
+QStringList column(const QAbstractItemModel& model, int column)
+{
+    QStringList texts;
+    for (int row = 0; row < model.rowCount(); ++row) {
+        texts << model.index(row, column).data().toString();
+    }
+    return texts;
+}
+} // namespace
+
+class TstRunTableModel : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void showsWhatIsKnown();
+    void missingIsADash();
+    void runsComeAndGoWithoutAReset();
+    void ticksAreKeptInOrder();
+    void otherModelsAreGreyedWithTheReason();
+    void sortsByNumberWithMissingLast();
+    void filtersByQuery();
+    void editsAreAskedFor();
+    void copiesAsTsv();
+};
+
+void TstRunTableModel::showsWhatIsKnown()
+{
+    Model model;
+    QAbstractItemModelTester tester(&model, Mode::QtTest);
+    RunSummary run = summary("abcdefgh1234", 12.18);
+    run.tags = {"night", "w3"};
+    run.notes = "first line\nsecond";
+    run.starred = true;
+    model.setRuns({run});
+    const auto at = [&](int column) { return model.index(0, column).data().toString(); };
+    QCOMPARE(at(Model::NameColumn), u"L²QER W3 g128 r8"_s);
+    QCOMPARE(at(Model::PerplexityColumn), u"12.180 ± 0.122"_s); // 12.18 times 0.01
+    QCOMPARE(at(Model::DeltaNllColumn), u"0.1000"_s);
+    QCOMPARE(at(Model::KlColumn), u"0.0300"_s);
+    QCOMPARE(at(Model::Top1Column), u"93 %"_s);
+    QCOMPARE(at(Model::BitsPerWeightColumn), u"3.10"_s);
+    QCOMPARE(at(Model::SizeColumn), u"0.01 MB"_s);
+    QCOMPARE(at(Model::TagsColumn), u"night, w3"_s);
+    QCOMPARE(at(Model::NotesColumn), u"first line second"_s);
+    QCOMPARE(at(Model::MethodColumn), u"L²QER"_s);
+    QCOMPARE(at(Model::GroupColumn), u"128"_s);
+    QCOMPARE(at(Model::TimeColumn), u"4.2 s"_s);
+    QCOMPARE(at(Model::IdColumn), u"abcdefgh1234"_s);
+    const auto told = [&](int column, int role) {
+        return model.index(0, column).data(role).toString();
+    };
+    QCOMPARE(told(Model::SizeColumn, Qt::ToolTipRole), u"12,345 bytes"_s);
+    QCOMPARE(told(Model::StarColumn, Qt::AccessibleTextRole), u"starred"_s);
+    for (int column = 0; column < Model::ColumnCount; ++column) {
+        QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::DisplayRole).toString().isEmpty());
+        QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString().isEmpty());
+    }
+}
+
+void TstRunTableModel::missingIsADash()
+{
+    Model model;
+    RunSummary run;
+    run.result.id = "abcdefgh1234";
+    run.result.status = "failed";
+    run.result.problem = "no room";
+    model.setRuns({run});
+    for (const int column :
+         {Model::PerplexityColumn, Model::DeltaNllColumn, Model::KlColumn, Model::Top1Column,
+          Model::BitsPerWeightColumn, Model::SizeColumn, Model::TimeColumn, Model::MemoryColumn}) {
+        QCOMPARE(model.index(0, column).data().toString(), u"–"_s);
+    }
+    const QString tip = model.index(0, Model::NameColumn).data(Qt::ToolTipRole).toString();
+    QVERIFY2(tip.contains(u"failed: no room"_s), qPrintable(tip));
+}
+
+void TstRunTableModel::runsComeAndGoWithoutAReset()
+{
+    Model model;
+    QAbstractItemModelTester tester(&model, Mode::QtTest);
+    model.setRuns({summary("c", 3), summary("b", 2), summary("a", 1)});
+    const QPersistentModelIndex kept(model.index(1, 0));
+    QSignalSpy resets(&model, &QAbstractItemModel::modelReset);
+    model.setRuns({summary("e", 5), summary("c", 3), summary("b", 2.5), summary("a", 1)});
+    model.setRuns({summary("e", 5), summary("d", 4), summary("b", 2.5)});
+    QCOMPARE(resets.size(), 0);
+    QCOMPARE(column(model, Model::IdColumn), (QStringList{u"e"_s, u"d"_s, u"b"_s}));
+    QVERIFY(kept.isValid());
+    QCOMPARE(kept.data(Model::IdRole).toString(), u"b"_s);
+    QVERIFY(
+        kept.sibling(kept.row(), Model::PerplexityColumn).data().toString().startsWith(u"2.500"));
+    model.setRuns({summary("b", 2.5), summary("e", 5), summary("d", 4)}); // b began anew
+    QCOMPARE(column(model, Model::IdColumn), (QStringList{u"b"_s, u"e"_s, u"d"_s}));
+    model.setRuns({});
+    QCOMPARE(model.rowCount(), 0);
+}
+
+void TstRunTableModel::ticksAreKeptInOrder()
+{
+    Model model;
+    model.setRuns({summary("b", 2), summary("a", 1)});
+    QSignalSpy changed(&model, &Model::tickedChanged);
+    for (const int row : {1, 0}) {
+        QVERIFY(model.setData(model.index(row, 0), Qt::Checked, Qt::CheckStateRole));
+    }
+    QCOMPARE(model.ticked(), (QStringList{u"a"_s, u"b"_s}));
+    QCOMPARE(model.index(0, 0).data(Qt::CheckStateRole).toInt(), int(Qt::Checked));
+    model.setRuns({summary("b", 2)}); // deleted, and brought back
+    model.setRuns({summary("b", 2), summary("a", 1)});
+    QCOMPARE(model.ticked(), (QStringList{u"a"_s, u"b"_s}));
+    model.setData(model.index(1, 0), Qt::Unchecked, Qt::CheckStateRole);
+    QCOMPARE(model.ticked(), QStringList{u"b"_s});
+    QCOMPARE(changed.size(), 3);
+}
+
+void TstRunTableModel::otherModelsAreGreyedWithTheReason()
+{
+    Model model;
+    RunSummary other = summary("other", 5);
+    other.result.provenance.modelHash = "another";
+    RunSummary text = summary("text", 5);
+    text.result.score.textHash = "another";
+    model.setRuns({summary("ref", 2), summary("same", 3), other, text});
+    model.setReference(u"ref"_s);
+    QCOMPARE(model.reason(0), QString());
+    QCOMPARE(model.reason(1), QString());
+    QCOMPARE(model.reason(2), u"they are of different models"_s);
+    QVERIFY(!model.reason(3).isEmpty());
+    QVERIFY(!model.index(1, 0).data(Qt::ForegroundRole).isValid());
+    QVERIFY(model.index(2, 0).data(Qt::ForegroundRole).isValid());
+    QVERIFY(model.index(2, 0).data(Qt::FontRole).value<QFont>().italic());
+    QVERIFY(model.index(2, 0).data(Qt::ToolTipRole).toString().contains(u"different models"_s));
+    model.setReference(u"other"_s);
+    QVERIFY(!model.reason(0).isEmpty());
+    QCOMPARE(model.reason(2), QString());
+}
+
+void TstRunTableModel::sortsByNumberWithMissingLast()
+{
+    Model model;
+    model.setRuns(
+        {summary("a", 10), summary("b", qw::kMissing), summary("c", 9), summary("d", 100)});
+    qw::RunTableProxy proxy;
+    QAbstractItemModelTester tester(&proxy, Mode::QtTest);
+    proxy.setSourceModel(&model);
+    proxy.sort(Model::PerplexityColumn, Qt::AscendingOrder);
+    QCOMPARE(column(proxy, Model::IdColumn), (QStringList{u"c"_s, u"a"_s, u"d"_s, u"b"_s}));
+    proxy.sort(Model::PerplexityColumn, Qt::DescendingOrder);
+    QCOMPARE(column(proxy, Model::IdColumn), (QStringList{u"d"_s, u"a"_s, u"c"_s, u"b"_s}));
+}
+
+void TstRunTableModel::filtersByQuery()
+{
+    Model model;
+    model.setRuns({summary("a", 10), summary("b", 20)});
+    qw::RunTableProxy proxy;
+    proxy.setSourceModel(&model);
+    proxy.setQuery(qw::RunQuery::parse("bits:3 ppl<15"));
+    QCOMPARE(column(proxy, Model::IdColumn), QStringList{u"a"_s});
+    model.setRuns({summary("c", 5), summary("a", 10), summary("b", 20)});
+    QCOMPARE(column(proxy, Model::IdColumn), (QStringList{u"c"_s, u"a"_s}));
+    proxy.setQuery({});
+    QCOMPARE(proxy.rowCount(), 3);
+}
+
+void TstRunTableModel::editsAreAskedFor()
+{
+    Model model;
+    model.setRuns({summary("a", 10)});
+    QSignalSpy tags(&model, &Model::tagsEdited);
+    QSignalSpy notes(&model, &Model::notesEdited);
+    model.setData(model.index(0, Model::TagsColumn), u"x,  y z ,,x"_s, Qt::EditRole);
+    QCOMPARE(tags.first().at(1).toStringList(), (QStringList{u"x"_s, u"y z"_s}));
+    model.setData(model.index(0, Model::NotesColumn), u"why"_s, Qt::EditRole);
+    QCOMPARE(notes.first(), (QVariantList{u"a"_s, u"why"_s}));
+    QVERIFY(!model.setData(model.index(0, Model::KlColumn), 1, Qt::EditRole));
+    QVERIFY(model.flags(model.index(0, Model::TagsColumn)) & Qt::ItemIsEditable);
+    QVERIFY(!(model.flags(model.index(0, Model::KlColumn)) & Qt::ItemIsEditable));
+}
+
+void TstRunTableModel::copiesAsTsv()
+{
+    Model model;
+    RunSummary run = summary("a", 10);
+    run.notes = "one\ttwo";
+    model.setRuns({run, summary("b", 20)});
+    QTableView table;
+    table.setModel(&model);
+    table.setSelectionBehavior(QAbstractItemView::SelectRows);
+    for (int column = 0; column < Model::ColumnCount; ++column) {
+        table.setColumnHidden(column, column != Model::IdColumn && column != Model::NotesColumn);
+    }
+    table.horizontalHeader()->moveSection(Model::NotesColumn, 0);
+    QCOMPARE(qw::tableText(table), u"notes\tid\none two\ta\n\tb\n"_s);
+    table.selectRow(1);
+    QCOMPARE(qw::tableText(table), u"notes\tid\n\tb\n"_s);
+    qw::enableCopy(table);
+    table.findChild<QAction*>(u"copyRowsAction"_s)->trigger();
+    QCOMPARE(QGuiApplication::clipboard()->text(), u"notes\tid\n\tb\n"_s);
+}
+
+QTEST_MAIN(TstRunTableModel)
+#include "tst_run_table_model.moc"

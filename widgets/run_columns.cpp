@@ -1,0 +1,233 @@
+#include "widgets/run_columns.h"
+
+#include <array>
+#include <cmath>
+
+#include <QCoreApplication>
+#include <QDateTime>
+#include <QFileInfo>
+
+#include "report/method_style.h"
+#include "report/run_groups.h"
+#include "widgets/number_text.h"
+#include "widgets/run_table_model.h"
+
+namespace qw::run_columns {
+
+namespace {
+using Model = RunTableModel;
+
+QString tr(const char* text)
+{
+    return QCoreApplication::translate("run_columns", text);
+}
+
+QString textOf(const std::string& text)
+{
+    return QString::fromStdString(text);
+}
+
+QString orDash(const QString& text)
+{
+    return text.isEmpty() ? QStringLiteral("\u2013") : text;
+}
+
+QString groupText(std::int64_t groupSize)
+{
+    const Json group = groupSizeToJson(groupSize);
+    return group.is_string() ? textOf(group.get<std::string>()) : QString::number(groupSize);
+}
+
+QString tagText(const RunSummary& run)
+{
+    QStringList tags;
+    for (const std::string& tag : run.tags) {
+        tags << textOf(tag);
+    }
+    return tags.join(QStringLiteral(", "));
+}
+
+double known(double value)
+{
+    return value > 0 ? value : kMissing;
+}
+} // namespace
+
+QString title(int column)
+{
+    const std::array<QString, Model::ColumnCount> titles = {
+        tr("run"),    tr("\u2605"), tr("perplexity"), tr("\u0394nll"), tr("KL"),    tr("top-1"),
+        tr("bits/w"), tr("size"),  tr("tags"),       tr("status"),    tr("began"), tr("method"),
+        tr("bits"),   tr("group"), tr("rank"),       tr("seed"),      tr("time"),  tr("memory"),
+        tr("model"),  tr("text"),  tr("sweep"),      tr("id"),        tr("notes")};
+    return titles.at(static_cast<std::size_t>(column));
+}
+
+QString help(int column)
+{
+    const std::array<QString, Model::ColumnCount> texts = {
+        tr("Method, format and rank; ticked runs are drawn"),
+        tr("Runs to keep an eye on"),
+        tr("Of the evaluation text, with one standard error"),
+        tr("Loss over full precision, nats per token"),
+        tr("Mean KL divergence from full precision, nats per token"),
+        tr("How often the likeliest token is that of full precision"),
+        tr("Bits per weight, everything included"),
+        tr("Of the quantized layers, 10\u2076 bytes"),
+        tr("Double click to edit, commas between them"),
+        tr("Whether the run was finished"),
+        tr("When the run began"),
+        tr("Quantization method"),
+        tr("Bits of a weight"),
+        tr("Columns that share a scale"),
+        tr("Rank of the correction"),
+        tr("Decides everything random"),
+        tr("From start to end"),
+        tr("The most the run held at once"),
+        tr("Folder of the model"),
+        tr("Text the run was measured on"),
+        tr("Sweep it belongs to"),
+        tr("For qw runs show"),
+        tr("Double click to edit")};
+    return texts.at(static_cast<std::size_t>(column));
+}
+
+QVariant alignment(int column)
+{
+    switch (column) {
+    case Model::PerplexityColumn:
+    case Model::DeltaNllColumn:
+    case Model::KlColumn:
+    case Model::Top1Column:
+    case Model::BitsPerWeightColumn:
+    case Model::SizeColumn:
+    case Model::BitsColumn:
+    case Model::GroupColumn:
+    case Model::RankColumn:
+    case Model::SeedColumn:
+    case Model::TimeColumn:
+    case Model::MemoryColumn:
+        return QVariant(Qt::AlignRight | Qt::AlignVCenter);
+    default:
+        return QVariant(Qt::AlignLeft | Qt::AlignVCenter);
+    }
+}
+
+QString display(const RunSummary& run, int column)
+{
+    const RunResult& r = run.result;
+    switch (column) {
+    case Model::NameColumn:
+        return textOf(shortName(r));
+    case Model::PerplexityColumn:
+        return text::perplexity(r.score.perplexity, r.score.nllStderr);
+    case Model::DeltaNllColumn:
+        return text::number(r.comparison.deltaNll, 4);
+    case Model::KlColumn:
+        return text::number(r.comparison.klMean, 4);
+    case Model::Top1Column:
+        return text::percent(r.comparison.top1Agreement);
+    case Model::BitsPerWeightColumn:
+        return text::bitsPerWeight(r.bitsPerWeight);
+    case Model::SizeColumn:
+        return text::megabytes(r.bytes);
+    case Model::TagsColumn:
+        return tagText(run);
+    case Model::StatusColumn:
+        return textOf(r.status);
+    case Model::StartedColumn:
+        return QDateTime::fromString(textOf(r.started), Qt::ISODate)
+            .toLocalTime()
+            .toString(QStringLiteral("yyyy-MM-dd HH:mm"));
+    case Model::MethodColumn:
+        return textOf(methodStyle(r.spec.method).title);
+    case Model::BitsColumn:
+        return QString::number(r.spec.weight.bits);
+    case Model::GroupColumn:
+        return groupText(r.spec.weight.groupSize);
+    case Model::RankColumn:
+        return QString::number(r.status == "finished" ? r.rank : r.spec.lowRank.rank);
+    case Model::SeedColumn:
+        return QString::number(r.spec.seed);
+    case Model::TimeColumn:
+        return text::duration(known(r.seconds));
+    case Model::MemoryColumn:
+        return text::megabytes(r.peakRssBytes);
+    case Model::ModelColumn:
+        return QFileInfo(textOf(r.spec.model)).fileName();
+    case Model::TextColumn:
+        return orDash(QFileInfo(textOf(r.spec.evaluation.text)).fileName());
+    case Model::SweepColumn:
+        return orDash(textOf(r.sweep));
+    case Model::IdColumn:
+        return textOf(r.id);
+    case Model::NotesColumn:
+        return textOf(run.notes).simplified();
+    default:
+        return {};
+    }
+}
+
+QVariant sortKey(const RunSummary& run, int column)
+{
+    const RunResult& r = run.result;
+    switch (column) {
+    case Model::StarColumn:
+        return run.starred ? 1.0 : 0.0;
+    case Model::PerplexityColumn:
+        return r.score.perplexity;
+    case Model::DeltaNllColumn:
+        return r.comparison.deltaNll;
+    case Model::KlColumn:
+        return r.comparison.klMean;
+    case Model::Top1Column:
+        return r.comparison.top1Agreement;
+    case Model::BitsPerWeightColumn:
+        return r.bitsPerWeight;
+    case Model::SizeColumn:
+        return known(static_cast<double>(r.bytes));
+    case Model::StartedColumn:
+        return textOf(r.started); // ISO: the order of text is that of time
+    case Model::BitsColumn:
+        return static_cast<double>(r.spec.weight.bits);
+    case Model::GroupColumn:
+        return static_cast<double>(r.spec.weight.groupSize);
+    case Model::RankColumn:
+        return static_cast<double>(r.status == "finished" ? r.rank : r.spec.lowRank.rank);
+    case Model::SeedColumn:
+        return static_cast<double>(r.spec.seed);
+    case Model::TimeColumn:
+        return known(r.seconds);
+    case Model::MemoryColumn:
+        return known(static_cast<double>(r.peakRssBytes));
+    default:
+        return display(run, column);
+    }
+}
+
+QString tip(const RunSummary& run, int column)
+{
+    const RunResult& r = run.result;
+    switch (column) {
+    case Model::StarColumn:
+        return run.starred ? tr("starred") : tr("not starred");
+    case Model::PerplexityColumn:
+        return std::isfinite(r.comparison.fpPerplexity)
+                   ? tr("full precision: %1").arg(text::number(r.comparison.fpPerplexity, 3))
+                   : QString();
+    case Model::SizeColumn:
+        return r.bytes > 0 ? text::exactBytes(r.bytes) : QString();
+    case Model::MemoryColumn:
+        return r.peakRssBytes > 0 ? text::exactBytes(r.peakRssBytes) : QString();
+    case Model::ModelColumn:
+        return textOf(r.spec.model);
+    case Model::TextColumn:
+        return textOf(r.spec.evaluation.text);
+    case Model::NotesColumn:
+        return textOf(run.notes);
+    default:
+        return {};
+    }
+}
+
+} // namespace qw::run_columns
