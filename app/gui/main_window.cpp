@@ -14,6 +14,7 @@
 #include <QStatusBar>
 #include <QTimer>
 
+#include "app/gui/compare_page.h"
 #include "app/gui/desktop_theme.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/header_bar.h"
@@ -96,12 +97,18 @@ void MainWindow::createPages()
     m_startPage = new StartPage(m_state);
     m_inspectPage = new InspectPage(m_state, m_dialogs);
     m_quantizePage = new QuantizePage(m_state, m_dialogs);
+    m_comparePage = new ComparePage(m_state, m_dialogs);
     addPage(Mode::Start, m_startPage, icons::Shape::Start, QStringLiteral("start"), tr("&Start"),
             tr("Models, unfinished runs and what can be done"));
     addPage(Mode::Inspect, m_inspectPage, icons::Shape::Inspect, QStringLiteral("inspect"),
             tr("&Inspect"), tr("Layers, their spectra, weights and inputs"));
     addPage(Mode::Quantize, m_quantizePage, icons::Shape::Quantize, QStringLiteral("quantize"),
             tr("&Quantize"), tr("Method, number format, rank and texts of the next run"));
+    addPage(Mode::Compare, m_comparePage, icons::Shape::Compare, QStringLiteral("compare"),
+            tr("&Compare"), tr("Stored runs side by side"));
+    connect(m_comparePage, &ComparePage::showRunWanted, this, &MainWindow::showRun);
+    connect(m_comparePage, &ComparePage::message, this,
+            [this](const QString& text) { statusBar()->showMessage(text, kMessageTime); });
     connect(m_startPage, &StartPage::openFolderWanted, this, &MainWindow::chooseModel);
     connect(m_startPage, &StartPage::openWanted, this, &MainWindow::openPath);
     connect(m_startPage, &StartPage::resumeWanted, this, &MainWindow::resumeRun);
@@ -145,10 +152,7 @@ void MainWindow::createDocks()
     resizeDocks({m_layerDock}, {kLayerDockWidth}, Qt::Horizontal);
     m_queueDock = new QueueDock(m_queue, this);
     addDock(m_queueDock, Qt::BottomDockWidgetArea, tr("&Queue"));
-    connect(m_queueDock, &QueueDock::showRunWanted, this, [this](const QString& id) {
-        m_state.setRunInView(id);
-        setMode(Mode::Inspect);
-    });
+    connect(m_queueDock, &QueueDock::showRunWanted, this, &MainWindow::showRun);
     connect(m_layerDock->toggleViewAction(), &QAction::triggered, this,
             [this](bool shown) { m_layersWanted = shown; });
 }
@@ -363,6 +367,7 @@ void MainWindow::saveSession()
     m_settings.set(Key::LastMode, static_cast<int>(mode()));
     m_inspectPage->saveSession();
     m_layerDock->saveSession();
+    m_comparePage->saveSession();
     const bool open = m_state.modelState() == AppState::ModelState::Ready;
     m_settings.set(Key::LastModel, open ? m_state.modelName() : QString());
     m_settings.set(Key::LastLayer, m_state.layer());
@@ -376,6 +381,7 @@ void MainWindow::restoreSession()
     restoreGeometry(m_settings.bytes(Key::WindowGeometry));
     restoreState(m_settings.bytes(Key::WindowState), kStateVersion);
     m_inspectPage->restoreSession();
+    m_comparePage->restoreSession();
     setMode(Mode::Start);
     const QString model = m_settings.text(Key::LastModel);
     if (!m_settings.flag(Key::ReopenModel) || model.isEmpty() ||

@@ -16,6 +16,7 @@ class QStackedWidget;
 
 namespace qw {
 
+class ComparePage;
 class DesktopTheme;
 class Dialogs;
 class InspectPage;
@@ -61,6 +62,7 @@ private:
     void createViewMenu();
     void createModelMenu();
     void createRunMenu();
+    void createCompareMenu();
     void createHelpMenu();
     void refillRecent();
     void showPalette();
@@ -91,6 +93,8 @@ private:
     void enqueue(std::vector<RunSpec> specs, const QString& title);
     void runDraft(bool showIt);
     void showQueuedRuns();
+    /// Makes it the run in view and shows its layers; opens its model if another one is open.
+    void showRun(const QString& id);
     void resumeRun(const QString& id);
     void discardRun(const QString& id);
     void notifyDone(const std::vector<RunResult>& results);
@@ -106,6 +110,7 @@ private:
     StartPage* m_startPage = nullptr;
     InspectPage* m_inspectPage = nullptr;
     QuantizePage* m_quantizePage = nullptr;
+    ComparePage* m_comparePage = nullptr;
     LayerDock* m_layerDock = nullptr;
     QueueDock* m_queueDock = nullptr;
     bool m_layersWanted = true; ///< the user has not closed the layer dock

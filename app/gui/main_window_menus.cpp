@@ -9,6 +9,7 @@
 #include <QUrl>
 
 #include "app/gui/about_dialog.h"
+#include "app/gui/compare_page.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/layer_dock.h"
 #include "app/gui/log_file.h"
@@ -42,6 +43,7 @@ void MainWindow::createActions()
     createViewMenu();
     createModelMenu();
     createRunMenu();
+    createCompareMenu();
     createHelpMenu();
 }
 
@@ -205,6 +207,27 @@ void MainWindow::createRunMenu()
     run->addSeparator();
     addFor(u"queueDetails"_s, tr("Queue &Details"), tr("Unfolds or folds the queue"),
            &QueueDock::toggleDetails, QKeySequence(tr("Ctrl+D")));
+}
+
+void MainWindow::createCompareMenu()
+{
+    QMenu* compare = menuBar()->addMenu(tr("&Compare"));
+    QAction* filter =
+        add(compare, u"filterRuns"_s, tr("&Filter Runs"),
+            tr("Type bits:3 method:lqer ppl<40 or words"), QKeySequence(tr("Ctrl+Shift+F")));
+    connect(filter, &QAction::triggered, this, [this] {
+        setMode(Mode::Compare);
+        m_comparePage->focusFilter();
+    });
+    compare->addSeparator();
+    for (QAction* action : m_comparePage->runActions()) {
+        if (action == nullptr) {
+            compare->addSeparator();
+        } else {
+            compare->addAction(action);
+            addAction(action);
+        }
+    }
 }
 
 void MainWindow::createHelpMenu()

@@ -1,5 +1,7 @@
 #include "app/gui/main_window.h"
 
+#include <algorithm>
+
 #include <QDBusConnection>
 #include <QDBusMessage>
 #include <QStatusBar>
@@ -132,6 +134,23 @@ void MainWindow::runDraft(bool showIt)
         statusBar()->showMessage(tr("Queued: %1").arg(run_text::settings(m_state.draft())),
                                  kMessageTime);
     }
+}
+
+void MainWindow::showRun(const QString& id)
+{
+    const auto& runs = m_state.runs();
+    const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunSummary& run) {
+        return QString::fromStdString(run.result.id) == id;
+    });
+    const QString model =
+        found == runs.end() ? QString() : QString::fromStdString(found->result.spec.model);
+    if (!model.isEmpty() && model != m_state.modelName()) {
+        m_runToRestore = id;
+        openPath(model);
+    } else {
+        m_state.setRunInView(id);
+    }
+    setMode(Mode::Inspect);
 }
 
 void MainWindow::showQueuedRuns()

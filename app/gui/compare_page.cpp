@@ -1,0 +1,351 @@
+#include "app/gui/compare_page.h"
+
+#include <algorithm>
+
+#include <QAction>
+#include <QHeaderView>
+#include <QLabel>
+#include <QLineEdit>
+#include <QMenu>
+#include <QSplitter>
+#include <QTableView>
+#include <QVBoxLayout>
+
+#include "app/gui/app_state.h"
+#include "app/gui/compare_plots.h"
+#include "app/gui/run_edits.h"
+#include "app/gui/settings.h"
+#include "base/error.h"
+#include "report/run_tables.h"
+#include "widgets/elided_label.h"
+#include "widgets/run_table_model.h"
+#include "widgets/table_text.h"
+#include "widgets/theme.h"
+
+namespace qw {
+
+using namespace Qt::Literals::StringLiterals;
+using Model = RunTableModel;
+
+namespace {
+constexpr int kNameWidth = 185;
+constexpr int kLeftShare = 540;
+constexpr int kRightShare = 680;
+constexpr std::size_t kShownDifferences = 4;
+
+bool shownAtFirst(int column)
+{
+    switch (column) {
+    case Model::NameColumn:
+    case Model::StarColumn:
+    case Model::PerplexityColumn:
+    case Model::KlColumn:
+    case Model::BitsPerWeightColumn:
+    case Model::TagsColumn:
+        return true;
+    default:
+        return false;
+    }
+}
+
+QString filterHelp()
+{
+    QString help = ComparePage::tr("Words, and what is known of a run: bits:3 method:lqer,qera "
+                                   "ppl<40 -tag:old\n");
+    for (const RunQueryKey& key : runQueryKeys()) {
+        help += u"\n%1  %2"_s.arg(QString::fromStdString(key.name),
+                                  QString::fromStdString(key.meaning));
+    }
+    return help;
+}
+} // namespace
+
+ComparePage::ComparePage(AppState& state, Dialogs& dialogs, QWidget* parent)
+    : QWidget(parent), m_state(state), m_dialogs(dialogs), m_runs(state),
+      m_model(new RunTableModel(this)), m_proxy(new RunTableProxy(this)), m_filter(new QLineEdit),
+      m_filterProblem(new QLabel), m_count(new QLabel), m_table(new QTableView),
+      m_differences(new ElidedLabel)
+{
+    setObjectName(u"comparePage"_s);
+    m_proxy->setSourceModel(m_model);
+    makeTable();
+    makeActions();
+    m_plots = new ComparePlots(state, m_runs, dialogs);
+    m_splitter = new QSplitter(Qt::Horizontal);
+    m_splitter->setObjectName(u"compareSplitter"_s);
+    m_splitter->setChildrenCollapsible(false);
+    m_splitter->setHandleWidth(theme::kTight);
+    m_splitter->addWidget(makeLeft());
+    m_splitter->addWidget(m_plots);
+    m_splitter->setSizes({kLeftShare, kRightShare});
+    m_splitter->setStretchFactor(1, 1);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(theme::kTight, theme::kTight, theme::kGap, theme::kTight);
+    layout->addWidget(m_splitter);
+    connect(m_plots, &ComparePlots::runPicked, this, &ComparePage::pickRun);
+    connect(m_model, &Model::tickedChanged, this, &ComparePage::updateDrawn);
+    connect(m_model, &Model::tagsEdited, this, [this](const QString& id, const QStringList& tags) {
+        run_edits::setTags(m_state, id, tags);
+    });
+    connect(m_model, &Model::notesEdited, this, [this](const QString& id, const QString& notes) {
+        run_edits::setNotes(m_state, id, notes);
+    });
+    connect(&m_state, &AppState::runsChanged, this, &ComparePage::readRuns);
+    connect(&m_state, &AppState::runInViewChanged, this, &ComparePage::updateDrawn);
+    connect(&m_state, &AppState::modelChanged, this, &ComparePage::updateDrawn);
+    readRuns();
+}
+
+ComparePage::~ComparePage() = default;
+
+void ComparePage::makeTable()
+{
+    m_table->setObjectName(u"runTable"_s);
+    m_table->setAccessibleName(tr("Stored runs"));
+    m_table->setModel(m_proxy);
+    m_table->setSortingEnabled(true);
+    m_table->sortByColumn(Model::StartedColumn, Qt::DescendingOrder);
+    m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
+    m_table->setSelectionMode(QAbstractItemView::ExtendedSelection);
+    m_table->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
+    m_table->setTextElideMode(Qt::ElideMiddle);
+    m_table->setWordWrap(false);
+    m_table->setShowGrid(false);
+    m_table->setHorizontalScrollMode(QAbstractItemView::ScrollPerPixel);
+    m_table->setTabKeyNavigation(false); // Tab leaves the table
+    m_table->setFrameShape(QFrame::NoFrame);
+    m_table->setIconSize(QSize(theme::kSmallIcon, theme::kSmallIcon));
+    m_table->setContextMenuPolicy(Qt::ActionsContextMenu);
+    m_table->verticalHeader()->hide();
+    m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + theme::kGap);
+    QHeaderView* header = m_table->horizontalHeader();
+    header->setSectionsMovable(true);
+    header->setStretchLastSection(true);
+    header->setHighlightSections(false);
+    header->setContextMenuPolicy(Qt::CustomContextMenu);
+    connect(header, &QHeaderView::customContextMenuRequested, this, &ComparePage::showColumnMenu);
+    for (int column = 0; column < Model::ColumnCount; ++column) {
+        m_table->setColumnHidden(column, !shownAtFirst(column));
+        m_table->setColumnWidth(column, header->fontMetrics().horizontalAdvance(u"0.0000 0"_s) +
+                                            theme::kMargin);
+    }
+    const int letter = header->fontMetrics().averageCharWidth();
+    m_table->setColumnWidth(Model::NameColumn, kNameWidth);
+    m_table->setColumnWidth(Model::StarColumn, theme::kSmallIcon + theme::kSection);
+    m_table->setColumnWidth(Model::PerplexityColumn, 17 * letter);
+    for (const int column : {Model::StartedColumn, Model::ModelColumn, Model::TextColumn,
+                             Model::IdColumn, Model::NotesColumn}) {
+        m_table->setColumnWidth(column, 20 * letter);
+    }
+    connect(m_table, &QTableView::clicked, this, [this](const QModelIndex& index) {
+        if (index.column() == Model::StarColumn) {
+            const QString id = index.data(Model::IdRole).toString();
+            run_edits::setStarred(m_state, {id}, !find(id)->starred);
+        }
+    });
+    connect(m_table, &QTableView::doubleClicked, this, [this](const QModelIndex& index) {
+        if (!(index.flags() & Qt::ItemIsEditable) && index.column() != Model::StarColumn) {
+            showRun();
+        }
+    });
+    connect(m_table->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+            &ComparePage::selectionChanged);
+}
+
+QWidget* ComparePage::makeLeft()
+{
+    m_filter->setObjectName(u"runFilterLineEdit"_s);
+    m_filter->setAccessibleName(tr("Filter runs"));
+    m_filter->setPlaceholderText(tr("Filter, for instance bits:3 method:lqer ppl<40"));
+    m_filter->setToolTip(filterHelp());
+    m_filter->setClearButtonEnabled(true);
+    connect(m_filter, &QLineEdit::textChanged, this, &ComparePage::applyFilter);
+    auto* clear = new QAction(m_filter);
+    clear->setShortcut(QKeySequence(Qt::Key_Escape));
+    clear->setShortcutContext(Qt::WidgetShortcut);
+    connect(clear, &QAction::triggered, m_filter, &QLineEdit::clear);
+    m_filter->addAction(clear);
+    m_filterProblem->setObjectName(u"runFilterProblemLabel"_s);
+    m_filterProblem->setTextFormat(Qt::PlainText);
+    m_filterProblem->setWordWrap(true);
+    m_filterProblem->hide();
+    m_count->setObjectName(u"runCountLabel"_s);
+    m_count->setForegroundRole(QPalette::PlaceholderText);
+    m_count->setTextFormat(Qt::PlainText);
+    m_differences->setObjectName(u"runDifferencesLabel"_s);
+    m_differences->setContentsMargins(theme::kTight, 0, theme::kTight, 0);
+    auto* left = new QWidget;
+    left->setMinimumWidth(260);
+    auto* layout = new QVBoxLayout(left);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(theme::kTight);
+    layout->addWidget(m_filter);
+    layout->addWidget(m_filterProblem);
+    layout->addWidget(makeButtons());
+    layout->addWidget(m_table, 1);
+    layout->addWidget(m_differences);
+    return left;
+}
+
+void ComparePage::readRuns()
+{
+    m_model->setRuns(m_state.runs());
+    updateDrawn();
+    selectionChanged();
+}
+
+void ComparePage::applyFilter()
+{
+    QString problem;
+    try {
+        m_proxy->setQuery(RunQuery::parse(m_filter->text().toStdString()));
+    } catch (const Error& error) { // the last good filter stays
+        problem = QString::fromStdString(error.what());
+    }
+    m_filterProblem->setText(problem);
+    m_filterProblem->setVisible(!problem.isEmpty());
+    QPalette colors = palette();
+    colors.setColor(QPalette::WindowText, theme::problemText(colors));
+    m_filterProblem->setPalette(colors);
+    updateDrawn();
+}
+
+void ComparePage::updateDrawn()
+{
+    std::vector<RunResult> drawn;
+    for (const QString& id : m_model->ticked()) {
+        if (const RunSummary* run = find(id)) {
+            drawn.push_back(run->result);
+        }
+    }
+    if (drawn.empty()) { // all that are shown and done, those of the open model first
+        for (int row = 0; row < m_model->rowCount(); ++row) {
+            const RunSummary& run = m_model->runs()[static_cast<std::size_t>(row)];
+            if (run.result.status == "finished" &&
+                m_proxy->mapFromSource(m_model->index(row, 0)).isValid()) {
+                drawn.push_back(run.result);
+            }
+        }
+        const std::string view = m_state.runInView() ? m_state.runInView()->id : std::string();
+        const std::string model = m_state.modelName().toStdString();
+        std::stable_sort(drawn.begin(), drawn.end(), [&](const auto& a, const auto& b) {
+            return std::pair(a.id != view, a.spec.model != model) <
+                   std::pair(b.id != view, b.spec.model != model);
+        });
+    }
+    m_model->setReference(drawn.empty() ? QString() : QString::fromStdString(drawn.front().id));
+    m_runs.setRuns(drawn);
+    showCount();
+    updateActions();
+}
+
+void ComparePage::showCount()
+{
+    const int shown = m_proxy->rowCount();
+    const int all = m_model->rowCount();
+    QString text = shown == all ? (all == 1 ? tr("1 run") : tr("%1 runs").arg(all))
+                                : tr("%1 of %2 runs").arg(shown).arg(all);
+    const auto ticked = std::count_if(m_model->ticked().begin(), m_model->ticked().end(),
+                                      [this](const QString& id) { return find(id) != nullptr; });
+    text += u", "_s + (ticked > 0 ? tr("%1 ticked").arg(ticked) : tr("all drawn"));
+    m_count->setText(!m_state.runsLoaded() ? tr("reading the store\u2026")
+                     : all == 0            ? tr("no runs yet")
+                                           : text);
+}
+
+const RunSummary* ComparePage::find(const QString& id) const
+{
+    const int row = m_model->rowOf(id);
+    return row < 0 ? nullptr : &m_model->runs()[static_cast<std::size_t>(row)];
+}
+
+QStringList ComparePage::selectedIds() const
+{
+    QStringList ids;
+    const QModelIndexList rows = m_table->selectionModel()->selectedRows();
+    for (const QModelIndex& row : rows) {
+        ids << row.data(Model::IdRole).toString();
+    }
+    return ids;
+}
+
+QStringList ComparePage::chosenRuns() const
+{
+    QStringList ids = selectedIds();
+    for (const QString& id : m_model->ticked()) {
+        if (m_table->selectionModel()->selectedRows().isEmpty() && find(id) != nullptr) {
+            ids << id;
+        }
+    }
+    return ids;
+}
+
+void ComparePage::selectionChanged()
+{
+    std::vector<RunResult> selected;
+    for (const QString& id : selectedIds()) {
+        if (const RunSummary* run = find(id)) {
+            selected.push_back(run->result);
+        }
+    }
+    m_runs.setSelected(selected);
+    showDifferences();
+    updateActions();
+}
+
+void ComparePage::showDifferences()
+{
+    const std::vector<RunResult>& runs = m_runs.selected();
+    if (runs.size() < 2) {
+        m_differences->setFullText({});
+        return;
+    }
+    const std::vector<SettingRow> rows = differingSettings(runs);
+    QStringList parts;
+    for (const SettingRow& row : rows) {
+        QStringList values;
+        for (const std::string& value : row.values) {
+            const QString text = QString::fromStdString(value);
+            if (!values.contains(text)) {
+                values << text;
+            }
+        }
+        if (static_cast<std::size_t>(parts.size()) < kShownDifferences) {
+            parts << QString::fromStdString(row.key) + u' ' + values.join(u" / "_s);
+        }
+    }
+    if (rows.size() > kShownDifferences) {
+        parts << tr("%1 more").arg(rows.size() - kShownDifferences);
+    }
+    m_differences->setFullText(rows.empty() ? tr("The runs selected have the same settings.")
+                                            : tr("Differ in: %1").arg(parts.join(u"  \u00b7  "_s)));
+}
+
+void ComparePage::pickRun(const QString& id)
+{
+    const QModelIndex at = m_proxy->mapFromSource(m_model->index(m_model->rowOf(id), 0));
+    if (at.isValid()) {
+        m_table->setCurrentIndex(at);
+        m_table->scrollTo(at);
+    }
+}
+
+void ComparePage::focusFilter()
+{
+    m_filter->setFocus(Qt::ShortcutFocusReason);
+    m_filter->selectAll();
+}
+
+void ComparePage::saveSession()
+{
+    m_state.settings().set(Settings::Key::RunColumns, m_table->horizontalHeader()->saveState());
+    m_state.settings().set(Settings::Key::CompareSplitter, m_splitter->saveState());
+}
+
+void ComparePage::restoreSession()
+{
+    m_table->horizontalHeader()->restoreState(m_state.settings().bytes(Settings::Key::RunColumns));
+    m_splitter->restoreState(m_state.settings().bytes(Settings::Key::CompareSplitter));
+}
+
+} // namespace qw

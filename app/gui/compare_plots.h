@@ -1,0 +1,79 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include <QTabWidget>
+
+#include "app/gui/background.h"
+
+class QComboBox;
+class QLabel;
+
+namespace qw {
+
+class AppState;
+class ComparedRuns;
+class Dialogs;
+class LayerPairTab;
+class ParallelView;
+class PlotView;
+class SeriesPlot;
+class SettingsTab;
+template <class Plot>
+struct PlotSet;
+
+/// The views of the Compare page on the runs drawn: each is made off the window's thread, and only
+/// while it is in sight. A click on a point picks its run, or its layer.
+class ComparePlots : public QTabWidget
+{
+    Q_OBJECT
+public:
+    ComparePlots(AppState& state, ComparedRuns& runs, Dialogs& dialogs, QWidget* parent = nullptr);
+
+Q_SIGNALS:
+    void runPicked(const QString& id);
+
+protected:
+    void showEvent(QShowEvent* event) override;
+
+private:
+    /// A plot below a line with what can be chosen.
+    struct View {
+        QWidget* page = nullptr;
+        QLabel* note = nullptr;
+        bool layers = false;      ///< needs the runs' layers
+        bool ofSelection = false; ///< shows the runs selected, if there are two
+        bool stale = true;
+        std::function<void()> draw;
+    };
+    void addView(View view, const QString& name, const QString& title, const QString& tip);
+    QWidget* makePage(QWidget* plot, const QList<QWidget*>& controls, QLabel*& note,
+                      const QString& name);
+    QComboBox* makeBox(const QString& name, const QString& label);
+    QComboBox* qualityBox(const QString& name);
+    SeriesPlot* makePlot(const QString& name, const QString& label, bool keysAreLayers);
+    void addQualityViews();
+    void addLayerViews();
+    void addOtherViews();
+    void refresh();
+    void refreshAll();
+    void fillLayerNames();
+    void showHighlights();
+    /// Asks for a plot set and shows its first plot, saying what is not in it.
+    template <class Make>
+    void askSeries(SeriesPlot* plot, QLabel* note, Make make);
+    template <class Plot>
+    void showNote(QLabel* note, const PlotSet<Plot>& set, const QString& more) const;
+
+    AppState& m_state;
+    ComparedRuns& m_runs;
+    Dialogs& m_dialogs;
+    std::vector<View> m_views;
+    std::vector<SeriesPlot*> m_runPlots; ///< whose keys are runs
+    ParallelView* m_parallel = nullptr;
+    QComboBox* m_layerBox = nullptr;
+    Background m_worker;
+};
+
+} // namespace qw

@@ -1,0 +1,161 @@
+#include "app/gui/layer_pair_tab.h"
+
+#include <algorithm>
+
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QLabel>
+#include <QTableView>
+#include <QVBoxLayout>
+
+#include "app/gui/app_state.h"
+#include "app/gui/compared_runs.h"
+#include "report/run_groups.h"
+#include "widgets/layer_pair_model.h"
+#include "widgets/table_text.h"
+#include "widgets/theme.h"
+
+namespace qw {
+
+using namespace Qt::Literals::StringLiterals;
+
+LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
+    : QWidget(parent), m_state(state), m_runs(runs), m_note(new QLabel),
+      m_model(new LayerPairModel(this)), m_table(new QTableView)
+{
+    setAutoFillBackground(true);
+    setBackgroundRole(QPalette::Base);
+    m_a = makeBox(u"pairAComboBox"_s, tr("Run A"));
+    m_b = makeBox(u"pairBComboBox"_s, tr("Run B"));
+    m_metric = makeBox(u"pairMetricComboBox"_s, tr("What is compared"));
+    for (const LayerMetric metric : kLayerMetrics) {
+        m_metric->addItem(QString::fromStdString(metricLabel(metric)), static_cast<int>(metric));
+    }
+    m_note->setObjectName(u"pairNoteLabel"_s);
+    m_note->setForegroundRole(QPalette::PlaceholderText);
+    m_note->setTextFormat(Qt::PlainText);
+    m_note->setWordWrap(true);
+    m_note->setContentsMargins(theme::kGap, 0, theme::kGap, 0);
+    auto* proxy = new LayerPairProxy(this);
+    proxy->setSourceModel(m_model);
+    m_table->setObjectName(u"layerPairTable"_s);
+    m_table->setAccessibleName(tr("Layers of two runs"));
+    m_table->setModel(proxy);
+    m_table->setSortingEnabled(true);
+    m_table->sortByColumn(LayerPairModel::LayerColumn, Qt::AscendingOrder);
+    m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
+    m_table->setTextElideMode(Qt::ElideMiddle);
+    m_table->setShowGrid(false);
+    m_table->setFrameShape(QFrame::NoFrame);
+    m_table->verticalHeader()->hide();
+    m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    m_table->horizontalHeader()->setSectionResizeMode(LayerPairModel::LayerColumn,
+                                                      QHeaderView::Stretch);
+    enableCopy(*m_table);
+    auto* line = new QHBoxLayout;
+    line->setContentsMargins(theme::kGap, theme::kGap, theme::kGap, 0);
+    line->setSpacing(theme::kGap);
+    const std::pair<QString, QComboBox*> boxes[] = {{tr("A"), m_a}, {tr("B"), m_b}};
+    for (const auto& [title, box] : boxes) {
+        auto* label = new QLabel(title);
+        label->setBuddy(box);
+        line->addWidget(label);
+        line->addWidget(box, 1);
+    }
+    line->addWidget(m_metric);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(theme::kTight);
+    layout->addLayout(line);
+    layout->addWidget(m_note);
+    layout->addWidget(m_table, 1);
+    connect(m_table->selectionModel(), &QItemSelectionModel::currentChanged, this,
+            [this](const QModelIndex& current) {
+                const QString layer = current.data(LayerPairModel::LayerRole).toString();
+                if (!m_following && !layer.isEmpty()) {
+                    m_state.selectLayer(layer);
+                }
+            });
+}
+
+QComboBox* LayerPairTab::makeBox(const QString& name, const QString& label)
+{
+    auto* box = new QComboBox;
+    box->setObjectName(name);
+    box->setAccessibleName(label);
+    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    box->setMinimumContentsLength(14);
+    connect(box, &QComboBox::activated, this, &LayerPairTab::fillTable);
+    return box;
+}
+
+void LayerPairTab::refresh()
+{
+    fillRuns();
+    fillTable();
+}
+
+void LayerPairTab::fillRuns()
+{
+    const std::vector<RunResult> runs = m_runs.pairs();
+    const std::vector<std::string> names = distinctNames(runs);
+    // Two selected runs are those meant; else the first two drawn.
+    QStringList wanted = {m_a->currentData().toString(), m_b->currentData().toString()};
+    if (m_runs.selected().size() == 2) {
+        wanted = {QString::fromStdString(m_runs.selected()[0].id),
+                  QString::fromStdString(m_runs.selected()[1].id)};
+    }
+    int place = 0;
+    for (QComboBox* box : {m_a, m_b}) {
+        box->clear();
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            box->addItem(QString::fromStdString(names[i]), QString::fromStdString(runs[i].id));
+        }
+        const int found = box->findData(wanted[place]);
+        box->setCurrentIndex(found >= 0 ? found : std::min(place, box->count() - 1));
+        ++place;
+    }
+}
+
+void LayerPairTab::fillTable()
+{
+    const std::vector<RunResult> runs = m_runs.pairs();
+    const auto metric = static_cast<LayerMetric>(m_metric->currentData().toInt());
+    std::vector<LayerDifference> layers;
+    QString note;
+    if (runs.size() < 2) {
+        note = m_runs.loading() ? tr("reading layers\u2026")
+                                : tr("Tick or select two runs to see their layers side by side.");
+    } else {
+        const RunResult& a = runs[static_cast<std::size_t>(m_a->currentIndex())];
+        const RunResult& b = runs[static_cast<std::size_t>(m_b->currentIndex())];
+        const std::string reason = layerMismatch(a, b, metric);
+        if (reason.empty()) {
+            layers = compareLayers(a, b, metric);
+        } else {
+            note = tr("Not compared: %1.").arg(QString::fromStdString(reason));
+        }
+    }
+    m_note->setText(note);
+    m_note->setVisible(!note.isEmpty());
+    m_following = true;
+    m_model->setLayers(layers, metric);
+    m_following = false;
+    followLayer();
+}
+
+void LayerPairTab::followLayer()
+{
+    const QAbstractItemModel& shown = *m_table->model();
+    for (int row = 0; row < shown.rowCount(); ++row) {
+        const QModelIndex at = shown.index(row, 0);
+        if (at.data(LayerPairModel::LayerRole).toString() == m_state.layer()) {
+            m_following = true;
+            m_table->setCurrentIndex(at);
+            m_following = false;
+        }
+    }
+}
+
+} // namespace qw
