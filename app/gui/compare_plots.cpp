@@ -13,6 +13,7 @@
 #include "app/gui/layer_pair_tab.h"
 #include "app/gui/plot_exports.h"
 #include "app/gui/settings_tab.h"
+#include "app/gui/text_panel.h"
 #include "report/layer_plots.h"
 #include "report/run_plots.h"
 #include "widgets/elided_label.h"
@@ -50,6 +51,7 @@ ComparePlots::ComparePlots(AppState& state, ComparedRuns& runs, Dialogs& dialogs
     addQualityViews();
     addLayerViews();
     addOtherViews();
+    addTextView();
     connect(this, &QTabWidget::currentChanged, this, &ComparePlots::refresh);
     connect(&m_runs, &ComparedRuns::runsChanged, this, &ComparePlots::refreshAll);
     connect(&m_runs, &ComparedRuns::detailsChanged, this, [this] {
@@ -289,6 +291,17 @@ void ComparePlots::addOtherViews()
     };
     addView(parallel, u"parallelTab"_s, tr("Parallel"),
             tr("Settings and qualities of all runs drawn, side by side"));
+}
+
+void ComparePlots::addTextView()
+{
+    View text;
+    text.ofSelection = true;
+    auto* panel = new TextPanel(m_state, m_runs);
+    text.page = panel;
+    text.draw = [panel] { panel->refresh(); };
+    addView(text, u"textTab"_s, tr("Text"),
+            tr("One text, token by token, in full precision and quantized"));
 }
 
 void ComparePlots::showEvent(QShowEvent* event)

@@ -56,6 +56,7 @@ private:
     void addQualityViews();
     void addLayerViews();
     void addOtherViews();
+    void addTextView();
     void refresh();
     void refreshAll();
     void fillLayerNames();

@@ -92,6 +92,23 @@ void channels(const RunSpec& spec, const std::function<void(const ChannelStatist
     channelStatistics(spec, groupDone, run);
 }
 
+std::vector<std::string> textLines(const std::string& text, std::int64_t limit)
+{
+    requireWorker();
+    return qw::textLines(text, limit);
+}
+
+TextComparison compareText(const std::string& id, const std::filesystem::path& storeFile,
+                           const TextComparisonRequest& request,
+                           const std::function<void(const TextComparison&)>& measured,
+                           const RunContext& run)
+{
+    requireWorker();
+    RunResult stored = RunStore(storeFile).get(id);
+    stored.layers.clear();
+    return qw::compareText(stored, request, measured, run);
+}
+
 Estimate estimate(const RunSpec& spec)
 {
     requireWorker();

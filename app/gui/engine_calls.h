@@ -7,6 +7,7 @@
 
 #include "base/run_context.h"
 #include "engine.h"
+#include "text_comparison.h"
 
 /// The window's only way into the engine. Engine work takes from milliseconds to hours: each of
 /// these throws Error::Internal when called on the GUI thread, in every build.
@@ -34,6 +35,14 @@ void weights(const std::string& model,
              const std::function<void(const WeightStatistics&)>& layerDone, const RunContext& run);
 void channels(const RunSpec& spec, const std::function<void(const ChannelStatistics&)>& groupDone,
               const RunContext& run);
+
+std::vector<std::string> textLines(const std::string& text, std::int64_t limit);
+
+/// @param id  of a stored run whose artifact was kept
+TextComparison compareText(const std::string& id, const std::filesystem::path& storeFile,
+                           const TextComparisonRequest& request,
+                           const std::function<void(const TextComparison&)>& measured,
+                           const RunContext& run);
 
 Estimate estimate(const RunSpec& spec);
 

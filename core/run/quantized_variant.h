@@ -28,6 +28,11 @@ ModelVariant storedVariant(const ArtifactFolder& artifact, const RunSpec& spec,
 ArtifactFolder storedArtifact(const RunResult& run);
 
 /// @throws Error::Mismatch if the run was made from another model; Cancelled
+/// The artifact of a stored run, if it is still there and whole.
+/// @throws Error::NotFound, BadInput if the run is not finished
+ArtifactFolder storedArtifact(const RunResult& run);
+
+/// @throws Error::Mismatch if this is not the model that the run quantized
 void requireSameModel(const Checkpoint& checkpoint, const RunResult& run,
                       const RunContext& context);
 
