@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine.h"
+#include "report/sweep_grid.h"
 #include "session.h"
 #include "spec_flags.h"
 #include "sweep_report.h"
@@ -14,7 +15,7 @@
 namespace qw::cli {
 
 namespace {
-struct Grid {
+struct Options {
     std::vector<std::string> methods{"rtn"};
     std::vector<std::int64_t> bits{4};
     std::vector<std::int64_t> ranks{0};
@@ -32,37 +33,13 @@ bool correctsErrors(const RunSpec& spec)
     return found == methods.end() || found->lowRank || spec.lowRank.correction != "none";
 }
 
-/// All points of the grid; ranks vary fastest, so that they share factors.
-std::vector<RunSpec> points(const Grid& grid, const RunSpec& base)
+SweepGrid gridOf(const Options& options)
 {
-    std::vector<RunSpec> specs;
-    std::vector<std::int64_t> groups;
-    for (const std::string& text : grid.groupSizes) {
-        groups.push_back(groupSizeFromText(text));
+    SweepGrid grid{options.methods, options.bits, {}, options.seeds, options.ranks};
+    for (const std::string& text : options.groupSizes) {
+        grid.groupSizes.push_back(groupSizeFromText(text));
     }
-    if (groups.empty()) {
-        groups.push_back(base.weight.groupSize);
-    }
-    for (const std::string& method : grid.methods) {
-        for (const std::int64_t bits : grid.bits) {
-            for (const std::int64_t group : groups) {
-                for (const std::int64_t seed : grid.seeds) {
-                    for (const std::int64_t rank : grid.ranks) {
-                        RunSpec spec = base;
-                        spec.method = method;
-                        spec.weight.bits = bits;
-                        spec.weight.groupSize = group;
-                        spec.lowRank.rank = correctsErrors(spec) ? rank : 0; // once is enough
-                        spec.seed = seed;
-                        if (std::find(specs.begin(), specs.end(), spec) == specs.end()) {
-                            specs.push_back(std::move(spec));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    return specs;
+    return grid;
 }
 
 /// "I/N", I from 0: every N-th group of points that share factors.
@@ -93,17 +70,18 @@ std::vector<RunSpec> shareOf(const std::vector<RunSpec>& specs, const std::strin
 }
 
 int sweep(const Session& session, const std::string& model, const SpecFlags& flags,
-          const Grid& grid)
+          const Options& options)
 {
     const RunSpec base = flags.result(model, session.device, session.threads);
-    const std::vector<RunSpec> specs = shareOf(points(grid, base), grid.shard);
+    const std::vector<RunSpec> specs =
+        shareOf(sweepSpecs(base, gridOf(options), correctsErrors), options.shard);
     session.startEngine();
     RunStore store = session.openStore();
-    RunOptions options;
-    options.workFolder = session.workFolder();
-    options.sweep = store.newRunId();
-    options.started = [](const RunResult& r) { say("run " + r.id); };
-    return reportSweep(session, runSweep(specs, store, options, session.context()));
+    RunOptions how;
+    how.workFolder = session.workFolder();
+    how.sweep = store.newRunId();
+    how.started = [](const RunResult& r) { say("run " + r.id); };
+    return reportSweep(session, runSweep(specs, store, how, session.context()));
 }
 } // namespace
 
@@ -113,25 +91,25 @@ void addSweep(CLI::App& app, Session& session)
     session.addTo(command);
     static std::string model;
     static SpecFlags flags;
-    static Grid grid;
+    static Options options;
     command.add_option("model", model, "Model folder, or demo")->required();
     const auto add = [&](const char* name, auto& values, const char* help) {
         command.add_option(name, values, help)->delimiter(',')->group("Grid, comma-separated");
     };
-    add("--methods", grid.methods,
+    add("--methods", options.methods,
         "rtn, lqer, l2qer, qera-approx, qera-exact, gptq, flexround, lrq (default rtn)");
-    add("--bits", grid.bits, "Widths of the codes, 2..8 (default 4)");
-    add("--ranks", grid.ranks, "Ranks; factors are computed once, at the largest (default 0)");
-    add("--group-sizes", grid.groupSizes, "Numbers, channel, tensor (default 128; mxint 16)");
-    add("--seeds", grid.seeds, "Seeds (default 0)");
-    command.add_option("--shard", grid.shard,
+    add("--bits", options.bits, "Widths of the codes, 2..8 (default 4)");
+    add("--ranks", options.ranks, "Ranks; factors are computed once, at the largest (default 0)");
+    add("--group-sizes", options.groupSizes, "Numbers, channel, tensor (default 128; mxint 16)");
+    add("--seeds", options.seeds, "Seeds (default 0)");
+    command.add_option("--shard", options.shard,
                        "I/N, I from 0 to N-1: only this share of the grid, for job arrays");
     flags.addTo(command, false);
     command.footer("Examples:\n  qw sweep demo --methods lqer,l2qer --bits 3,4 --ranks 0,4,8,16 "
                    "--calibration demo:calibration --text demo:evaluation\n"
                    "  qw sweep demo --bits 2,3,4 --shard 0/3 --store part0.sqlite\n"
                    "  qw runs merge part0.sqlite");
-    onRun(command, [&session] { return sweep(session, model, flags, grid); });
+    onRun(command, [&session] { return sweep(session, model, flags, options); });
 }
 
 } // namespace qw::cli

@@ -114,6 +114,7 @@ void MainWindow::createPages()
     connect(m_startPage, &StartPage::resumeWanted, this, &MainWindow::resumeRun);
     connect(m_startPage, &StartPage::continueQueueWanted, &m_queue, &RunQueue::resumeAll);
     connect(m_startPage, &StartPage::discardWanted, this, &MainWindow::discardRun);
+    connect(m_quantizePage, &QuantizePage::sweepWanted, this, &MainWindow::prepareSweep);
     connect(m_quantizePage, &QuantizePage::runWanted, this, &MainWindow::runDraft);
     connect(m_quantizePage, &QuantizePage::canRunChanged, this, &MainWindow::updateActions);
     connect(m_quantizePage, &QuantizePage::message, this,

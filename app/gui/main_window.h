@@ -13,6 +13,7 @@ class QDockWidget;
 class QLabel;
 class QMenu;
 class QStackedWidget;
+class QTimer;
 
 namespace qw {
 
@@ -92,6 +93,8 @@ private:
     /// One run, or runs that go through the engine together as a sweep.
     void enqueue(std::vector<RunSpec> specs, const QString& title);
     void runDraft(bool showIt);
+    void prepareSweep();
+    void watchSweep();
     void showQueuedRuns();
     /// Makes it the run in view and shows its layers; opens its model if another one is open.
     void showRun(const QString& id);
@@ -125,6 +128,7 @@ private:
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;
     QString m_runToRestore;
+    QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far
     QList<QAction*> m_modelActions; // need an open model
     QList<QAction*> m_runActions;   // need a draft that can run
 };

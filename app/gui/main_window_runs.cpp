@@ -5,6 +5,7 @@
 #include <QDBusConnection>
 #include <QDBusMessage>
 #include <QStatusBar>
+#include <QTimer>
 
 #include "app/gui/dialogs.h"
 #include "app/gui/plot_exports.h"
@@ -15,6 +16,7 @@
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/start_page.h"
+#include "app/gui/sweep_dialog.h"
 #include "base/error.h"
 #include "widgets/series_plot.h"
 
@@ -23,8 +25,9 @@ namespace qw {
 using Key = Settings::Key;
 
 namespace {
-constexpr int kMessageTime = 8000; // milliseconds in the status bar
-}
+constexpr int kMessageTime = 8000;   // milliseconds in the status bar
+constexpr int kSweepInterval = 3000; // milliseconds between looks into the store
+} // namespace
 
 void MainWindow::connectQueue()
 {
@@ -37,6 +40,9 @@ void MainWindow::connectQueue()
     } catch (const std::exception& error) { // written by another version
         qWarning("the queue starts empty: %s", error.what());
     }
+    m_sweepTimer = new QTimer(this);
+    connect(m_sweepTimer, &QTimer::timeout, &m_state, &AppState::storeChanged);
+    connect(&m_queue, &RunQueue::stateChanged, this, &MainWindow::watchSweep);
     showQueuedRuns();
     connectExports(m_queueDock->detail().errorPlot(), m_dialogs);
     connect(&m_queue, &RunQueue::stateChanged, this, [this] {
@@ -151,6 +157,30 @@ void MainWindow::showRun(const QString& id)
         m_state.setRunInView(id);
     }
     setMode(Mode::Inspect);
+}
+
+void MainWindow::prepareSweep()
+{
+    auto* dialog = new SweepDialog(m_state, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &SweepDialog::runsWanted, this, [this](const std::vector<RunSpec>& specs) {
+        enqueue(specs, specs.size() == 1 ? run_text::settings(specs.front())
+                                         : tr("Sweep of %1 runs").arg(specs.size()));
+        m_queueDock->show();
+        setMode(Mode::Compare); // where the results appear
+    });
+    dialog->open();
+}
+
+void MainWindow::watchSweep()
+{
+    const QueueEntry* current = m_queue.current();
+    const bool sweeping = current != nullptr && current->request.specs.size() > 1;
+    if (sweeping && !m_sweepTimer->isActive()) {
+        m_sweepTimer->start(kSweepInterval);
+    } else if (!sweeping) {
+        m_sweepTimer->stop();
+    }
 }
 
 void MainWindow::showQueuedRuns()

@@ -158,6 +158,10 @@ QWidget* QuantizePage::makeButtons()
     auto* copy = new QPushButton(tr("&Copy as Command"));
     copy->setObjectName(QStringLiteral("copyCommandButton"));
     copy->setToolTip(tr("The qw command that does the same, for scripts and clusters"));
+    auto* sweep = new QPushButton(tr("S&weep\u2026"));
+    sweep->setObjectName(QStringLiteral("sweepButton"));
+    sweep->setToolTip(tr("Run every combination of methods, bits, ranks, groups and seeds"));
+    connect(sweep, &QPushButton::clicked, this, &QuantizePage::sweepWanted);
     m_why = new QLabel;
     m_why->setObjectName(QStringLiteral("whyNotLabel"));
     m_why->setForegroundRole(QPalette::PlaceholderText);
@@ -165,13 +169,14 @@ QWidget* QuantizePage::makeButtons()
     auto* layout = new QHBoxLayout(line);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(theme::kGap);
-    for (QPushButton* button : {import, save, copy, m_enqueue, m_start}) {
+    for (QPushButton* button : {import, save, copy, sweep, m_enqueue, m_start}) {
         button->setMinimumWidth(button->sizeHint().width() + theme::kSection);
     }
     layout->addWidget(import);
     layout->addWidget(save);
     layout->addWidget(copy);
     layout->addWidget(m_why, 1);
+    layout->addWidget(sweep);
     layout->addWidget(m_enqueue);
     layout->addWidget(m_start);
     connect(m_start, &QPushButton::clicked, this, [this] { Q_EMIT runWanted(true); });

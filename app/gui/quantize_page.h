@@ -35,6 +35,7 @@ public:
 
 Q_SIGNALS:
     void runWanted(bool showIt); ///< start now and show, or only queue
+    void sweepWanted();
     void canRunChanged();
     void message(const QString& text); ///< for the status bar
 
