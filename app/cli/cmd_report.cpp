@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <iostream>
 
 #include <CLI/App.hpp>
@@ -8,6 +7,7 @@
 #include "base/files.h"
 #include "report/html_report.h"
 #include "session.h"
+#include "store/report_entries.h"
 
 namespace qw::cli {
 
@@ -18,33 +18,9 @@ struct Options {
     std::string title;
 };
 
-std::vector<ReportEntry> entriesOf(const RunStore& store, const std::vector<std::string>& ids)
-{
-    const std::vector<RunSummary> known = store.list();
-    std::vector<ReportEntry> entries;
-    for (const std::string& id : ids) {
-        ReportEntry entry;
-        entry.run = store.get(id);
-        const bool twice = std::any_of(entries.begin(), entries.end(), [&](const auto& other) {
-            return other.run.id == entry.run.id;
-        });
-        if (twice) {
-            continue;
-        }
-        for (const RunSummary& summary : known) {
-            if (summary.result.id == entry.run.id) {
-                entry.tags = summary.tags;
-                entry.notes = summary.notes;
-            }
-        }
-        entries.push_back(std::move(entry));
-    }
-    return entries;
-}
-
 int report(const Session& session, const Options& options)
 {
-    const std::vector<ReportEntry> entries = entriesOf(session.openStore(), options.ids);
+    const std::vector<ReportEntry> entries = reportEntries(session.openStore(), options.ids);
     AtomicFile file(options.out);
     file.write(toHtml(reportOf(entries, options.title)));
     file.commit();

@@ -1,15 +1,69 @@
+#include <algorithm>
+#include <cstdio>
+#include <string_view>
+
 #include <QApplication>
 #include <QCommandLineParser>
 
 #include "app/gui/dialogs.h"
 #include "app/gui/log_file.h"
 #include "app/gui/main_window.h"
+#include "app/gui/report_file.h"
 #include "app/gui/settings.h"
 #include "base/error.h"
+#include "store/run_store.h"
 #include "widgets/icons.h"
+
+namespace {
+/// Reports are written on machines without a display, too.
+void allowNoDisplay()
+{
+    if (qEnvironmentVariableIsEmpty("DISPLAY") && qEnvironmentVariableIsEmpty("WAYLAND_DISPLAY") &&
+        qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) {
+        qputenv("QT_QPA_PLATFORM", "offscreen");
+    }
+}
+
+QString told(const char* text)
+{
+    return QApplication::translate("main", text);
+}
+
+/// @return the exit status
+int report(const QCommandLineParser& parser, const QString& storeFile)
+{
+    const QString out = parser.value(QStringLiteral("out"));
+    std::vector<std::string> ids;
+    const QStringList listed = parser.value(QStringLiteral("report")).split(u',');
+    for (const QString& id : listed + parser.positionalArguments()) {
+        if (!id.isEmpty()) {
+            ids.push_back(id.toStdString());
+        }
+    }
+    if (out.isEmpty()) {
+        qCritical("%s", qPrintable(told("--report needs --out FILE.pdf or FILE.html")));
+        return 2;
+    }
+    try {
+        qw::writeReport(storeFile.isEmpty() ? qw::RunStore::defaultFile().string()
+                                            : storeFile.toStdString(),
+                        ids, parser.value(QStringLiteral("title")), out);
+    } catch (const qw::Error& error) {
+        qCritical("%s", error.what());
+        return 1;
+    }
+    std::printf("%s\n", qPrintable(out));
+    return 0;
+}
+} // namespace
 
 int main(int argc, char** argv)
 {
+    if (std::any_of(argv, argv + argc, [](const char* word) {
+            return std::string_view(word).starts_with("--report");
+        })) {
+        allowNoDisplay();
+    }
     QApplication app(argc, argv);
     QApplication::setApplicationName(QStringLiteral("quant-workbench"));
     QApplication::setApplicationDisplayName(QApplication::translate("main", "Quant Workbench"));
@@ -27,10 +81,20 @@ int main(int argc, char** argv)
         QApplication::translate("main", "Use this store of runs instead of the default one."),
         QStringLiteral("FILE"));
     parser.addOption(store);
+    parser.addOptions(
+        {{QStringLiteral("report"),
+          told("Write a report of these runs (ids with commas) and end; needs no display."),
+          QStringLiteral("IDS")},
+         {QStringLiteral("out"), told("The report: a PDF, or HTML where the name ends so."),
+          QStringLiteral("FILE")},
+         {QStringLiteral("title"), told("Heading of the report."), QStringLiteral("TITLE")}});
     parser.addPositionalArgument(QStringLiteral("model"),
                                  QApplication::translate("main", "Model folder to open, or demo."),
                                  QStringLiteral("[model]"));
     parser.process(app);
+    if (parser.isSet(QStringLiteral("report"))) {
+        return report(parser, parser.value(store));
+    }
 
     qw::startLogFile();
     try {

@@ -81,6 +81,7 @@ private:
     void connectState();
     void chooseModel();
     void mergeStore(const QString& path);
+    void exportReport();
     void editSettings();
     void applyTheme();
     void saveSession();
@@ -128,6 +129,7 @@ private:
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;
     QString m_runToRestore;
+    Background m_reportWorker;
     QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far
     QList<QAction*> m_modelActions; // need an open model
     QList<QAction*> m_runActions;   // need a draft that can run

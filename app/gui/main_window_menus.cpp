@@ -71,6 +71,10 @@ void MainWindow::createFileMenu()
     connect(add(file, u"exportRecipe"_s, tr("&Export Recipe\u2026"),
                 tr("Write the Quantize form as a JSON file"), QKeySequence(tr("Ctrl+E"))),
             &QAction::triggered, m_quantizePage, &QuantizePage::exportRecipe);
+    connect(add(file, u"exportReport"_s, tr("Export Re&port\u2026"),
+                tr("Tables and plots of the runs selected or ticked in Compare, as HTML or PDF"),
+                QKeySequence(tr("Ctrl+P"))),
+            &QAction::triggered, this, &MainWindow::exportReport);
     connect(add(file, u"mergeStore"_s, tr("&Merge Store\u2026"),
                 tr("Copy the runs of another store into yours")),
             &QAction::triggered, this, [this] {

@@ -7,12 +7,14 @@
 #include <QStatusBar>
 #include <QTimer>
 
+#include "app/gui/compare_page.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/plot_exports.h"
 #include "app/gui/quantize_page.h"
 #include "app/gui/queue_detail.h"
 #include "app/gui/queue_dock.h"
 #include "app/gui/queue_memory.h"
+#include "app/gui/report_file.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "app/gui/start_page.h"
@@ -43,6 +45,10 @@ void MainWindow::connectQueue()
     m_sweepTimer = new QTimer(this);
     connect(m_sweepTimer, &QTimer::timeout, &m_state, &AppState::storeChanged);
     connect(&m_queue, &RunQueue::stateChanged, this, &MainWindow::watchSweep);
+    connect(&m_reportWorker, &Background::failed, this,
+            [this](const QString& sentence, const QString& details) {
+                m_dialogs.showProblem(this, tr("Cannot Write the Report"), sentence, details);
+            });
     showQueuedRuns();
     connectExports(m_queueDock->detail().errorPlot(), m_dialogs);
     connect(&m_queue, &RunQueue::stateChanged, this, [this] {
@@ -197,6 +203,36 @@ void MainWindow::showQueuedRuns()
         }
     }
     m_startPage->setQueuedRuns(working, paused);
+}
+
+void MainWindow::exportReport()
+{
+    const QStringList ids = m_comparePage->chosenRuns();
+    if (ids.isEmpty()) {
+        m_dialogs.showProblem(this, tr("No Runs to Report"),
+                              tr("Select or tick the runs of the report on the Compare page."));
+        setMode(Mode::Compare);
+        return;
+    }
+    const QString file =
+        m_dialogs.askSaveFile(this, tr("Export Report"), QStringLiteral("report.html"),
+                              tr("Web page (*.html);;Document (*.pdf)"));
+    if (file.isEmpty()) {
+        return;
+    }
+    std::vector<std::string> wanted;
+    for (const QString& id : ids) {
+        wanted.push_back(id.toStdString());
+    }
+    statusBar()->showMessage(tr("Writing the report\u2026"));
+    m_reportWorker.ask(
+        [wanted, file, store = m_state.storeFile().string()](const RunContext& /*run*/) {
+            writeReport(store, wanted, {}, file);
+            return true;
+        },
+        [this, file](bool /*written*/) {
+            statusBar()->showMessage(tr("Written: %1").arg(file), kMessageTime);
+        });
 }
 
 void MainWindow::notifyDone(const std::vector<RunResult>& results)
