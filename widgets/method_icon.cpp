@@ -46,7 +46,7 @@ class MarkerEngine final : public QIconEngine
 public:
     explicit MarkerEngine(std::string method) : m_method(std::move(method)) {}
 
-    void paint(QPainter* painter, const QRect& rect, QIcon::Mode /*mode*/,
+    void paint(QPainter* painter, const QRect& rect, QIcon::Mode mode,
                QIcon::State /*state*/) override
     {
         constexpr double kShare = 0.32; // of the square, for half a marker
@@ -57,7 +57,10 @@ public:
         painter->setRenderHint(QPainter::Antialiasing);
         painter->translate(QRectF(rect).center());
         painter->scale(scale, scale);
-        painter->setPen(QPen(style.color, 1.6 / scale));
+        const QColor line = mode == QIcon::Selected // the row's ground may be the marker's colour
+                                ? QGuiApplication::palette().color(QPalette::HighlightedText)
+                                : style.color;
+        painter->setPen(QPen(line, 1.6 / scale));
         painter->setBrush(style.filled ? QBrush(style.color) : QBrush(Qt::NoBrush));
         painter->drawPath(shapeOf(style.marker));
         painter->restore();

@@ -15,6 +15,7 @@
 #include "app/gui/settings_tab.h"
 #include "app/gui/text_panel.h"
 #include "report/layer_plots.h"
+#include "report/loss_plots.h"
 #include "report/run_plots.h"
 #include "widgets/elided_label.h"
 #include "widgets/parallel_view.h"
@@ -56,6 +57,7 @@ ComparePlots::ComparePlots(AppState& state, ComparedRuns& runs, Dialogs& dialogs
     connect(&m_runs, &ComparedRuns::runsChanged, this, &ComparePlots::refreshAll);
     connect(&m_runs, &ComparedRuns::detailsChanged, this, [this] {
         fillLayerNames();
+        fillBlocks();
         for (View& view : m_views) {
             view.stale = view.stale || view.layers;
         }
@@ -254,6 +256,20 @@ void ComparePlots::addLayerViews()
     addView(spectra, u"spectraTab"_s, tr("Spectra"),
             tr("Singular values of what each run approximated in one layer"));
 
+    View loss;
+    loss.layers = true;
+    m_blockBox = makeBox(u"lossBlockComboBox"_s, tr("Block"));
+    SeriesPlot* falls = makePlot(u"lossPlot"_s, tr("Loss"), false);
+    loss.page = makePage(falls, {m_blockBox}, loss.note, u"loss"_s);
+    loss.draw = [this, falls, note = loss.note] {
+        askSeries(falls, note,
+                  [runs = m_runs.detailed(), block = m_blockBox->currentData().toLongLong()] {
+                      return lossPlot(runs, block);
+                  });
+    };
+    addView(loss, u"lossTab"_s, tr("Loss"),
+            tr("How the loss fell where a method learns block by block"));
+
     View pair;
     pair.layers = true;
     pair.ofSelection = true;
@@ -349,6 +365,17 @@ void ComparePlots::fillLayerNames()
     m_layerBox->addItems(names);
     const QString wanted = names.contains(m_state.layer()) ? m_state.layer() : before;
     m_layerBox->setCurrentIndex(std::max(0, static_cast<int>(names.indexOf(wanted))));
+}
+
+void ComparePlots::fillBlocks()
+{
+    const QSignalBlocker quiet(m_blockBox);
+    const QVariant before = m_blockBox->currentData();
+    m_blockBox->clear();
+    for (const std::int64_t block : learnedBlocks(m_runs.detailed())) {
+        m_blockBox->addItem(tr("block %1").arg(block), static_cast<qlonglong>(block));
+    }
+    m_blockBox->setCurrentIndex(std::max(0, m_blockBox->findData(before)));
 }
 
 void ComparePlots::showHighlights()

@@ -60,6 +60,7 @@ private:
     void refresh();
     void refreshAll();
     void fillLayerNames();
+    void fillBlocks();
     void showHighlights();
     /// Asks for a plot set and shows its first plot, saying what is not in it.
     template <class Make>
@@ -74,6 +75,7 @@ private:
     std::vector<SeriesPlot*> m_runPlots; ///< whose keys are runs
     ParallelView* m_parallel = nullptr;
     QComboBox* m_layerBox = nullptr;
+    QComboBox* m_blockBox = nullptr;
     Background m_worker;
 };
 

@@ -49,6 +49,7 @@ LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     m_table->setShowGrid(false);
     m_table->setFrameShape(QFrame::NoFrame);
     m_table->verticalHeader()->hide();
+    m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + theme::kGap);
     m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
     m_table->horizontalHeader()->setSectionResizeMode(LayerPairModel::LayerColumn,
                                                       QHeaderView::Stretch);

@@ -49,6 +49,7 @@ SettingsTab::SettingsTab(ComparedRuns& runs, QWidget* parent)
     m_table->setShowGrid(false);
     m_table->setFrameShape(QFrame::NoFrame);
     m_table->verticalHeader()->hide();
+    m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + theme::kGap);
     m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
     enableCopy(*m_table);
     auto* layout = new QVBoxLayout(this);

@@ -9,7 +9,7 @@ namespace qw {
 
 /// A stored run and what its user wrote to it, for lists.
 struct RunSummary {
-    RunResult result; ///< without layers
+    RunResult result; ///< without layers and blocks
     std::vector<std::string> tags;
     std::string notes;
     bool starred = false;

@@ -261,13 +261,16 @@ RunResult RunStore::get(const std::string& idOrPrefix) const
 
 std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
 {
-    Statement rows(d->db,
-                   "SELECT id, body, notes, starred, "
-                   "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags "
-                   "WHERE run_id = id ORDER BY tag)) FROM runs WHERE NOT hidden "
-                   "AND ?1 IN ('', method) AND ?2 IN ('', model) AND ?3 IN ('', status) "
-                   "AND (?4 = '' OR EXISTS (SELECT 1 FROM tags WHERE run_id = id AND tag = ?4)) "
-                   "AND ?5 IN ('', sweep) ORDER BY started DESC, id DESC LIMIT ?6");
+    Statement rows(
+        d->db,
+        // Losses of every iteration are the bulk of a run that learned, and nothing to a list.
+        "SELECT id, CASE WHEN json_valid(body) THEN json_remove(body, '$.blocks') "
+        "ELSE body END, notes, starred, "
+        "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags "
+        "WHERE run_id = id ORDER BY tag)) FROM runs WHERE NOT hidden "
+        "AND ?1 IN ('', method) AND ?2 IN ('', model) AND ?3 IN ('', status) "
+        "AND (?4 = '' OR EXISTS (SELECT 1 FROM tags WHERE run_id = id AND tag = ?4)) "
+        "AND ?5 IN ('', sweep) ORDER BY started DESC, id DESC LIMIT ?6");
     rows.bind(filter.method).bind(filter.model).bind(filter.status).bind(filter.tag);
     rows.bind(filter.sweep).bind(filter.limit > 0 ? filter.limit : std::int64_t{-1});
     std::vector<RunSummary> summaries;

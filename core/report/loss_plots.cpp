@@ -1,0 +1,91 @@
+#include "report/loss_plots.h"
+
+#include <algorithm>
+#include <set>
+
+namespace qw {
+
+namespace {
+constexpr std::size_t kMostPoints = 400;
+
+const BlockResult* findBlock(const RunResult& run, std::int64_t block)
+{
+    const auto found =
+        std::find_if(run.blocks.begin(), run.blocks.end(), [&](const BlockResult& one) {
+            return one.block == block && !one.losses.empty();
+        });
+    return found == run.blocks.end() ? nullptr : &*found;
+}
+
+Series curveOf(const std::vector<double>& losses)
+{
+    const std::size_t stretch = (losses.size() + kMostPoints - 1) / kMostPoints;
+    Series series;
+    series.draw = Series::Draw::Line;
+    for (std::size_t at = 0; at < losses.size(); at += stretch) {
+        const std::size_t count = std::min(stretch, losses.size() - at);
+        double sum = 0;
+        for (std::size_t i = at; i < at + count; ++i) {
+            sum += losses[i];
+        }
+        series.x.push_back(static_cast<double>(at + 1) + static_cast<double>(count - 1) / 2);
+        series.y.push_back(sum / static_cast<double>(count));
+    }
+    return series;
+}
+
+PlotData curves(const std::vector<RunResult>& runs, std::int64_t block)
+{
+    PlotData plot;
+    plot.title = "Loss of block " + std::to_string(block);
+    plot.xLabel = "iteration";
+    plot.yLabel = "loss of the block's output";
+    const std::vector<std::string> names = distinctNames(runs);
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        Series series = curveOf(findBlock(runs[i], block)->losses);
+        series.name = names[i];
+        series.method = runs[i].spec.method;
+        series.keys.assign(series.x.size(), runs[i].id);
+        plot.series.push_back(std::move(series));
+    }
+    numberVariants(plot.series);
+    plot.logY = wantsLog(plot.series);
+    return plot;
+}
+} // namespace
+
+PlotSet<PlotData> lossPlot(const std::vector<RunResult>& runs, std::int64_t block)
+{
+    const auto mismatch = [block](const RunResult& a, const RunResult& b) -> std::string {
+        for (const RunResult* run : {&a, &b}) {
+            if (findBlock(*run, block) == nullptr) {
+                return "run " + run->id + " did not learn block " + std::to_string(block);
+            }
+        }
+        if (a.provenance.modelHash != b.provenance.modelHash) {
+            return "they are of different models";
+        }
+        return a.provenance.calibrationHash != b.provenance.calibrationHash
+                   ? "they learned from different texts"
+                   : "";
+    };
+    return plotGroups<PlotData>(
+        runs, mismatch,
+        "Runs of methods that learn block by block, such as LRQ, show their loss here.",
+        [block](const std::vector<RunResult>& members) { return curves(members, block); });
+}
+
+std::vector<std::int64_t> learnedBlocks(const std::vector<RunResult>& runs)
+{
+    std::set<std::int64_t> blocks;
+    for (const RunResult& run : runs) {
+        for (const BlockResult& block : run.blocks) {
+            if (!block.losses.empty()) {
+                blocks.insert(block.block);
+            }
+        }
+    }
+    return {blocks.begin(), blocks.end()};
+}
+
+} // namespace qw
