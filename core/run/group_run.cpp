@@ -210,11 +210,12 @@ void GroupRun::quantizeBlocks()
     m_run.beginPhase("quantize", blocks * steps);
     std::int64_t lastMissing = -1;
     for (std::int64_t index = 0; index < blocks; ++index) {
-        if (m_artifact->hasBlock(index)) { // killed between the two, a run left both
-            std::filesystem::remove(m_artifact->stateFile(index));
-        } else {
+        if (!m_artifact->hasBlock(index)) {
             lastMissing = index;
-        } else if (m_options.layerKept) {
+            continue;
+        }
+        std::filesystem::remove(m_artifact->stateFile(index)); // killed between the two, both stay
+        if (m_options.layerKept) {
             m_run.checkpoint();
             const BlockArtifact block = m_artifact->readBlock(index);
             for (const LayerResult& layer : block.results[m_group.largest]) {

@@ -4,7 +4,6 @@
 
 #include "eval/perplexity.h"
 #include "model/decoder.h"
-#include "report/run_result.h"
 #include "report/run_spec.h"
 #include "run/artifact.h"
 
@@ -22,18 +21,5 @@ BlockHooks quantizedHooks(const BlockArtifact& artifact, const ModelArtifact& mo
 /// long as the variant
 ModelVariant storedVariant(const ArtifactFolder& artifact, const RunSpec& spec,
                            const Decoder& decoder);
-
-/// The artifact of a stored run. @throws Error::BadInput if the run is not finished,
-/// Error::NotFound if it kept none or it is gone
-ArtifactFolder storedArtifact(const RunResult& run);
-
-/// @throws Error::Mismatch if the run was made from another model; Cancelled
-/// The artifact of a stored run, if it is still there and whole.
-/// @throws Error::NotFound, BadInput if the run is not finished
-ArtifactFolder storedArtifact(const RunResult& run);
-
-/// @throws Error::Mismatch if this is not the model that the run quantized
-void requireSameModel(const Checkpoint& checkpoint, const RunResult& run,
-                      const RunContext& context);
 
 } // namespace qw

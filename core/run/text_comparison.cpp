@@ -14,6 +14,7 @@
 #include "model/tokenizer.h"
 #include "run/artifact.h"
 #include "run/quantized_variant.h"
+#include "run/stored_run.h"
 
 namespace qw {
 

@@ -45,6 +45,8 @@ def llama_cpp(file: pathlib.Path, windows, adapter=None) -> float:
         n_ctx=len(windows[0]),
         n_batch=len(windows[0]),
         logits_all=True,
+        type_k=0,  # keys and values in float32, not half
+        type_v=0,
         n_threads=1,
         verbose=False,
     )
