@@ -19,6 +19,7 @@
 namespace qw {
 
 namespace {
+constexpr std::string_view kUnfinished = "\xEF\xBF\xBD"; // U+FFFD
 constexpr std::int64_t kLogitRows = 64; // at once: a vocabulary has up to 150,000 entries
 
 /// A model in memory: its blocks and what replaces their linears.
@@ -70,7 +71,6 @@ Opinion opinionOf(const LoadedModel& model, const std::vector<std::int32_t>& tok
 std::vector<std::string> piecesOf(const Tokenizer& tokenizer,
                                   const std::vector<std::int32_t>& tokens)
 {
-    constexpr std::string_view kUnfinished = "\xEF\xBF\xBD"; // U+FFFD
     const std::vector<std::int32_t> special = tokenizer.specialIds();
     std::vector<std::string> pieces;
     std::string shown;
@@ -89,10 +89,16 @@ std::vector<std::string> piecesOf(const Tokenizer& tokenizer,
     return pieces;
 }
 
+/// The token's text; its entry in the vocabulary where it is no whole characters; its id where it
+/// has no entry.
 std::string nameOf(const Tokenizer& tokenizer, std::int32_t token)
 {
     const std::string text = tokenizer.decode(std::span(&token, 1));
-    return text.empty() ? tokenizer.token(token) : text;
+    if (!text.empty() && text.find(kUnfinished) == std::string::npos) {
+        return text;
+    }
+    const std::string entry = tokenizer.token(token);
+    return entry.empty() ? "<" + std::to_string(token) + ">" : entry;
 }
 
 std::string continued(const LoadedModel& model, const Tokenizer& tokenizer,

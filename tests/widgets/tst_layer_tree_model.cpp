@@ -84,7 +84,7 @@ void TstLayerTreeModel::resultsFillAndClear()
     model.setResults({result("model.layers.0.self_attn.q_proj", 0.02),
                       result("model.layers.0.mlp.up_proj", 0.05)});
     QCOMPARE(printed(model), // a block is as bad as its worst layer
-             (QStringList{u"block 0 | 5 %"_s, u"q_proj | 2 %"_s, u"up_proj | 5 %"_s,
+             (QStringList{u"block 0 | 5.00 %"_s, u"q_proj | 2.00 %"_s, u"up_proj | 5.00 %"_s,
                           u"block 1 | –"_s, u"q_proj | –"_s, u"up_proj | –"_s}));
     model.setResults({});
     QCOMPARE(printed(model).first(), u"block 0 | –"_s);

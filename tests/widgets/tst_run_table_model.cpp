@@ -63,7 +63,7 @@ void TstRunTableModel::showsWhatIsKnown()
     QCOMPARE(at(Model::PerplexityColumn), u"12.180 ± 0.122"_s); // 12.18 times 0.01
     QCOMPARE(at(Model::DeltaNllColumn), u"0.1000"_s);
     QCOMPARE(at(Model::KlColumn), u"0.0300"_s);
-    QCOMPARE(at(Model::Top1Column), u"93 %"_s);
+    QCOMPARE(at(Model::Top1Column), u"93.0 %"_s);
     QCOMPARE(at(Model::BitsPerWeightColumn), u"3.10"_s);
     QCOMPARE(at(Model::SizeColumn), u"0.01 MB"_s);
     QCOMPARE(at(Model::TagsColumn), u"night, w3"_s);

@@ -107,7 +107,7 @@ void TestHtmlReport::headline()
     QCOMPARE(table.size(), 2);
     QCOMPARE(table[1],
              QStringList({"run1", "L²QER", "int3 g128", "8", "3.10", "0.01", "12.180 ± 0.122",
-                          "0.1000 ± 0.0020", "0.0300", "93 %", "4.2 s", "1.05 MB"}));
+                          "0.1000 ± 0.0020", "0.0300", "93.0 %", "4.2 s", "1.05 MB"}));
     QCOMPARE(table[0].size(), table[1].size());
     QVERIFY(says(page, "gptq protocol on 7 windows of 512 tokens (3577 scored predictions)"));
     QVERIFY(says(page, "perplexity 11.020"));
@@ -201,7 +201,7 @@ void TestHtmlReport::layersProvenanceAndRepetition()
     bool hashes = false;
     for (const auto& table : page.tables) {
         for (const QStringList& row : table) {
-            layers = layers || row == QStringList({"a.q_proj", "4 × 6", "2", "10 %", "33.3 %",
+            layers = layers || row == QStringList({"a.q_proj", "4 × 6", "2", "10.0 %", "33.3 %",
                                                    "9.5", "3.50", "0.000"});
             hashes = hashes || row == QStringList({"evaluation text hash", "eh"});
         }

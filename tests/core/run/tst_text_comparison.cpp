@@ -30,7 +30,6 @@ private Q_SLOTS:
     void lossesAreThoseOfScoreWindows();
     void tokensAddUpToTheText();
     void continuationsAreThoseOfGenerateText();
-    void fullPrecisionAgainstItselfIsEqual();
     void measuredComesBeforeContinuations();
     void refusals();
     void stopsWhenAsked();
@@ -127,17 +126,6 @@ void TestTextComparison::continuationsAreThoseOfGenerateText()
     // At the end of the model's positions there is no room to go on.
     const std::string full(kMaxPositions, 'a');
     QCOMPARE(compareText(m_run, {full, kContinue}, {}, {}).continuation, std::string());
-}
-
-void TestTextComparison::fullPrecisionAgainstItselfIsEqual()
-{
-    RunSpec untouched = spec(4);
-    untouched.overrides = {{".*", {}, {}, {}, true}}; // every layer skipped
-    const TextComparison shown = compareText(quantized(untouched), {kText, kContinue}, {}, {});
-    for (std::size_t i = 1; i < shown.tokens.size(); ++i) {
-        QCOMPARE(shown.tokens[i].logProb, shown.tokens[i].fpLogProb);
-    }
-    QCOMPARE(shown.continuation, shown.fpContinuation);
 }
 
 void TestTextComparison::measuredComesBeforeContinuations()
