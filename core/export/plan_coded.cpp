@@ -179,8 +179,9 @@ TargetPlan planCompressedTensors(const RunFacts& facts, const ExportOptions& opt
                 layer.info.out * layer.info.in * (8 - plan.layers.at(layer.info.name).bits) / 8;
         }
         plan.shown.storage += ", activations int8 for each token";
-        plan.shown.notes.emplace_back("the client quantizes each token in its own way (range and "
-                                      "rounding of 8 bits), so logits differ a little");
+        lose(plan,
+             "the client rounds each token to 8 bits in its own way (symmetric, other range), "
+             "so logits differ a little");
     }
     const bool asymmetric =
         std::any_of(facts.layers.begin(), facts.layers.end(), [](const LayerFacts& layer) {

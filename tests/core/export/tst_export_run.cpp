@@ -343,7 +343,9 @@ void TestExportRun::activationsAreLost()
     QCOMPARE(plain.plan.lost.size(), std::size_t{1});
     const ExportOptions options = to("compressed-tensors", "f32");
     const ExportReport kept = exported(run, options);
-    QVERIFY2(kept.lossless, kept.verdict.c_str());
+    QVERIFY(!kept.lossless); // the client rounds activations its own way
+    QCOMPARE(kept.maxAbsDifference, 0.0);
+    QCOMPARE(kept.plan.lost.size(), std::size_t{1});
     const Json group = configOf(options)["quantization_config"]["config_groups"]["group_0"];
     QCOMPARE(group.at("format"), Json("int-quantized"));
     QCOMPARE(group["input_activations"]["strategy"], Json("token"));
