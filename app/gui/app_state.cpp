@@ -65,10 +65,9 @@ RunSpec defaultDraft()
 AppState::AppState(Settings& settings, const QString& storeFile, QObject* parent)
     : QObject(parent), m_settings(settings),
       m_storeFile(storeFile.isEmpty() ? RunStore::defaultFile()
-                                      : std::filesystem::path(storeFile.toStdString()))
+                                      : std::filesystem::absolute(storeFile.toStdString()))
 {
     m_undo.setUndoLimit(kUndoSteps);
-    std::filesystem::create_directories(m_storeFile.parent_path());
     m_store = std::make_unique<RunStore>(m_storeFile);
     restoreDraft();
     for (Background* worker : {&m_factsWorker, &m_runsWorker, &m_viewWorker, &m_weightsWorker}) {

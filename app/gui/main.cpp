@@ -108,7 +108,7 @@ int main(int argc, char** argv)
         }
         window.show();
         return QApplication::exec();
-    } catch (const qw::Error& error) { // a store that cannot be opened: nothing to show
+    } catch (const std::exception& error) { // a store that cannot be opened: nothing to show
         qCritical("%s", error.what());
         return 1;
     }
