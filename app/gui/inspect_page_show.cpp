@@ -123,7 +123,7 @@ void InspectPage::showRank()
         m_spectra->setGuide(rank, last);
     }
     const RankPoint point = atRank(m_correction, rank);
-    const QString matrix = inspect_plots::kindTitle(inspect_plots::minimisedKind(spec.method));
+    const QString matrix = inspect_plots::kindTitle(inspect_plots::minimisedKind(spec));
     QStringList parts = {tr("rank %1").arg(rank),
                          tr("%1 energy of %2").arg(text::percent(point.energy), matrix)};
     if (std::isfinite(point.outputError)) {

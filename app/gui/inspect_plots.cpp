@@ -144,11 +144,10 @@ PlotData channels(const ChannelStatistics& channels, const std::vector<ChannelSt
     return plot;
 }
 
-std::string minimisedKind(const std::string& method)
+std::string minimisedKind(const RunSpec& spec)
 {
-    return method == "l2qer" || method == "qera-approx" ? "SE"
-           : method == "qera-exact"                     ? "RE"
-                                                        : "E";
+    const std::string name = minimisedMatrix(spec).name;
+    return name.empty() ? "E" : name;
 }
 
 CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,
@@ -161,7 +160,7 @@ CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,
     if (spectra == nullptr || view == nullptr) {
         return result;
     }
-    const std::string kind = minimisedKind(spec.method);
+    const std::string kind = minimisedKind(spec);
     for (const LayerSpectra::Curve& curve : spectra->curves) {
         if (curve.kind == kind) {
             result.singularValues = curve.values;

@@ -23,8 +23,8 @@ PlotData channels(const ChannelStatistics& channels, const std::vector<ChannelSt
 constexpr double kOutlierFactor = 6;
 std::vector<std::size_t> outliers(const std::vector<double>& sizes);
 
-/// Which curve the method's correction approximates.
-std::string minimisedKind(const std::string& method);
+/// Which curve the correction approximates, or would: E where nothing is corrected.
+std::string minimisedKind(const RunSpec& spec);
 /// What rank would do to this layer, from the run's stored singular values; from the exact
 /// spectrum just computed if the run has none of this layer.
 CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,

@@ -97,6 +97,9 @@ QString LayerInspector::spectraKey(const RunSpec& spec) const
     keyed.overrides = spec.overrides;
     keyed.calibration = spec.calibration;
     keyed.seed = spec.seed;
+    keyed.adjust = spec.adjust;
+    keyed.lowRank.statistic = spec.lowRank.statistic;
+    keyed.lowRank.reduce = spec.lowRank.reduce;
     return m_state.layer() + QString::fromStdString(toJson(keyed).dump());
 }
 
@@ -186,6 +189,9 @@ void LayerInspector::askChannels()
     keyed.model = spec.model;
     keyed.calibration = spec.calibration;
     keyed.seed = spec.seed;
+    keyed.adjust = spec.adjust;
+    keyed.lowRank.statistic = spec.lowRank.statistic;
+    keyed.lowRank.reduce = spec.lowRank.reduce;
     const QString key = QString::fromStdString(toJson(keyed).dump());
     if (key == m_channelsKey) {
         return;

@@ -120,7 +120,7 @@ const char* const kFillSpectra =
 
 std::string nameWithMatrix(const std::string& name, const RunResult& run)
 {
-    const std::string matrix = minimisedMatrix(run.spec.method);
+    const std::string matrix = minimisedMatrix(run.spec).writing;
     return matrix.empty() ? name : name + ", " + matrix;
 }
 

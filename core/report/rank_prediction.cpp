@@ -91,15 +91,17 @@ RankPoint atRank(const CorrectionSpectrum& spectrum, std::int64_t rank)
     return point;
 }
 
-std::string minimisedMatrix(const std::string& method)
+MinimisedMatrix minimisedMatrix(const RunSpec& spec)
 {
-    if (method == "lqer") {
-        return "E";
+    const std::string& correction =
+        spec.lowRank.correction == "none" ? spec.method : spec.lowRank.correction;
+    if (correction == "lqer") {
+        return {"E", "E"};
     }
-    if (method == "l2qer" || method == "qera-approx") {
-        return "S·E";
+    if (correction == "l2qer" || correction == "qera-approx") {
+        return {"SE", "S·E"};
     }
-    return method == "qera-exact" ? "R½·E" : "";
+    return correction == "qera-exact" ? MinimisedMatrix{"RE", "R½·E"} : MinimisedMatrix{};
 }
 
 } // namespace qw

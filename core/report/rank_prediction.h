@@ -49,7 +49,13 @@ struct RankPoint {
 /// @throws Error::BadInput for a negative rank, BadShape for an empty layer
 RankPoint atRank(const CorrectionSpectrum& spectrum, std::int64_t rank);
 
-/// How the matrix M of a method is written: "E", "S·E", "R½·E"; empty for methods without one.
-std::string minimisedMatrix(const std::string& method);
+/// The matrix M that the run's correction approximates, by its method or by the correction after
+/// another method. Name: of the curve in LayerSpectra, "E", "SE", "RE"; writing: "E", "S·E",
+/// "R½·E". Both are empty where nothing is corrected.
+struct MinimisedMatrix {
+    std::string name;
+    std::string writing;
+};
+MinimisedMatrix minimisedMatrix(const RunSpec& spec);
 
 } // namespace qw

@@ -1,21 +1,9 @@
-#include <cmath>
-
 #include <ATen/core/grad_mode.h>
 
-#include "base/error.h"
-#include "base/hash.h"
 #include "engine.h"
-#include "eval/text_windows.h"
-#include "methods/low_rank.h"
 #include "methods/method.h"
-#include "methods/settings.h"
-#include "methods/spectra.h"
-#include "model/decoder.h"
-#include "model/tokenizer.h"
-#include "quant/quantized_linear.h"
-#include "run/block_calibration.h"
-#include "run/run_plan.h"
-#include "store/run_store.h"
+#include "model/checkpoint.h"
+#include "run/layer_overview.h"
 
 namespace qw {
 
@@ -26,12 +14,7 @@ void measureWeights(const Checkpoint& checkpoint, ModelOverview& overview, const
     std::int64_t done = 0;
     for (const LinearInfo& linear : checkpoint.linears()) {
         LayerOverview& layer = overview.layers[static_cast<std::size_t>(done)];
-        const at::Tensor w = checkpoint.linearWeight(linear).to(at::kFloat);
-        layer.minimum = w.min().item<double>();
-        layer.maximum = w.max().item<double>();
-        layer.standardDeviation = w.to(at::kDouble).std().item<double>();
-        layer.outlierRatio =
-            std::max(std::abs(layer.minimum), std::abs(layer.maximum)) / layer.standardDeviation;
+        measureWeight(layer, checkpoint.linearWeight(linear).to(at::kFloat));
         if (done + 1 == static_cast<std::int64_t>(overview.layers.size()) ||
             checkpoint.linears()[static_cast<std::size_t>(done) + 1].block != linear.block) {
             checkpoint.releaseBlock(linear.block);
@@ -62,14 +45,7 @@ ModelOverview inspectModel(const std::string& model, bool withWeights, const Run
     overview.tiedEmbeddings = c.tiedEmbeddings;
     overview.remarks = checkpoint.remarks();
     for (const LinearInfo& linear : checkpoint.linears()) {
-        LayerOverview layer;
-        layer.name = linear.name;
-        layer.rows = linear.out;
-        layer.cols = linear.in;
-        layer.parameters = linear.in * linear.out;
-        layer.dtype = linear.dtype;
-        layer.minimum = layer.maximum = layer.standardDeviation = layer.outlierRatio = kMissing;
-        overview.layers.push_back(std::move(layer));
+        overview.layers.push_back(overviewOf(linear));
     }
     if (withWeights) {
         measureWeights(checkpoint, overview, run);

@@ -16,26 +16,12 @@
 #include "model/tokenizer.h"
 #include "quant/quantized_linear.h"
 #include "run/block_calibration.h"
+#include "run/run_plan.h"
 #include "store/run_store.h"
 
 namespace qw {
 
 namespace {
-const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& name)
-{
-    std::vector<std::string> names;
-    for (const LinearInfo& linear : checkpoint.linears()) {
-        if (linear.name == name) {
-            return linear;
-        }
-        names.push_back(linear.name);
-    }
-    const std::string nearest = nearestName(name, names);
-    throw Error(ErrorCode::BadInput,
-                message("the model has no linear layer \"", name, "\"",
-                        nearest.empty() ? std::string() : "; did you mean \"" + nearest + "\"?"));
-}
-
 /// Statistics of one layer's input: the model runs up to its block.
 std::unique_ptr<InputStatistics> statisticsOf(const Checkpoint& checkpoint, const RunSpec& spec,
                                               const at::Tensor& ids, const LinearInfo& layer,
@@ -62,11 +48,12 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
     const at::NoGradGuard noGrad;
     const Checkpoint checkpoint(resolveModel(spec.model));
     const LinearInfo& layer = findLayer(checkpoint, layerName);
-    RunSpec decisive; // of the spec, what decides a curve and no more
-    decisive.weight = settingsFor(spec, layerName).weight;
+    RunSpec decisive;              // of the spec, what decides a curve and no more
+    std::vector<std::string> said; // with the run, not with each look at a layer
+    decisive.weight = settledSettings(spec, layer, said).weight;
     const at::Tensor w = checkpoint.linearWeight(layer).to(at::kFloat);
     const at::Tensor error = (w - roundToNearest(layerName, w, weightFormat(decisive.weight),
-                                                 gridOptions(decisive.weight))
+                                                 gridOptions(decisive.weight), run)
                                       .dequantizedCodes())
                                  .to(spec.device);
 
@@ -76,7 +63,7 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
                          const std::function<std::vector<double>()>& compute) {
         run.checkpoint();
         const std::string key =
-            hashOf(message(checkpoint.hash(), "/", layerName, "/", kind, "/", decidedBy));
+            hashOf(message(checkpoint.hash(run), "/", layerName, "/", kind, "/", decidedBy));
         std::optional<std::vector<double>> found;
         if (cache != nullptr) {
             found = cache->findSpectrum(key);

@@ -14,6 +14,8 @@
 #include "quant/quantized_linear.h"
 #include "run/artifact.h"
 #include "run/block_calibration.h"
+#include "run/layer_overview.h"
+#include "run/run_plan.h"
 
 namespace qw {
 
@@ -33,16 +35,6 @@ double largestSingularValue(const at::Tensor& w)
     }
     basis = std::get<0>(at::linalg_qr(basis));
     return at::linalg_svdvals(at::matmul(w, basis)).max().item<double>();
-}
-
-const LinearInfo& linearNamed(const Checkpoint& checkpoint, const std::string& name)
-{
-    const auto& all = checkpoint.linears();
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const LinearInfo& l) { return l.name == name; });
-    QW_REQUIRE(found != all.end(), ErrorCode::BadInput, "the model has no linear layer \"", name,
-               "\"");
-    return *found;
 }
 
 /// The layer as the run deployed it, or nothing if the run skipped it or kept no artifact.
@@ -156,16 +148,8 @@ void weightStatistics(const std::string& model,
         const LinearInfo& linear = linears[i];
         const at::Tensor w = checkpoint.linearWeight(linear).to(at::kFloat).contiguous();
         WeightStatistics statistics;
-        LayerOverview& o = statistics.overview;
-        o.name = linear.name;
-        o.rows = linear.out;
-        o.cols = linear.in;
-        o.parameters = linear.in * linear.out;
-        o.dtype = linear.dtype;
-        o.minimum = w.min().item<double>();
-        o.maximum = w.max().item<double>();
-        o.standardDeviation = w.to(at::kDouble).std().item<double>();
-        o.outlierRatio = std::max(std::abs(o.minimum), std::abs(o.maximum)) / o.standardDeviation;
+        statistics.overview = overviewOf(linear);
+        measureWeight(statistics.overview, w);
         const double top = largestSingularValue(w);
         const double norm = w.to(at::kDouble).norm().item<double>();
         statistics.stableRank = top > 0 ? norm * norm / (top * top) : kMissing;
@@ -218,7 +202,7 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
 {
     const at::NoGradGuard noGrad;
     const Checkpoint checkpoint(resolveModel(spec.model));
-    const LinearInfo& layer = linearNamed(checkpoint, request.layer);
+    const LinearInfo& layer = findLayer(checkpoint, request.layer);
     const at::Tensor w = checkpoint.linearWeight(layer).to(at::kFloat).contiguous();
     run.checkpoint();
     LayerView view;
@@ -230,7 +214,8 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
         view.fromRun = linear.has_value();
     }
     if (!linear) {
-        const WeightSpec weight = settingsFor(spec, request.layer).weight;
+        std::vector<std::string> said;
+        const WeightSpec weight = settledSettings(spec, layer, said).weight;
         linear = roundToNearest(request.layer, w, weightFormat(weight), gridOptions(weight), run);
     }
     run.checkpoint();

@@ -24,22 +24,6 @@ std::int64_t nearestDivisor(std::int64_t columns, std::int64_t wanted)
     return best;
 }
 
-void settleGroupSize(const RunSpec& spec, LayerPlan& layer, std::vector<std::string>& said)
-{
-    const std::int64_t group = layer.settings.weight.groupSize;
-    const std::int64_t columns = layer.info.in;
-    if (group <= 0 || columns % group == 0) {
-        return;
-    }
-    QW_REQUIRE(spec.adjust, ErrorCode::BadInput, layer.info.name, ": group_size ", group,
-               " does not divide its ", columns, " columns; these do: ", divisorsOf(columns),
-               " (or pass --adjust)");
-    layer.settings.weight.groupSize = nearestDivisor(columns, group);
-    said.push_back(message(layer.info.name, ": group_size ", layer.settings.weight.groupSize,
-                           " instead of ", group, ", which does not divide its ", columns,
-                           " columns"));
-}
-
 void settleRank(const MethodInfo& method, const LowRankSpec& lowRank, LayerPlan& layer,
                 std::vector<std::string>& said)
 {
@@ -98,6 +82,39 @@ std::vector<LayerPlan> RunPlan::ofBlock(std::int64_t block) const
     return result;
 }
 
+const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& name)
+{
+    std::vector<std::string> names;
+    for (const LinearInfo& linear : checkpoint.linears()) {
+        if (linear.name == name) {
+            return linear;
+        }
+        names.push_back(linear.name);
+    }
+    const std::string nearest = nearestName(name, names);
+    throw Error(ErrorCode::BadInput,
+                message("the model has no linear layer \"", name, "\"",
+                        nearest.empty() ? std::string() : "; did you mean \"" + nearest + "\"?"));
+}
+
+LayerSettings settledSettings(const RunSpec& spec, const LinearInfo& layer,
+                              std::vector<std::string>& substitutions)
+{
+    LayerSettings settings = settingsFor(spec, layer.name);
+    const std::int64_t group = settings.weight.groupSize;
+    if (group <= 0 || layer.in % group == 0) {
+        return settings;
+    }
+    QW_REQUIRE(spec.adjust, ErrorCode::BadInput, layer.name, ": group_size ", group,
+               " does not divide its ", layer.in, " columns; these do: ", divisorsOf(layer.in),
+               " (or pass --adjust)");
+    settings.weight.groupSize = nearestDivisor(layer.in, group);
+    substitutions.push_back(message(layer.name, ": group_size ", settings.weight.groupSize,
+                                    " instead of ", group, ", which does not divide its ", layer.in,
+                                    " columns"));
+    return settings;
+}
+
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
 {
     const QuantMethod& method = findMethod(spec.method); // refuses an unknown one
@@ -111,12 +128,11 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
     noteUnusedOverrides(spec, checkpoint, plan.substitutions);
     std::int64_t skipped = 0;
     for (const LinearInfo& linear : checkpoint.linears()) {
-        LayerPlan layer{linear, settingsFor(spec, linear.name)};
-        if (layer.settings.skip) {
+        if (settingsFor(spec, linear.name).skip) {
             ++skipped;
             continue;
         }
-        settleGroupSize(spec, layer, plan.substitutions);
+        LayerPlan layer{linear, settledSettings(spec, linear, plan.substitutions)};
         settleRank(method.info(), spec.lowRank, layer, plan.substitutions);
         const std::int64_t weights = linear.in * linear.out;
         plan.weights += weights;

@@ -33,6 +33,13 @@ struct RunPlan {
 /// @throws Error::BadInput naming the layer and the group sizes that would do
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint);
 
+/// The layer of this name. @throws Error::BadInput naming the nearest
+const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& name);
+
+/// What the spec says of one layer, its group size settled as planRun() does.
+LayerSettings settledSettings(const RunSpec& spec, const LinearInfo& layer,
+                              std::vector<std::string>& substitutions);
+
 /// Bits a layer will take: the same count as storedBits() of its result.
 std::int64_t plannedBits(const LayerPlan& layer, const RunSpec& spec);
 
