@@ -15,6 +15,7 @@ constexpr int kTicks = 5;
 constexpr double kReach = 8;   // pixels from a line that count as on it
 constexpr double kSide = 0.35; // room beside the outer axes, in distances of axes
 constexpr double kThin = 1.3;  // pens
+constexpr double kHair = 1;    // what Qt draws fast
 constexpr double kThick = 3;
 constexpr std::size_t kCrowded = 40; // more lines than this are drawn fainter
 constexpr int kFaint = 110;          // alpha
@@ -57,6 +58,7 @@ ParallelView::ParallelView(QWidget* parent) : PlotView(parent)
         axis->grid()->setVisible(false);
     }
     plot()->axisRect()->setMargins(QMargins(4, 4, 4, 4));
+    plot()->setAutoAddPlottableToLegend(false); // which a thousand lines would lay out each time
     connect(plot(), &QCustomPlot::mousePress, this,
             [this](QMouseEvent* event) { m_pressedAt = event->pos(); });
     connect(plot(), &QCustomPlot::mouseRelease, this, [this](QMouseEvent* event) {
@@ -115,12 +117,14 @@ void ParallelView::drawLine(const ParallelLine& line)
 {
     const SeriesStyle style = seriesStyle(line.method, 0, theme::isDark(palette()));
     const bool front = highlighted(line);
+    const bool crowded = m_data.lines.size() > kCrowded;
     QColor color = style.color;
-    if (!front && (!m_highlighted.empty() || m_data.lines.size() > kCrowded)) {
+    if (!front && (!m_highlighted.empty() || crowded)) {
         color.setAlpha(kFaint);
     }
     QCPGraph* graph = plot()->addGraph();
-    graph->setPen(QPen(color, front ? kThick : kThin));
+    graph->setAntialiased(front || !crowded);
+    graph->setPen(QPen(color, front ? kThick : crowded ? kHair : kThin));
     graph->setAdaptiveSampling(false);
     QVector<double> x;
     QVector<double> y;

@@ -2,10 +2,12 @@
 // Writes a store of 1,000 runs of 200 layers, opens a window on it and goes to Compare at once; the
 // time ends when the table has all rows and the plot all points on the screen. Then each tab, a
 // filter and a sort are timed. Exit status 1 if an aim is missed. Needs no display.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <thread>
 
 #include <QApplication>
 #include <QLineEdit>
@@ -58,7 +60,7 @@ qw::RunResult made(int number)
     run.bytes = static_cast<std::int64_t>(run.bitsPerWeight * 1e8);
     const double loss = std::exp2(-run.bitsPerWeight) * (1 + 0.1 * (number % 7));
     run.score = {"gptq",   "text", "tokenizer",        2048, 100, 204700, "f32",
-                 2 + loss, 0.01,   std::exp(2 + loss), 60};
+                 2 + loss, 0.01,   std::exp(2 + loss), 60,    {}};
     run.comparison = {2, std::exp(2.0), loss, 0.002, loss, loss, loss, loss, 1 - loss};
     run.seconds = 300;
     for (int i = 0; i < kLayers; ++i) {
@@ -78,14 +80,22 @@ qw::RunResult made(int number)
     return run;
 }
 
+/// Serves events until @p ready. @param held  the longest time one event took, in milliseconds; more
+/// than one may be counted together
 template <class Ready>
-bool waitFor(Ready ready)
+bool waitFor(Ready ready, double& held)
 {
     const auto end = Clock::now() + kPatience;
+    const auto serve = [&] {
+        const auto start = Clock::now();
+        QCoreApplication::processEvents();
+        held = std::max(held, since(start));
+    };
     while (!ready() && Clock::now() < end) {
-        QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents, 10);
+        serve();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    QCoreApplication::processEvents(); // what is queued to be painted
+    serve(); // what is queued to be painted
     return ready();
 }
 
@@ -108,8 +118,9 @@ bool opens(qw::Settings& settings, qw::Dialogs& dialogs, const QString& store)
     window.setMode(qw::Mode::Compare);
     auto* plot = window.findChild<qw::SeriesPlot*>(u"paretoPlot"_s);
     auto* table = window.findChild<QTableView*>(u"runTable"_s);
-    const bool complete =
-        waitFor([&] { return table->model()->rowCount() == kRuns && points(*plot) == kRuns; });
+    double ignored = 0;
+    const bool complete = waitFor(
+        [&] { return table->model()->rowCount() == kRuns && points(*plot) == kRuns; }, ignored);
     const double opened = since(start);
     std::printf("%d runs x %d layers: Compare complete %.0f ms after the program began, of which "
                 "%.0f for the window itself (aim: below %.0f)%s\n",
@@ -118,8 +129,8 @@ bool opens(qw::Settings& settings, qw::Dialogs& dialogs, const QString& store)
     const auto timed = [&](const char* what, auto action, auto ready) {
         const auto begin = Clock::now();
         action();
-        const double held = since(begin);
-        const bool done = waitFor(ready);
+        double held = since(begin);
+        const bool done = waitFor(ready, held);
         good = good && done && held < kAnswerAim;
         std::printf("%s: window held %.1f ms (aim: below %.0f), complete after %.0f ms\n", what,
                     held, kAnswerAim, since(begin));
