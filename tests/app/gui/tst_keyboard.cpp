@@ -143,6 +143,7 @@ void TstKeyboard::mainJob()
                               kPatience);
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
     QCOMPARE(gui.window->state().runInView()->spec.method, method);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QWidget>("queueInspectButton")->isEnabled(), kPatience);
     tabTo("queueInspectButton");
     press(Qt::Key_Space);
     QCOMPARE(gui.window->mode(), Mode::Inspect);
