@@ -5,6 +5,7 @@
 
 #include <QAbstractButton>
 #include <QApplication>
+#include <QCheckBox>
 #include <QComboBox>
 #include <QCommandLineParser>
 #include <QDialog>
@@ -12,6 +13,8 @@
 #include <QElapsedTimer>
 #include <QListView>
 #include <QStatusBar>
+#include <QTabWidget>
+#include <QTableView>
 
 #include "app/gui/dialogs.h"
 #include "app/gui/inspect_page.h"
@@ -19,6 +22,9 @@
 #include "app/gui/log_file.h"
 #include "app/gui/main_window.h"
 #include "app/gui/settings.h"
+#include "widgets/parallel_view.h"
+#include "widgets/series_plot.h"
+#include "widgets/token_text.h"
 
 using namespace Qt::Literals::StringLiterals;
 using qw::AppState;
@@ -164,6 +170,52 @@ void shootQuantize(qw::MainWindow& window, const Photographer& camera)
     camera.shoot(u"quantize-invalid"_s);
 }
 
+/// The tabs of Compare on the runs made here, and the Sweep dialog.
+void shootCompare(qw::MainWindow& window, const Photographer& camera)
+{
+    window.setMode(Mode::Compare);
+    auto& tabs = camera.find<QTabWidget>("compareTabs");
+    auto& table = camera.find<QTableView>("runTable");
+    const auto pointsOf = [&](const char* plot) {
+        std::size_t points = 0;
+        for (const qw::Series& series : camera.find<qw::SeriesPlot>(plot).data().series) {
+            points += series.x.size();
+        }
+        return points;
+    };
+    const auto open = [&](const char* tab) { tabs.setCurrentWidget(&camera.find<QWidget>(tab)); };
+    const auto rows = [&] { return static_cast<std::size_t>(table.model()->rowCount()); };
+    waitFor("the table", [&] { return rows() > 0 && pointsOf("paretoPlot") >= rows(); });
+    camera.shoot(u"compare"_s);
+    open("layersTab");
+    waitFor("the errors of layers", [&] { return pointsOf("layersPlot") > rows(); });
+    camera.shoot(u"compare-layers"_s);
+    open("parallelTab");
+    waitFor("the lines",
+            [&] { return !camera.find<qw::ParallelView>("parallelPlot").data().lines.empty(); });
+    camera.shoot(u"compare-parallel"_s);
+    open("settingsTab");
+    camera.shoot(u"compare-settings"_s);
+    open("textTab");
+    waitFor("a run with its artifact",
+            [&] { return camera.find<QAbstractButton>("takeLineButton").isEnabled(); });
+    camera.find<QAbstractButton>("takeLineButton").click();
+    waitFor("a line of the text",
+            [&] { return camera.find<QAbstractButton>("compareTextButton").isEnabled(); });
+    camera.find<QAbstractButton>("compareTextButton").click();
+    waitFor("the tokens", [&] { return !camera.find<qw::TokenText>("tokenText").tokens().empty(); });
+    waitFor("the continuations",
+            [&] { return camera.find<QAbstractButton>("compareTextButton").isEnabled(); });
+    camera.shoot(u"compare-text"_s);
+    open("paretoTab");
+    camera.trigger("sweepAction");
+    auto& sweep = camera.find<QDialog>("sweepDialog");
+    camera.find<QCheckBox>("sweepMethod_rtn").setChecked(true);
+    camera.find<QCheckBox>("sweepBits3CheckBox").setChecked(true);
+    camera.shoot(u"sweep"_s, &sweep);
+    sweep.close();
+}
+
 void shootQueue(qw::MainWindow& window, const Photographer& camera)
 {
     qw::RunSpec spec = smallRun("qera-exact", 3);
@@ -197,6 +249,7 @@ void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& 
     camera.shoot(u"start"_s);
     shootInspect(window, camera);
     shootQuantize(window, camera);
+    shootCompare(window, camera);
     shootQueue(window, camera);
     dialogs.showProblem(&window, u"A Run Failed"_s,
                         u"L\u00b2QER W3 MX16 r16 stopped: the disk is full\n"
