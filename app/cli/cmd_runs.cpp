@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "report/mean_error.h"
 #include "report/run_tables.h"
 #include "session.h"
 #include "table.h"
@@ -18,8 +19,6 @@ namespace qw::cli {
 namespace {
 /// Every artifact folder holds this file from its first moment.
 constexpr const char* kArtifactMark = "fingerprint.txt";
-/// Held by the process at work on the run.
-constexpr const char* kArtifactLock = "lock";
 
 struct Options {
     std::string id;
@@ -98,7 +97,16 @@ int compare(const Session& session, const Options& options)
                 different[row.key].push_back(value == kMissingText ? Json(nullptr) : Json(value));
             }
         }
-        printJson(Json{{"runs", objects}, {"differences", different}, {"incomparable", reasons}});
+        Json paired = Json::array();
+        for (const RunResult& run : runs) {
+            const MeanError difference = pairedDifference(runs.front(), run);
+            paired.push_back({{"nll_difference", finiteOrNull(difference.mean)},
+                              {"nll_difference_stderr", finiteOrNull(difference.standardError)}});
+        }
+        printJson(Json{{"runs", objects},
+                       {"differences", different},
+                       {"paired", paired},
+                       {"incomparable", reasons}});
         return 0;
     }
     std::vector<std::string> header{"setting"};
@@ -112,6 +120,9 @@ int compare(const Session& session, const Options& options)
         table.add(std::move(row));
     }
     std::cout << table.text() << '\n' << runTable(runs);
+    for (const std::string& sentence : pairedSentences(runs)) {
+        std::cout << sentence << '\n';
+    }
     for (const std::string& reason : reasons) {
         std::cout << "warning: " << reason << '\n';
     }

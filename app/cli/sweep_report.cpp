@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "report/mean_error.h"
 #include "table.h"
 
 namespace qw::cli {
@@ -21,6 +22,9 @@ void printForPeople(const std::vector<RunResult>& runs)
     const auto measured = std::find_if(runs.begin(), runs.end(), finished);
     if (measured != runs.end()) {
         std::cout << measureLine(*measured);
+    }
+    for (const std::string& sentence : pairedSentences(runs)) {
+        std::cout << sentence << '\n';
     }
     std::set<std::string> said;
     for (const RunResult& run : runs) {

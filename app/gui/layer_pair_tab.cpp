@@ -11,6 +11,7 @@
 
 #include "app/gui/app_state.h"
 #include "app/gui/compared_runs.h"
+#include "report/mean_error.h"
 #include "report/run_groups.h"
 #include "widgets/layer_pair_model.h"
 #include "widgets/table_text.h"
@@ -136,6 +137,9 @@ void LayerPairTab::fillTable()
             layers = compareLayers(a, b, metric);
         } else {
             note = tr("Not compared: %1.").arg(QString::fromStdString(reason));
+        }
+        for (const std::string& sentence : pairedSentences({a, b})) {
+            note += (note.isEmpty() ? QString() : u" "_s) + QString::fromStdString(sentence) + u"."_s;
         }
     }
     m_note->setText(note);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "eval/prediction_kernel.h"
+#include "report/mean_error.h"
 
 namespace qw {
 
@@ -38,6 +39,9 @@ TextScore summarize(const PredictionScores& scores, const TextWindows& windows)
     score.nll = nll.mean;
     score.nllStderr = nll.standardError;
     score.perplexity = std::exp(nll.mean);
+    for (auto at = scores.nll.begin(); at != scores.nll.end(); at += windows.scoredPerWindow()) {
+        score.windowNll.push_back(meanError({at, at + windows.scoredPerWindow()}).mean);
+    }
     return score;
 }
 
@@ -62,24 +66,6 @@ Comparison compare(const PredictionScores& quantized, const PredictionScores& re
     return result;
 }
 } // namespace
-
-MeanError meanError(const std::vector<double>& values)
-{
-    if (values.empty()) {
-        return {};
-    }
-    const auto n = static_cast<double>(values.size());
-    double sum = 0;
-    for (const double value : values) {
-        sum += value;
-    }
-    const double mean = sum / n;
-    double squares = 0;
-    for (const double value : values) {
-        squares += (value - mean) * (value - mean);
-    }
-    return {mean, values.size() > 1 ? std::sqrt(squares / (n - 1) / n) : kMissing};
-}
 
 double quantile(std::vector<double> values, double q)
 {

@@ -65,12 +65,6 @@ void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
 void addPredictionsPlain(const at::Tensor& logits, const at::Tensor& reference,
                          const at::Tensor& targets, PredictionScores& into);
 
-/// Mean and standard error of the mean.
-struct MeanError {
-    double mean = kMissing;
-    double standardError = kMissing;
-};
-MeanError meanError(const std::vector<double>& values);
 /// Linear interpolation between order statistics; q in 0..1.
 double quantile(std::vector<double> values, double q);
 

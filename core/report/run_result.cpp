@@ -62,7 +62,8 @@ Json toJson(const TextScore& score)
             {"nll", finiteOrNull(score.nll)},
             {"nll_stderr", finiteOrNull(score.nllStderr)},
             {"perplexity", finiteOrNull(score.perplexity)},
-            {"seconds", finiteOrNull(score.seconds)}};
+            {"seconds", finiteOrNull(score.seconds)},
+            {"window_nll", toJson(score.windowNll)}};
 }
 
 Json toJson(const Comparison& comparison)
@@ -151,8 +152,8 @@ void read(const Json& json, BlockResult& block)
 
 void read(const Json& json, TextScore& score)
 {
-    TypedReader(json, "score")
-        .read("protocol", score.protocol)
+    TypedReader in(json, "score");
+    in.read("protocol", score.protocol)
         .read("text_hash", score.textHash)
         .read("tokenizer_hash", score.tokenizerHash)
         .read("seqlen", score.seqlen)
@@ -162,8 +163,9 @@ void read(const Json& json, TextScore& score)
         .read("nll", score.nll)
         .read("nll_stderr", score.nllStderr)
         .read("perplexity", score.perplexity)
-        .read("seconds", score.seconds)
-        .finish();
+        .read("seconds", score.seconds);
+    readNumbers(in, "window_nll", score.windowNll);
+    in.finish();
 }
 
 void read(const Json& json, Comparison& comparison)
@@ -257,7 +259,8 @@ bool TextScore::operator==(const TextScore& o) const
     return protocol == o.protocol && textHash == o.textHash && tokenizerHash == o.tokenizerHash &&
            seqlen == o.seqlen && windows == o.windows && tokens == o.tokens &&
            compute == o.compute && same(nll, o.nll) && same(nllStderr, o.nllStderr) &&
-           same(perplexity, o.perplexity) && same(seconds, o.seconds);
+           same(perplexity, o.perplexity) && same(seconds, o.seconds) &&
+           same(windowNll, o.windowNll);
 }
 
 bool Comparison::operator==(const Comparison& o) const

@@ -12,6 +12,9 @@ namespace qw {
 /// A missing number is NaN; JSON writes it as null.
 constexpr double kMissing = __builtin_nan("");
 
+/// In a run's artifact folder: locked by the process at work on the run.
+constexpr const char* kArtifactLock = "lock";
+
 /// What quantization did to one linear layer.
 struct LayerResult {
     std::string name;      ///< Hugging Face module path
@@ -63,6 +66,7 @@ struct TextScore {
     double nllStderr = kMissing;
     double perplexity = kMissing; ///< exp(nll)
     double seconds = 0;
+    std::vector<double> windowNll; ///< mean nats of each window, for paired differences
     bool operator==(const TextScore&) const;
 };
 

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <sstream>
 
 #include <ATen/core/grad_mode.h>
@@ -14,6 +15,7 @@
 #include "eval/perplexity.h"
 #include "model/decoder.h"
 #include "model/tokenizer.h"
+#include "report/mean_error.h"
 #include "run/artifact.h"
 #include "run/quantized_variant.h"
 #include "run/stored_run.h"
@@ -21,6 +23,9 @@
 namespace qw {
 
 namespace {
+/// Hidden states of endings that pass over the blocks together.
+constexpr std::int64_t kHiddenBudget = std::int64_t{1} << 30;
+
 /// One ending of a question as tokens: context, then what is scored.
 struct Ending {
     std::vector<std::int32_t> ids;
@@ -76,25 +81,77 @@ Question parseQuestion(const std::string& line, const std::string& where,
     return question;
 }
 
-void scoreEnding(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
-                 const std::vector<BlockHooks>& hooks, Ending& ending)
+/// A model that is run over endings, one block in memory at a time.
+struct EndingScorer {
+    const Decoder& decoder; ///< of the blocks
+    const Decoder& ends;    ///< embeds and finishes
+    const ModelVariant* variant = nullptr;
+    const RunContext& run;
+    std::int64_t blocksDone = 0;
+
+    std::int64_t bytesOf(const Ending& ending) const
+    {
+        return static_cast<std::int64_t>(ending.ids.size()) * decoder.config().hidden * 4;
+    }
+    at::Tensor idsOf(const Ending& ending) const
+    {
+        const auto count = static_cast<std::int64_t>(ending.ids.size());
+        at::Tensor ids = at::empty({1, count}, at::kLong);
+        std::copy(ending.ids.begin(), ending.ids.end(), ids.data_ptr<std::int64_t>());
+        return ids.to(decoder.options().device);
+    }
+    void score(std::span<Ending* const> group)
+    {
+        std::vector<at::Tensor> states;
+        for (const Ending* ending : group) {
+            states.push_back(ends.embed(idsOf(*ending)));
+        }
+        for (std::int64_t index = 0; index < decoder.blockCount(); ++index) {
+            run.checkpoint(blocksDone++);
+            const BlockWeights block = decoder.loadBlock(index);
+            BlockHooks hooks = variant != nullptr ? variant->block(block) : BlockHooks{};
+            hooks.run = &run;
+            for (const at::Tensor& x : states) {
+                decoder.advanceBlock(block, x, hooks);
+            }
+            decoder.checkpoint().releaseBlock(index);
+        }
+        for (std::size_t i = 0; i < group.size(); ++i) {
+            run.checkpoint();
+            scoreLast(states[i], *group[i]);
+        }
+    }
+    void scoreLast(const at::Tensor& x, Ending& ending) const
+    {
+        const std::int64_t scored = x.size(1) - ending.scoredFrom;
+        const at::Tensor logits =
+            ends.logits(ends.finish(x[0].narrow(0, ending.scoredFrom - 1, scored)));
+        PredictionScores scores;
+        addPredictions(logits, at::Tensor(), idsOf(ending)[0].narrow(0, ending.scoredFrom, scored),
+                       scores);
+        for (const double nll : scores.nll) {
+            ending.logLikelihood -= nll;
+        }
+    }
+};
+
+/// Runs of endings whose hidden states fit together into the budget; one at least.
+std::vector<std::span<Ending* const>> groupsOf(const std::vector<Ending*>& endings,
+                                               const EndingScorer& scorer)
 {
-    const auto count = static_cast<std::int64_t>(ending.ids.size());
-    at::Tensor ids = at::empty({1, count}, at::kLong);
-    std::copy(ending.ids.begin(), ending.ids.end(), ids.data_ptr<std::int64_t>());
-    ids = ids.to(decoder.options().device);
-    const at::Tensor x = decoder.embed(ids);
-    for (std::size_t i = 0; i < blocks.size(); ++i) {
-        decoder.advanceBlock(blocks[i], x, hooks.empty() ? BlockHooks{} : hooks[i]);
+    std::vector<std::span<Ending* const>> groups;
+    std::size_t first = 0;
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i < endings.size(); ++i) {
+        bytes += scorer.bytesOf(*endings[i]);
+        if (i > first && bytes > kHiddenBudget) {
+            groups.emplace_back(endings.data() + first, i - first);
+            first = i;
+            bytes = scorer.bytesOf(*endings[i]);
+        }
     }
-    const std::int64_t scored = count - ending.scoredFrom;
-    const at::Tensor logits =
-        decoder.logits(decoder.finish(x[0].narrow(0, ending.scoredFrom - 1, scored)));
-    PredictionScores scores;
-    addPredictions(logits, at::Tensor(), ids[0].narrow(0, ending.scoredFrom, scored), scores);
-    for (const double nll : scores.nll) {
-        ending.logLikelihood -= nll;
-    }
+    groups.emplace_back(endings.data() + first, endings.size() - first);
+    return groups;
 }
 
 bool rightAnswer(const Question& question, bool normalized)
@@ -127,39 +184,39 @@ ChoiceScore evaluateChoices(const std::string& model, const RunResult* quantized
     std::istringstream lines(readTextFile(file));
     std::string line;
     for (std::int64_t number = 1; std::getline(lines, line); ++number) {
+        run.checkpoint();
         if (line.find_first_not_of(" \t\r") != std::string::npos) {
             questions.push_back(parseQuestion(line, message(file.string(), ", line ", number),
                                               tokenizer, checkpoint.config().maxPositions));
         }
     }
     QW_REQUIRE(!questions.empty(), ErrorCode::BadInput, file.string(), ": holds no question");
-    std::vector<BlockWeights> blocks;
-    std::vector<BlockHooks> hooks;
     std::optional<ModelVariant> variant;
     if (quantized != nullptr) {
         requireSameModel(checkpoint, *quantized, run);
         variant = storedVariant(storedArtifact(*quantized), quantized->spec, decoder);
     }
-    const Decoder& ends = variant && variant->outside ? *variant->outside : decoder;
-    for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
-        run.checkpoint();
-        blocks.push_back(decoder.loadBlock(i));
-        if (variant) {
-            hooks.push_back(variant->block(blocks.back()));
+    std::vector<Ending*> endings;
+    for (Question& question : questions) {
+        for (Ending& ending : question.endings) {
+            endings.push_back(&ending);
         }
     }
-    run.beginPhase("choices", static_cast<std::int64_t>(questions.size()));
+    EndingScorer scorer{decoder, variant && variant->outside ? *variant->outside : decoder,
+                        variant ? &*variant : nullptr, run};
+    const auto groups = groupsOf(endings, scorer);
+    const std::int64_t steps = static_cast<std::int64_t>(groups.size()) * decoder.blockCount();
+    run.beginPhase("choices", steps);
+    for (const std::span<Ending* const> group : groups) {
+        scorer.score(group);
+    }
+    run.checkpoint(steps);
     std::vector<double> right;
     std::vector<double> rightNormalized;
-    for (Question& question : questions) {
-        run.checkpoint(static_cast<std::int64_t>(right.size()));
-        for (Ending& ending : question.endings) {
-            scoreEnding(ends, blocks, hooks, ending);
-        }
+    for (const Question& question : questions) {
         right.push_back(rightAnswer(question, false) ? 1 : 0);
         rightNormalized.push_back(rightAnswer(question, true) ? 1 : 0);
     }
-    run.checkpoint(static_cast<std::int64_t>(questions.size()));
     ChoiceScore score;
     score.questions = static_cast<std::int64_t>(questions.size());
     const MeanError plain = meanError(right);

@@ -23,7 +23,8 @@ inline RunResult sampleResult(const std::string& id)
     run.bitsPerWeight = 3.1;
     run.bytes = 12345;
     run.bytesOriginal = 54321;
-    run.score = {"gptq", "text", "tokenizer", 512, 7, 3577, "f32", 2.5, 0.01, 12.18, 1.5};
+    run.score = {"gptq", "text", "tokenizer", 512, 7, 3577, "f32", 2.5, 0.01, 12.18, 1.5,
+                 {2.4, 2.6}};
     run.comparison = {2.4, 11.02, 0.1, 0.002, 0.03, 0.02, 0.08, 0.3, 0.93};
     run.seconds = 4.25;
     run.peakRssBytes = 1 << 20;

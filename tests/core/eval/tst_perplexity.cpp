@@ -199,9 +199,19 @@ private Q_SLOTS:
             budget.hiddenBytes = windowsAtOnce * 2 * windows.seqlen() * config.hidden * 4;
             budget.logits = rowsOfLogits * config.vocabSize;
             const ModelVariant variant = scaledLinears(1.05);
-            compareScores(scoreWindows(fixture.decoder, windows, {variant}, RunContext(), budget),
+            const Scores scores =
+                scoreWindows(fixture.decoder, windows, {variant}, RunContext(), budget);
+            compareScores(scores,
                           scoreWindows(fixture.decoder, windows, {variant}, RunContext()),
                           kScoreGap);
+            // Each window by itself, as scoring it alone has it.
+            const std::vector<double>& each = scores.variants[0].windowNll;
+            QCOMPARE(static_cast<std::int64_t>(each.size()), windows.count());
+            TextWindows second = windows;
+            second.ids = windows.ids.narrow(0, 1, 1);
+            const double alone =
+                scoreWindows(fixture.decoder, second, {variant}, RunContext()).variants[0].nll;
+            QVERIFY2(std::abs(each[1] - alone) <= kScoreGap, qPrintable(QString::number(each[1])));
         }
     }
 

@@ -150,16 +150,6 @@ private Q_SLOTS:
             Error);
     }
 
-    void meanAndItsError()
-    {
-        const MeanError e = meanError({1, 2, 3, 4, 10});
-        QCOMPARE(e.mean, 4.0);
-        QCOMPARE(e.standardError, std::sqrt(50.0 / 4 / 5)); // squares 9 4 1 0 36
-        QCOMPARE(meanError({3}).mean, 3.0);
-        QVERIFY(std::isnan(meanError({3}).standardError));
-        QVERIFY(std::isnan(meanError({}).mean));
-    }
-
     void quantiles()
     {
         const std::vector<double> values = {40, 10, 30, 20};
