@@ -1,6 +1,7 @@
 #include "app/gui/start_page.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include <QDateTime>
@@ -14,6 +15,8 @@
 #include "app/gui/app_state.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
+#include "base/files.h"
+#include "report/run_result.h"
 #include "widgets/card_button.h"
 #include "widgets/icons.h"
 #include "widgets/number_text.h"
@@ -325,8 +328,10 @@ void StartPage::showUnfinished()
     for (const RunSummary& run : m_state.runs()) {
         const RunResult& result = run.result;
         const QString id = QString::fromStdString(result.id);
-        const bool interrupted = result.status == "running" && !result.artifactFolder.empty() &&
-                                 QFileInfo::exists(QString::fromStdString(result.artifactFolder));
+        const std::filesystem::path folder = result.artifactFolder;
+        const bool interrupted = result.status == "running" && !folder.empty() &&
+                                 std::filesystem::exists(folder) &&
+                                 !FileLock::held(folder / kArtifactLock); // else at work elsewhere
         if ((!interrupted && !m_pausedRuns.contains(id)) || m_workingRuns.contains(id) ||
             ++shown > kMaxUnfinished) {
             continue;

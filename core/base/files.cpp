@@ -176,6 +176,17 @@ FileLock::~FileLock()
     ::close(m_descriptor);
 }
 
+bool FileLock::held(const std::filesystem::path& file)
+{
+    const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return false;
+    }
+    const bool taken = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(descriptor);
+    return taken;
+}
+
 std::filesystem::path userDataFolder()
 {
     const char* xdg = std::getenv("XDG_DATA_HOME");

@@ -69,6 +69,8 @@ public:
     ~FileLock();
     FileLock(const FileLock&) = delete;
     FileLock& operator=(const FileLock&) = delete;
+    /// Whether somebody holds it now. False where there is no such file or it cannot be read.
+    static bool held(const std::filesystem::path& file);
 
 private:
     int m_descriptor = -1;

@@ -50,7 +50,7 @@ public:
     static bool begun(const std::filesystem::path& folder);
     void makeFolder() const; ///< @throws Error::Io
     /// Who holds it (FileLock) is at work here.
-    std::filesystem::path lockFile() const { return m_folder / "lock"; }
+    std::filesystem::path lockFile() const { return m_folder / kArtifactLock; }
     /// In the folder made and locked: starts afresh, or checks that what is there has the same
     /// fingerprint and sweeps up what a killed run left half written.
     /// @throws Error::Mismatch if a run is resumed with another model, text or spec; Io
