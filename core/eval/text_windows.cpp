@@ -36,11 +36,12 @@ void copyWindow(const std::vector<std::int32_t>& ids, std::size_t from, at::Tens
 }
 
 std::vector<std::int32_t> encodeFile(const std::string& file, const Tokenizer& tokenizer,
-                                     const ModelConfig& config, TextWindows& out)
+                                     const ModelConfig& config, TextWindows& out,
+                                     const RunContext& run)
 {
     out.text = readTextFile(file);
     out.textHash = hashOf(out.text);
-    std::vector<std::int32_t> ids = tokenizer.encode(out.text);
+    std::vector<std::int32_t> ids = tokenizer.encode(out.text, true, run);
     for (const std::int32_t id : ids) {
         QW_REQUIRE(id < config.vocabSize, ErrorCode::BadFile, "tokenizer.json yields token ", id,
                    ", but the model has ", config.vocabSize, " embeddings");
@@ -68,14 +69,15 @@ Protocol protocolFromName(const std::string& name)
 }
 
 TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& textFile,
-                              const ModelConfig& config, const Tokenizer& tokenizer)
+                              const ModelConfig& config, const Tokenizer& tokenizer,
+                              const RunContext& run)
 {
     TextWindows out;
     const Protocol protocol = protocolFromName(spec.protocol);
     const bool llamaCpp = protocol == Protocol::LlamaCpp;
     const std::int64_t seqlen =
         seqlenOrDefault(spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
-    const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out);
+    const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out, run);
     requireOneWindow(textFile, ids.size(), seqlen);
 
     const std::int64_t available = static_cast<std::int64_t>(ids.size()) / seqlen;
@@ -101,12 +103,12 @@ TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& tex
 
 TextWindows calibrationWindows(const CalibrationSpec& spec, const std::string& textFile,
                                const ModelConfig& config, const Tokenizer& tokenizer,
-                               std::uint64_t seed)
+                               std::uint64_t seed, const RunContext& run)
 {
     TextWindows out;
     const std::int64_t seqlen =
         seqlenOrDefault(spec.seqlen, kDefaultSeqlen, config, "calibration seqlen");
-    const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out);
+    const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out, run);
     requireOneWindow(textFile, ids.size(), seqlen);
     std::int64_t count = spec.nsamples;
     if (spec.windows == "sequential") {

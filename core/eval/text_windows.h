@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/run_context.h"
 #include "model/model_config.h"
 #include "model/tokenizer.h"
 #include "report/run_spec.h"
@@ -33,15 +34,17 @@ struct TextWindows {
     std::int64_t scoredPerWindow() const { return seqlen() - 1 - firstScored; }
 };
 
-/// Cuts a text for measuring. @throws Error::BadInput if the text is shorter than one window
+/// Cuts a text for measuring. @throws Error::BadInput if the text is shorter than one window,
+/// Cancelled
 TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& textFile,
-                              const ModelConfig& config, const Tokenizer& tokenizer);
+                              const ModelConfig& config, const Tokenizer& tokenizer,
+                              const RunContext& run = {});
 
 /// Draws windows for calibration: at random offsets from @p seed, or the first ones in order.
-/// @throws Error::BadInput if the text is shorter than one window
+/// @throws Error::BadInput if the text is shorter than one window, Cancelled
 TextWindows calibrationWindows(const CalibrationSpec& spec, const std::string& textFile,
                                const ModelConfig& config, const Tokenizer& tokenizer,
-                               std::uint64_t seed);
+                               std::uint64_t seed, const RunContext& run = {});
 
 /// Share of @p a's runs of eight words that stand in @p b too, 0..1.
 double textOverlap(const std::string& a, const std::string& b);

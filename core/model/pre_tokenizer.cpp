@@ -134,7 +134,8 @@ std::vector<Stretch> PreTokenizer::arrange(std::vector<Stretch> stretches, Behav
     return arranged;
 }
 
-void PreTokenizer::apply(const Step& step, Piece piece, std::vector<Piece>& out)
+void PreTokenizer::apply(const Step& step, Piece piece, std::vector<Piece>& out,
+                         const RunContext& run)
 {
     if (step.kind == Kind::ByteLevel && step.prefixSpace && !piece.text.starts_with(' ')) {
         piece.text.insert(0, " ");
@@ -150,7 +151,7 @@ void PreTokenizer::apply(const Step& step, Piece piece, std::vector<Piece>& out)
     }
     std::vector<Stretch> stretches = {{0, piece.text.size(), false}};
     if (!step.pattern.empty()) {
-        stretches = step.pattern.front().stretches(piece.text);
+        stretches = step.pattern.front().stretches(piece.text, run);
         if (step.invert) {
             for (Stretch& stretch : stretches) {
                 stretch.isMatch = !stretch.isMatch;
@@ -174,14 +175,14 @@ void PreTokenizer::apply(const Step& step, Piece piece, std::vector<Piece>& out)
     }
 }
 
-std::vector<Piece> PreTokenizer::split(Piece fragment) const
+std::vector<Piece> PreTokenizer::split(Piece fragment, const RunContext& run) const
 {
     std::vector<Piece> pieces;
     pieces.push_back(std::move(fragment));
     for (const Step& step : m_steps) {
         std::vector<Piece> next;
         for (Piece& piece : pieces) {
-            apply(step, std::move(piece), next);
+            apply(step, std::move(piece), next, run);
         }
         pieces = std::move(next);
     }

@@ -20,7 +20,7 @@ public:
     /// @throws Error::Unsupported, BadFile naming the part
     explicit PreTokenizer(const Part& part);
     /// One fragment of normalized text to words; none is empty.
-    std::vector<Piece> split(Piece fragment) const;
+    std::vector<Piece> split(Piece fragment, const RunContext& run = {}) const;
 
 private:
     enum class Kind { ByteLevel, Split, Metaspace };
@@ -40,7 +40,8 @@ private:
     void addSplit(const Part& part);
     void addMetaspace(const Part& part);
     static std::vector<Stretch> arrange(std::vector<Stretch> stretches, Behavior behavior);
-    static void apply(const Step& step, Piece piece, std::vector<Piece>& out);
+    static void apply(const Step& step, Piece piece, std::vector<Piece>& out,
+                      const RunContext& run);
 
     std::vector<Step> m_steps;
 };

@@ -128,7 +128,7 @@ bool TextPattern::next(std::string_view text, std::size_t from, Stretch& match) 
     return true;
 }
 
-std::vector<Stretch> TextPattern::stretches(std::string_view text) const
+std::vector<Stretch> TextPattern::stretches(std::string_view text, const RunContext& run) const
 {
     std::vector<Stretch> found;
     found.reserve(text.size() / 4 + 1);
@@ -137,6 +137,7 @@ std::vector<Stretch> TextPattern::stretches(std::string_view text) const
     bool matched = false;
     Stretch match;
     while (from <= text.size() && !text.empty() && next(text, from, match)) {
+        run.checkpoint();
         // An empty match right behind the last one is none; go on one character later.
         if (match.begin == match.end && matched && match.end == covered) {
             from += from < text.size() ? codePointAt(text, from).length : 1;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/run_context.h"
 #include "model/tokenizer_json.h"
 
 namespace qw::tok {
@@ -31,7 +32,7 @@ public:
 
     /// The whole text as consecutive stretches, matches and what lies between them.
     /// @throws Error::BadFile if matching takes more steps than a sane expression needs
-    std::vector<Stretch> stretches(std::string_view text) const;
+    std::vector<Stretch> stretches(std::string_view text, const RunContext& run = {}) const;
     /// The text with each match replaced by @p content, literally.
     std::string replace(std::string_view text, std::string_view content) const;
 

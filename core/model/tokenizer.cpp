@@ -82,7 +82,7 @@ struct Tokenizer::Private {
         std::unordered_map<std::string, std::vector<std::int32_t>> m_words;
     };
 
-    std::vector<std::int32_t> encode(std::string_view text) const
+    std::vector<std::int32_t> encode(std::string_view text, const RunContext& run) const
     {
         std::vector<std::int32_t> ids;
         WordCache cache(bpe);
@@ -99,7 +99,9 @@ struct Tokenizer::Private {
                     continue;
                 }
                 const bool atStart = first && fragment.text.data() == normal.data();
-                for (tok::Piece& word : preTokenizer.split({std::string(fragment.text), atStart})) {
+                for (tok::Piece& word :
+                     preTokenizer.split({std::string(fragment.text), atStart}, run)) {
+                    run.checkpoint();
                     cache.append(std::move(word.text), ids);
                 }
             }
@@ -139,14 +141,15 @@ Tokenizer Tokenizer::fromFile(const std::filesystem::path& tokenizerJson)
     return Tokenizer(std::move(made));
 }
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool special) const
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool special,
+                                            const RunContext& run) const
 {
     std::string repaired;
     if (!tok::isValidUtf8(text)) {
         repaired = tok::toValidUtf8(text);
         text = repaired;
     }
-    return d->postProcessor.process(d->encode(text), special);
+    return d->postProcessor.process(d->encode(text, run), special);
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skipSpecial) const

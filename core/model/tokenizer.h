@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/run_context.h"
+
 namespace qw {
 
 /// Byte-level and SentencePiece-style BPE from tokenizer.json, id for id as the reference library.
@@ -24,8 +26,9 @@ public:
     Tokenizer& operator=(Tokenizer&&) noexcept;
 
     /// UTF-8 text to ids. Invalid UTF-8 is replaced by U+FFFD first.
-    /// @param special  add what the post-processor adds (BOS, EOS)
-    std::vector<std::int32_t> encode(std::string_view text, bool special = true) const;
+    /// @param special  add what the post-processor adds (BOS, EOS); @param run  can cancel it
+    std::vector<std::int32_t> encode(std::string_view text, bool special = true,
+                                     const RunContext& run = {}) const;
     /// Ids to UTF-8; the bytes of all tokens are joined before decoding.
     std::string decode(std::span<const std::int32_t> ids, bool skipSpecial = true) const;
     std::int64_t vocabSize() const; ///< largest id + 1

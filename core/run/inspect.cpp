@@ -7,23 +7,6 @@
 
 namespace qw {
 
-namespace {
-void measureWeights(const Checkpoint& checkpoint, ModelOverview& overview, const RunContext& run)
-{
-    run.beginPhase("inspect", static_cast<std::int64_t>(overview.layers.size()));
-    std::int64_t done = 0;
-    for (const LinearInfo& linear : checkpoint.linears()) {
-        LayerOverview& layer = overview.layers[static_cast<std::size_t>(done)];
-        measureWeight(layer, checkpoint.linearWeight(linear).to(at::kFloat));
-        if (done + 1 == static_cast<std::int64_t>(overview.layers.size()) ||
-            checkpoint.linears()[static_cast<std::size_t>(done) + 1].block != linear.block) {
-            checkpoint.releaseBlock(linear.block);
-        }
-        run.checkpoint(++done, linear.name);
-    }
-}
-} // namespace
-
 ModelOverview inspectModel(const std::string& model, bool withWeights, const RunContext& run)
 {
     const at::NoGradGuard noGrad;
@@ -48,7 +31,9 @@ ModelOverview inspectModel(const std::string& model, bool withWeights, const Run
         overview.layers.push_back(overviewOf(linear));
     }
     if (withWeights) {
-        measureWeights(checkpoint, overview, run);
+        eachWeight(checkpoint, "inspect", run, [&](std::size_t i, const at::Tensor& w) {
+            measureWeight(overview.layers[i], w);
+        });
     }
     return overview;
 }

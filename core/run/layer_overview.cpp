@@ -26,4 +26,18 @@ void measureWeight(LayerOverview& layer, const at::Tensor& w)
         std::max(std::abs(layer.minimum), std::abs(layer.maximum)) / layer.standardDeviation;
 }
 
+void eachWeight(const Checkpoint& checkpoint, const std::string& phase, const RunContext& run,
+                const std::function<void(std::size_t, const at::Tensor&)>& visit)
+{
+    const std::vector<LinearInfo>& linears = checkpoint.linears();
+    run.beginPhase(phase, static_cast<std::int64_t>(linears.size()));
+    for (std::size_t i = 0; i < linears.size(); ++i) {
+        visit(i, checkpoint.linearWeight(linears[i]).to(at::kFloat).contiguous());
+        if (i + 1 == linears.size() || linears[i + 1].block != linears[i].block) {
+            checkpoint.releaseBlock(linears[i].block);
+        }
+        run.checkpoint(static_cast<std::int64_t>(i) + 1, linears[i].name);
+    }
+}
+
 } // namespace qw

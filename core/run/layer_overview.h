@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include <ATen/core/Tensor.h>
 
 #include "engine.h"
@@ -12,5 +14,10 @@ LayerOverview overviewOf(const LinearInfo& linear);
 
 /// Fills in range, deviation and outlier ratio. @param w  [out, in] float32
 void measureWeight(LayerOverview& layer, const at::Tensor& w);
+
+/// Hands over the weight of each linear in turn, [out, in] float32, with its place among them; a
+/// block's pages are released after its last. Begins a phase of that name.
+void eachWeight(const Checkpoint& checkpoint, const std::string& phase, const RunContext& run,
+                const std::function<void(std::size_t, const at::Tensor&)>& visit);
 
 } // namespace qw

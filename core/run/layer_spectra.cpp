@@ -92,7 +92,8 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
     const TextWindows windows =
         calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
-                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed));
+                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed),
+                           run);
     std::unique_ptr<InputStatistics> collected; // only if a curve is not kept already
     const auto statistics = [&]() -> const InputStatistics& {
         if (!collected) {

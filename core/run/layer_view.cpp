@@ -142,23 +142,15 @@ void weightStatistics(const std::string& model,
 {
     const at::NoGradGuard noGrad;
     const Checkpoint checkpoint(resolveModel(model));
-    const auto& linears = checkpoint.linears();
-    run.beginPhase("weights", static_cast<std::int64_t>(linears.size()));
-    for (std::size_t i = 0; i < linears.size(); ++i) {
-        const LinearInfo& linear = linears[i];
-        const at::Tensor w = checkpoint.linearWeight(linear).to(at::kFloat).contiguous();
+    eachWeight(checkpoint, "weights", run, [&](std::size_t i, const at::Tensor& w) {
         WeightStatistics statistics;
-        statistics.overview = overviewOf(linear);
+        statistics.overview = overviewOf(checkpoint.linears()[i]);
         measureWeight(statistics.overview, w);
         const double top = largestSingularValue(w);
         const double norm = w.to(at::kDouble).norm().item<double>();
         statistics.stableRank = top > 0 ? norm * norm / (top * top) : kMissing;
-        if (i + 1 == linears.size() || linears[i + 1].block != linear.block) {
-            checkpoint.releaseBlock(linear.block);
-        }
         layerDone(statistics);
-        run.checkpoint(static_cast<std::int64_t>(i) + 1, linear.name);
-    }
+    });
 }
 
 void channelStatistics(const RunSpec& spec,
@@ -173,7 +165,8 @@ void channelStatistics(const RunSpec& spec,
     const Decoder decoder(checkpoint, {at::kFloat, spec.device});
     const TextWindows windows =
         calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
-                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed));
+                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed),
+                           run);
     BlockCalibration calibration(decoder, windows.ids, spec.calibration.statBatch, {}, run);
     run.beginPhase("calibrate", decoder.blockCount());
     StatisticsNeeds needs;

@@ -23,13 +23,11 @@ RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokeniz
     if (!spec.calibration.text.empty()) {
         texts.calibration =
             calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
-                               config, tokenizer, static_cast<std::uint64_t>(spec.seed));
-        run.checkpoint();
+                               config, tokenizer, static_cast<std::uint64_t>(spec.seed), run);
     }
     if (!spec.evaluation.text.empty()) {
         texts.evaluation = evaluationWindows(
-            spec.evaluation, resolveText(spec.evaluation.text).string(), config, tokenizer);
-        run.checkpoint();
+            spec.evaluation, resolveText(spec.evaluation.text).string(), config, tokenizer, run);
     }
     return texts;
 }

@@ -88,7 +88,8 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
     const Decoder decoder(checkpoint,
                           {spec.compute == "bf16" ? at::kBFloat16 : at::kFloat, device});
     const TextWindows windows =
-        evaluationWindows(spec, resolveText(spec.text).string(), checkpoint.config(), tokenizer);
+        evaluationWindows(spec, resolveText(spec.text).string(), checkpoint.config(), tokenizer,
+                          run);
     std::vector<ModelVariant> variants;
     if (quantized != nullptr) {
         requireSameModel(checkpoint, *quantized, run);
