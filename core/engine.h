@@ -36,6 +36,8 @@ struct EngineInfo {
 
 /// Call once, before anything else: thread count (0: all physical cores) for every library used.
 void startEngine(std::int64_t threads);
+/// Gives memory that finished work freed back to the system: for programs that stay open.
+void returnFreedMemory();
 EngineInfo engineInfo();
 /// @throws Error::BadInput for a device that is not there, saying why
 void requireDevice(const std::string& device);

@@ -130,6 +130,13 @@ void startEngine(std::int64_t threads)
 #endif
 }
 
+void returnFreedMemory()
+{
+#ifdef __GLIBC__
+    ::malloc_trim(0);
+#endif
+}
+
 EngineInfo engineInfo()
 {
     static const EngineInfo kInfo = [] {

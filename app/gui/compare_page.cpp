@@ -32,6 +32,7 @@ constexpr int kNameWidth = 185;
 constexpr int kLeftShare = 540;
 constexpr int kRightShare = 680;
 constexpr std::size_t kShownDifferences = 4;
+constexpr std::size_t kComparedAtOnce = 100; // selected runs, so that the window answers at once
 
 bool shownAtFirst(int column)
 {
@@ -295,10 +296,14 @@ void ComparePage::selectionChanged()
 
 void ComparePage::showDifferences()
 {
-    const std::vector<RunResult>& runs = m_runs.selected();
+    std::vector<RunResult> runs = m_runs.selected();
     if (runs.size() < 2) {
         m_differences->setFullText({});
         return;
+    }
+    const bool tooMany = runs.size() > kComparedAtOnce;
+    if (tooMany) {
+        runs.resize(kComparedAtOnce);
     }
     const std::vector<SettingRow> rows = differingSettings(runs);
     QStringList parts;
@@ -317,8 +322,10 @@ void ComparePage::showDifferences()
     if (rows.size() > kShownDifferences) {
         parts << tr("%1 more").arg(rows.size() - kShownDifferences);
     }
+    const QString differ = tooMany ? tr("The first %1 selected differ in: %2").arg(runs.size())
+                                   : tr("Differ in: %1");
     m_differences->setFullText(rows.empty() ? tr("The runs selected have the same settings.")
-                                            : tr("Differ in: %1").arg(parts.join(u"  \u00b7  "_s)));
+                                            : differ.arg(parts.join(u"  \u00b7  "_s)));
 }
 
 void ComparePage::pickRun(const QString& id)

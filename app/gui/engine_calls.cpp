@@ -28,6 +28,14 @@ std::vector<RunResult> wholeOrFailed(std::vector<RunResult> runs)
                " of ", runs.size(), " runs failed, the first: ", first->problem);
     return runs;
 }
+
+/// After a run, however it ends: the window stays open.
+struct MemoryReturn {
+    MemoryReturn() = default;
+    ~MemoryReturn() { returnFreedMemory(); }
+    MemoryReturn(const MemoryReturn&) = delete;
+    MemoryReturn& operator=(const MemoryReturn&) = delete;
+};
 } // namespace
 
 Facts facts(std::int64_t threads)
@@ -49,6 +57,7 @@ std::vector<RunResult> quantize(const std::vector<RunSpec>& specs, RunStore& sto
     requireWorker();
     QW_REQUIRE(!specs.empty(), ErrorCode::BadInput, "there is nothing to run");
     startEngine(specs.front().threads);
+    const MemoryReturn atEnd;
     if (specs.size() == 1) {
         return {runQuantization(specs.front(), store, options, run)};
     }
@@ -60,6 +69,7 @@ std::vector<RunResult> resume(const std::string& id, RunStore& store, const RunO
 {
     requireWorker();
     startEngine(firstUnfinished(id, store).provenance.threads);
+    const MemoryReturn atEnd;
     return wholeOrFailed(resumeRuns(id, store, options, run));
 }
 
