@@ -1,7 +1,6 @@
 #include "base/run_context.h"
 
 #include <atomic>
-#include <chrono>
 
 #include "base/error.h"
 
@@ -32,9 +31,10 @@ struct RunContext::Phase {
     }
 };
 
-RunContext::RunContext(std::stop_token stop, Report report, Log log)
+RunContext::RunContext(std::stop_token stop, Report report, Log log,
+                       std::chrono::milliseconds interval)
     : m_stop(std::move(stop)), m_report(std::move(report)), m_log(std::move(log)),
-      m_phase(std::make_shared<Phase>())
+      m_interval(interval), m_phase(std::make_shared<Phase>())
 {
 }
 
@@ -59,7 +59,7 @@ void RunContext::checkpoint(std::int64_t done, const std::string& detail) const
     m_phase->done = done;
     const auto now = Phase::Clock::now();
     const bool finished = m_phase->total > 0 && done >= m_phase->total;
-    if (!finished && now - m_phase->lastReport < std::chrono::milliseconds(100)) {
+    if (!finished && now - m_phase->lastReport < m_interval) {
         return;
     }
     m_phase->lastReport = now;

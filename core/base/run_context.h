@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,12 +30,14 @@ public:
     using Log = std::function<void(const std::string& line)>;
 
     RunContext() = default; ///< never cancelled, reports to nobody
-    RunContext(std::stop_token stop, Report report, Log log = {});
+    /// @param interval  least time between two reports; at done == total one comes in any case
+    RunContext(std::stop_token stop, Report report, Log log = {},
+               std::chrono::milliseconds interval = std::chrono::milliseconds(100));
 
     /// Starts a phase: resets the clock of the estimate and reports once.
     void beginPhase(const std::string& phase, std::int64_t total = 0) const;
-    /// Call at least every 200 ms of work. Throws Cancelled if asked to stop; reports at most ten
-    /// times a second (always at done == total).
+    /// Call at least every 200 ms of work. Throws Cancelled if asked to stop; reports if the
+    /// interval is over.
     void checkpoint(std::int64_t done, const std::string& detail = {}) const;
     /// As above without news: only obeys a cancel. From any thread.
     void checkpoint() const;
@@ -49,6 +52,7 @@ private:
     std::stop_token m_stop;
     Report m_report;
     Log m_log;
+    std::chrono::milliseconds m_interval{};
     std::shared_ptr<Phase> m_phase; // shared by copies: one clock per run, whoever reports
 };
 

@@ -245,8 +245,15 @@ BlockOutcome Reconstruction::execute()
     result.errorAfter = blockError(m_task, after, m_run);
     result.lr = m_rate.value;
     result.losses.assign(m_losses.begin(), m_losses.end());
-    if (m_task.block->index == 0 && !m_rate.origin.empty()) {
-        outcome.substitutions.push_back(m_rate.origin);
+    if (m_task.block->index == 0) {
+        if (!m_rate.origin.empty()) {
+            outcome.substitutions.push_back(m_rate.origin);
+        }
+        if (m_spec.compute == "auto") {
+            outcome.substitutions.push_back(message("learned with products in ",
+                                                    m_compute == at::kBFloat16 ? "bf16" : "f32",
+                                                    " (compute auto)"));
+        }
     }
     return outcome;
 }

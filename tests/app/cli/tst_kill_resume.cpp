@@ -95,9 +95,20 @@ class TestKillResume : public QObject
 private Q_SLOTS:
     void init() { ++m_number; }
 
+    void killedRunsResumeToTheSameBits_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<int>("runs");
+        QTest::addRow("l2qer") << QStringLiteral("l2qer --rank 8") << kKills;
+        QTest::addRow("gptq") << QStringLiteral("gptq") << kKills / 2;
+        QTest::addRow("lrq") << QStringLiteral("lrq --iters 20") << kKills / 2;
+    }
     void killedRunsResumeToTheSameBits()
     {
-        Program whole(runArguments());
+        QFETCH(QString, method);
+        QFETCH(int, runs);
+        const QStringList arguments = runArguments(method);
+        Program whole(arguments);
         QVERIFY(!whole.runId().isEmpty());
         QElapsedTimer clock; // of the work alone: libraries take as long to load
         clock.start();
@@ -107,8 +118,8 @@ private Q_SLOTS:
         auto longest = static_cast<unsigned>(clock.elapsed() + 1);
         std::mt19937 random(20240229);
         int kills = 0;
-        for (int i = 0; i < kKills; ++i) {
-            Program killed(runArguments());
+        for (int i = 0; i < runs; ++i) {
+            Program killed(arguments);
             const QString id = killed.runId();
             QVERIFY2(!id.isEmpty(), killed.errors().constData());
             if (killed.killAfter(static_cast<int>(random() % longest))) {
@@ -131,7 +142,7 @@ private Q_SLOTS:
             QVERIFY(show.wait());
             QVERIFY(measured(show.output()) == expected);
         }
-        QVERIFY2(kills >= kKills / 2, "most kills came too late to show anything");
+        QVERIFY2(kills >= runs / 2, "most kills came too late to show anything");
     }
 
     void killedSweepResumesWhole()
@@ -189,10 +200,10 @@ private:
             "--text demo:evaluation --seqlen 128 --windows 8 --threads 1 --json --store");
         return QStringList{command} + flags.split(u' ') + QStringList{store()};
     }
-    QStringList runArguments() const
+    QStringList runArguments(const QString& method = QStringLiteral("l2qer --rank 8")) const
     {
         return common(QStringLiteral("run")) +
-               QStringList{"--method", "l2qer", "--bits", "3", "--rank", "8", "--group-size", "64"};
+               (QStringLiteral("--bits 3 --group-size 64 --method ") + method).split(u' ');
     }
     QStringList resumeArguments(const QString& id) const
     {

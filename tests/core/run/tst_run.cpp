@@ -47,6 +47,8 @@ std::vector<Outcome> outcomesOf(const std::vector<RunResult>& runs)
     return outcomes;
 }
 
+constexpr std::chrono::milliseconds kEachStep(0); // reports come at each
+
 /// Says stop at the beginning of a phase, or after so many layers.
 struct Interrupter {
     std::stop_source stop;
@@ -571,21 +573,28 @@ private Q_SLOTS:
         QVERIFY(std::abs(layer.moved0 + layer.moved1 + layer.moved2plus - 1) < 1e-12);
 
         std::stop_source stop; // 10 iterations after the state of the second block was kept
-        const RunContext interrupted(stop.get_token(), [&](const Progress& progress) {
+        const auto stopThere = [&](const Progress& progress) {
             if (progress.phase == "quantize" && progress.done >= 520 + 510) {
                 stop.request_stop();
             }
-        });
+        };
+        const RunContext interrupted(stop.get_token(), stopThere, {}, kEachStep);
         std::string id;
         RunOptions counted = options();
         counted.started = [&](const RunResult& run) { id = run.id; };
-        try {
-            runQuantization(spec, store, counted, interrupted);
-        } catch (const Cancelled&) { // reports are rare: it may have been quicker
-        }
-        const std::vector<RunResult> resumed = store.get(id).status == "finished"
-                                                   ? std::vector{store.get(id)}
-                                                   : resumeRuns(id, store, options(), {});
+        QVERIFY_EXCEPTION_THROWN(runQuantization(spec, store, counted, interrupted), Cancelled);
+        QCOMPARE(store.get(id).status, std::string("cancelled"));
+        std::vector<std::int64_t> seen;
+        const auto watch = [&](const Progress& progress) {
+            if (progress.phase == "quantize") {
+                seen.push_back(progress.done);
+            }
+        };
+        const std::vector<RunResult> resumed =
+            resumeRuns(id, store, options(), RunContext({}, watch, {}, kEachStep));
+        QCOMPARE(std::count(seen.begin(), seen.end(), 519), 0); // neither the first block
+        QCOMPARE(std::count(seen.begin(), seen.end(), 520 + 499), 0); // nor what the state has
+        QVERIFY(std::count(seen.begin(), seen.end(), 520 + 505) > 0);
         QVERIFY(resumed.front().artifactHash == whole.artifactHash);
         for (std::size_t i = 0; i < kBlocks; ++i) {
             QVERIFY(resumed.front().blocks[i].losses == whole.blocks[i].losses);
