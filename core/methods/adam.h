@@ -8,8 +8,15 @@
 
 namespace qw {
 
-/// Adam without weight decay, in place, one pass over each tensor on the CPU.
-/// Source: arXiv:1412.6980, Algorithm 1.
+struct AdamOptions {
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double eps = 1e-8;
+};
+
+/// Adam, in place, one pass over each tensor on the CPU; with weight decay it is AdamW.
+/// Sources: arXiv:1412.6980, Algorithm 1; arXiv:1711.05101, Algorithm 2, the decay times the rate
+/// as in PyTorch.
 class Adam
 {
 public:
@@ -17,8 +24,11 @@ public:
         std::string name;
         at::Tensor value; ///< float32, dense, requires a gradient
         at::Tensor first, second;
+        double rate = 1;  ///< times that of the step
+        double decay = 0; ///< of the value, a step's share of it being rate * decay
     };
-    explicit Adam(std::vector<std::pair<std::string, at::Tensor>> parameters);
+    explicit Adam(std::vector<std::pair<std::string, at::Tensor>> parameters,
+                  AdamOptions options = {});
     /// With the gradients that the values hold, which are dropped.
     void step(double rate);
 
@@ -27,6 +37,7 @@ public:
     void continueFrom(std::int64_t steps) { m_steps = steps; }
 
 private:
+    AdamOptions m_options;
     std::vector<Entry> m_entries;
     std::int64_t m_steps = 0;
 };

@@ -47,13 +47,14 @@ void roundLearnedBackward(const RoundingArguments<Element>& arguments, const Ele
 /// e^x as the scales of roundLearned() are made, bit for bit.
 void exponentials(const float* x, std::int64_t count, float* y);
 
-/// One step of Adam without weight decay on @p count values. Source: arXiv:1412.6980, Algorithm 1.
+/// One step of AdamW on @p count values. Sources: arXiv:1412.6980, arXiv:1711.05101.
 struct AdamRates {
     float rate = 0; ///< already divided by 1 - beta1^t
     float beta1 = 0.9F;
     float beta2 = 0.999F;
     float eps = 1e-8F;
     float rootCorrection = 1; ///< 1 / sqrt(1 - beta2^t)
+    float keep = 1;           ///< of a value, before the step: 1 - rate * decay
 };
 void adamStep(const AdamRates& rates, const float* gradient, std::int64_t count, float* value,
               float* first, float* second, Simd simd = bestSimd());

@@ -1,5 +1,6 @@
 #include "model/custom_gradient.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/core/ivalue.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -33,11 +34,39 @@ struct Bridge : torch::autograd::Function<Bridge> {
         return result;
     }
 };
+/// Of function(inputs), for those that require one.
+std::vector<at::Tensor>
+gradientsOf(const std::vector<at::Tensor>& inputs,
+            const std::function<at::Tensor(const std::vector<at::Tensor>&)>& function,
+            const at::Tensor& gradient)
+{
+    const at::AutoGradMode withGradients(true);
+    std::vector<at::Tensor> leaves;
+    for (const at::Tensor& input : inputs) {
+        leaves.push_back(input.detach().set_requires_grad(input.requires_grad()));
+    }
+    function(leaves).backward(gradient);
+    std::vector<at::Tensor> result;
+    for (const at::Tensor& leaf : leaves) {
+        result.push_back(leaf.grad());
+    }
+    return result;
+}
 } // namespace
 
 at::Tensor applyWithGradient(at::TensorList inputs, CustomGradient function)
 {
     return Bridge::apply(inputs, c10::make_intrusive<Holder>(std::move(function)));
+}
+
+at::Tensor recomputed(at::TensorList inputs,
+                      std::function<at::Tensor(const std::vector<at::Tensor>&)> function)
+{
+    const std::vector<at::Tensor> kept = inputs.vec();
+    return applyWithGradient(inputs, {[=] { return function(kept); },
+                                      [=](const at::Tensor& gradient) {
+                                          return gradientsOf(kept, function, gradient);
+                                      }});
 }
 
 } // namespace qw

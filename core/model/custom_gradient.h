@@ -18,4 +18,10 @@ struct CustomGradient {
 /// @param inputs  all defined; those that require a gradient get one
 at::Tensor applyWithGradient(at::TensorList inputs, CustomGradient function);
 
+/// function(inputs), of which only the inputs are kept: it is done again for the gradient. Tensors
+/// that the function uses besides its inputs get their gradients then, if they are leaves.
+/// @param function  gives the same bits each time
+at::Tensor recomputed(at::TensorList inputs,
+                      std::function<at::Tensor(const std::vector<at::Tensor>&)> function);
+
 } // namespace qw
