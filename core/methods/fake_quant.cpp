@@ -1,7 +1,12 @@
 #include "methods/fake_quant.h"
 
+#include <type_traits>
+#include <vector>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/round.h>
@@ -9,6 +14,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
+#include "methods/fake_quant_kernels.h"
 #include "model/custom_gradient.h"
 #include "quant/range_search.h"
 
@@ -19,6 +25,11 @@ namespace {
 at::Tensor straightThrough(const at::Tensor& v, const at::Tensor& through)
 {
     return v.detach() + (through - through.detach());
+}
+
+at::Tensor scaleFloor(const FakeQuantParts& parts)
+{
+    return representableScale(at::zeros_like(parts.scale.detach()), parts.grid.scaleDtype);
 }
 
 /// Integers [out, groups, width] with the gradient of what is rounded.
@@ -47,14 +58,141 @@ at::Tensor plainIntegers(const FakeQuantParts& p, const at::Tensor& scale)
         code.clamp(static_cast<double>(codeMin(p.grid)), static_cast<double>(codeMax(p.grid)));
     return straightThrough(clamped, at::where(clamped == code, felt, clamped));
 }
+
+/// x W^^T by kernels: everything on the CPU and dense, the scale as stored.
+class FusedLinear
+{
+public:
+    explicit FusedLinear(const FakeQuantParts& parts)
+        : m_parts(parts), m_scale(storedScale(parts).detach().contiguous())
+    {
+        for (at::Tensor* part : {&m_parts.left, &m_parts.right, &m_parts.weight}) {
+            if (part->defined()) {
+                *part = part->detach().contiguous();
+            }
+        }
+    }
+    /// W^, or its integers, in the place of the pair's product.
+    at::Tensor quantized(bool codesOnly) const
+    {
+        const at::Tensor product = this->product();
+        const at::Tensor values = product.defined() ? product : empty();
+        quantize(product, codesOnly, values);
+        return values;
+    }
+    at::Tensor forward(const at::Tensor& x) const { return at::linear(x, quantized(false)); }
+    /// Of x (undefined unless wanted), scale, left, right and weight, if they are there.
+    std::vector<at::Tensor> backward(const at::Tensor& x, bool ofInput, const at::Tensor& y) const;
+
+private:
+    at::Tensor product() const
+    {
+        return m_parts.left.defined() ? at::mm(narrowed(m_parts.left), narrowed(m_parts.right))
+                                      : at::Tensor();
+    }
+    at::Tensor narrowed(const at::Tensor& factor) const { return factor.to(m_parts.compute); }
+    at::Tensor empty() const
+    {
+        return at::empty({m_scale.size(0), m_parts.frozen.columns()},
+                         m_scale.options().dtype(m_parts.compute));
+    }
+    template <class Element>
+    FakeQuantArguments<Element> arguments(const at::Tensor& product) const;
+    void quantize(const at::Tensor& product, bool codesOnly, const at::Tensor& values) const;
+    /// @param w  the gradient of W^, in whose place that of the product or of the weight comes
+    at::Tensor scaleGradient(const at::Tensor& product, const at::Tensor& w) const;
+
+    FakeQuantParts m_parts;
+    at::Tensor m_scale;
+};
+
+template <class Element>
+FakeQuantArguments<Element> FusedLinear::arguments(const at::Tensor& product) const
+{
+    FakeQuantArguments<Element> a;
+    a.rows = m_scale.size(0);
+    a.groups = m_scale.size(1);
+    a.width = m_parts.frozen.columns() / a.groups;
+    a.phi = m_parts.frozen.phi();
+    a.bits = m_parts.grid.bits;
+    a.frozen = m_parts.frozen.stored().data_ptr();
+    a.weight = m_parts.weight.defined() ? m_parts.weight.data_ptr<float>() : nullptr;
+    a.product = product.defined() ? static_cast<const Element*>(product.data_ptr()) : nullptr;
+    a.scale = m_scale.data_ptr<float>();
+    a.low = static_cast<float>(codeMin(m_parts.grid));
+    a.high = static_cast<float>(codeMax(m_parts.grid));
+    a.factor = static_cast<float>(m_parts.factor);
+    return a;
+}
+
+void FusedLinear::quantize(const at::Tensor& product, bool codesOnly,
+                           const at::Tensor& values) const
+{
+    const auto with = [&](auto* to) {
+        using Element = std::remove_pointer_t<decltype(to)>;
+        fakeQuant(arguments<Element>(product), codesOnly, to);
+    };
+    if (m_parts.compute == at::kBFloat16) {
+        with(static_cast<std::uint16_t*>(values.data_ptr()));
+    } else {
+        with(values.data_ptr<float>());
+    }
+}
+
+at::Tensor FusedLinear::scaleGradient(const at::Tensor& product, const at::Tensor& w) const
+{
+    const at::Tensor gradient = at::empty_like(m_scale);
+    const auto with = [&](auto* of) {
+        using Element = std::remove_pointer_t<decltype(of)>;
+        fakeQuantBackward(arguments<Element>(product), of, gradient.data_ptr<float>());
+    };
+    if (m_parts.compute == at::kBFloat16) {
+        with(static_cast<std::uint16_t*>(w.data_ptr()));
+    } else {
+        with(w.data_ptr<float>());
+    }
+    return gradient.mul_(m_parts.scale.detach().ge(scaleFloor(m_parts)));
+}
+
+std::vector<at::Tensor> FusedLinear::backward(const at::Tensor& x, bool ofInput,
+                                              const at::Tensor& y) const
+{
+    const at::Tensor product = this->product();
+    at::Tensor w = empty();
+    std::vector<at::Tensor> all(1);
+    if (ofInput) {
+        quantize(product, false, w);
+        all.front() = at::mm(y, w);
+    }
+    at::mm_out(w, y.t(), x);
+    all.push_back(scaleGradient(product, w));
+    if (product.defined()) {
+        all.push_back(at::mm(w, narrowed(m_parts.right).t()).to(at::kFloat));
+        all.push_back(at::mm(narrowed(m_parts.left).t(), w).to(at::kFloat));
+    }
+    if (m_parts.weight.defined()) {
+        all.push_back(w.to(at::kFloat));
+    }
+    return all;
+}
+
+std::vector<at::Tensor> inputsOf(const at::Tensor& x, const FakeQuantParts& parts)
+{
+    std::vector<at::Tensor> inputs = {x};
+    for (const at::Tensor& part : {parts.scale, parts.left, parts.right, parts.weight}) {
+        if (part.defined()) {
+            inputs.push_back(part);
+        }
+    }
+    return inputs;
+}
 } // namespace
 
 at::Tensor storedScale(const FakeQuantParts& parts)
 {
     const at::Tensor scale = parts.scale.detach();
     const at::Tensor stored = representableScale(scale, parts.grid.scaleDtype);
-    const at::Tensor floor = representableScale(at::zeros_like(scale), parts.grid.scaleDtype);
-    return at::where(scale.lt(floor), stored, straightThrough(stored, parts.scale));
+    return at::where(scale.lt(scaleFloor(parts)), stored, straightThrough(stored, parts.scale));
 }
 
 at::Tensor plainFakeQuant(const FakeQuantParts& parts)
@@ -65,17 +203,9 @@ at::Tensor plainFakeQuant(const FakeQuantParts& parts)
         .to(parts.compute);
 }
 
-at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts)
+at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts)
 {
-    QW_REQUIRE(x.scalar_type() == parts.compute, ErrorCode::BadShape,
-               "a weight under training: x is ", x.scalar_type(), ", not ", parts.compute);
-    std::vector<at::Tensor> inputs = {x};
-    for (const at::Tensor& part : {parts.scale, parts.left, parts.right, parts.weight}) {
-        if (part.defined()) {
-            inputs.push_back(part);
-        }
-    }
-    return recomputed(inputs, [parts](const std::vector<at::Tensor>& values) {
+    return recomputed(inputsOf(x, parts), [parts](const std::vector<at::Tensor>& values) {
         FakeQuantParts p = parts;
         std::size_t next = 1;
         for (at::Tensor* part : {&p.scale, &p.left, &p.right, &p.weight}) {
@@ -87,9 +217,28 @@ at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts)
     });
 }
 
+at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts)
+{
+    QW_REQUIRE(x.scalar_type() == parts.compute, ErrorCode::BadShape,
+               "a weight under training: x is ", x.scalar_type(), ", not ", parts.compute);
+    if (!x.is_cpu()) {
+        return plainFakeQuantLinear(x, parts);
+    }
+    const std::vector<at::Tensor> inputs = inputsOf(x, parts);
+    return applyWithGradient(inputs, {[=] { return FusedLinear(parts).forward(x); },
+                                      [=](const at::Tensor& gradient) {
+                                          return FusedLinear(parts).backward(
+                                              x.detach(), x.requires_grad(), gradient.contiguous());
+                                      }});
+}
+
 at::Tensor fakeQuant(const FakeQuantParts& parts, bool codesOnly)
 {
     const at::NoGradGuard noGrad;
+    if (parts.scale.is_cpu()) {
+        const at::Tensor values = FusedLinear(parts).quantized(codesOnly);
+        return codesOnly ? values.to(at::kFloat) : values;
+    }
     return codesOnly ? plainIntegers(parts, storedScale(parts)).reshape({parts.scale.size(0), -1})
                      : plainFakeQuant(parts);
 }

@@ -33,8 +33,11 @@ at::Tensor storedScale(const FakeQuantParts& parts);
 /// @throws Error::BadShape if x has another type
 at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts);
 
-/// W^ [out, in] of the compute type by plain operations of autograd: the oracle, and the way of
-/// other devices.
+/// The same by plain operations, done again for the gradient: the way of other devices.
+at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts);
+
+/// W^ [out, in] of the compute type by plain operations of autograd, which keep what they
+/// like: the oracle.
 at::Tensor plainFakeQuant(const FakeQuantParts& parts);
 
 /// W^, or its integers as float32, bit for bit as fakeQuantLinear() has them. No gradients.

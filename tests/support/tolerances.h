@@ -106,4 +106,10 @@ constexpr double kBlockGradientGap = 2e-5;
 /// float64 ones.
 constexpr double kGptqScaleGap = 1e-4;
 
+/// Gradients with bfloat16 products against another grouping of the same: each factor's gradient is
+/// a product of values rounded to bfloat16 and is itself rounded, 2^-8.
+constexpr double kBfloat16GradientGap = 2e-2;
+/// A slope from the difference of two float32 losses over an eighth of the argument.
+constexpr double kSlopeGap = 1e-4;
+
 } // namespace qw::test
