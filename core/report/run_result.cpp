@@ -90,7 +90,8 @@ Json toJson(const Provenance& provenance)
             {"threads", provenance.threads},
             {"device", provenance.device},
             {"cpu", provenance.cpu},
-            {"factor_rank", provenance.factorRank}};
+            {"factor_rank", provenance.factorRank},
+            {"training_hash", provenance.trainingHash}};
 }
 
 Json toJson(const Estimate& estimate)
@@ -196,6 +197,7 @@ void read(const Json& json, Provenance& provenance)
         .read("device", provenance.device)
         .read("cpu", provenance.cpu)
         .read("factor_rank", provenance.factorRank)
+        .read("training_hash", provenance.trainingHash)
         .finish();
 }
 
@@ -287,7 +289,8 @@ bool RunResult::operator==(const RunResult& o) const
            same(seconds, o.seconds) && peakRssBytes == o.peakRssBytes && phases == o.phases &&
            estimate == o.estimate && substitutions == o.substitutions &&
            artifactHash == o.artifactHash && artifactFolder == o.artifactFolder &&
-           sweep == o.sweep && exports == o.exports && layers == o.layers && blocks == o.blocks;
+           sweep == o.sweep && exports == o.exports && layers == o.layers && blocks == o.blocks &&
+           training == o.training;
 }
 
 Json exportsToJson(const std::vector<ExportRecord>& exports)
@@ -343,6 +346,7 @@ Json toJson(const RunResult& result)
         blocks.push_back(toJson(block));
     }
     json["blocks"] = std::move(blocks);
+    json["training"] = toJson(result.training);
     return json;
 }
 
@@ -407,6 +411,9 @@ RunResult runResultFromJson(const Json& json)
         for (const Json& entry : *part) {
             read(entry, result.blocks.emplace_back());
         }
+    }
+    if (const Json* part = in.find("training")) {
+        result.training = trainingResultFromJson(*part);
     }
     in.finish();
     return result;

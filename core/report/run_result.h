@@ -6,6 +6,7 @@
 
 #include "base/json_io.h"
 #include "report/run_spec.h"
+#include "report/training_result.h"
 
 namespace qw {
 
@@ -111,6 +112,7 @@ struct Provenance {
     std::string device;
     std::string cpu;
     std::int64_t factorRank = 0; ///< at which factors were computed: a sweep slices its largest
+    std::string trainingHash;    ///< empty if unused
     bool operator==(const Provenance&) const = default;
 };
 
@@ -150,6 +152,7 @@ struct RunResult {
     std::vector<ExportRecord> exports;      ///< oldest first
     std::vector<LayerResult> layers;
     std::vector<BlockResult> blocks; ///< of block-wise methods
+    TrainingResult training;         ///< of methods that train the whole model
     bool operator==(const RunResult&) const;
 };
 

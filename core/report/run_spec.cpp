@@ -93,6 +93,7 @@ void readActivation(const Json& json, ActivationSpec& activation)
         .read("block_size", activation.blockSize)
         .read("zero_point", activation.zeroPoint)
         .read("attention", activation.attention)
+        .read("points", activation.points)
         .finish();
 }
 
@@ -166,6 +167,7 @@ RunSpec runSpecFromJson(const Json& json)
     RunSpec spec;
     TypedReader in(json, "run spec");
     in.read("model", spec.model).read("method", spec.method);
+    spec.weight = usualWeight(spec.method);
     if (const Json* part = in.find("weight")) {
         readWeight(*part, spec.weight);
     }
@@ -174,6 +176,9 @@ RunSpec runSpecFromJson(const Json& json)
     }
     if (const Json* part = in.find("reconstruction")) {
         readReconstruction(*part, spec.reconstruction);
+    }
+    if (const Json* part = in.find("training")) {
+        readTraining(*part, spec.training);
     }
     if (const Json* part = in.find("gptq")) {
         readGptq(*part, spec.gptq);
@@ -236,15 +241,15 @@ Json toJson(const RunSpec& spec)
                               {"batch_size", spec.reconstruction.batchSize},
                               {"compute", spec.reconstruction.compute},
                               {"without", spec.reconstruction.without}};
+    json["training"] = toJson(spec.training);
     json["gptq"] = {{"act_order", spec.gptq.actOrder},
                     {"true_sequential", spec.gptq.trueSequential},
                     {"static_groups", spec.gptq.staticGroups},
                     {"damp_percent", finiteOrNull(spec.gptq.dampPercent)}};
-    json["activation"] = {{"format", spec.activation.format},
-                          {"bits", spec.activation.bits},
-                          {"block_size", spec.activation.blockSize},
-                          {"zero_point", spec.activation.zeroPoint},
-                          {"attention", spec.activation.attention}};
+    json["activation"] = {
+        {"format", spec.activation.format},        {"bits", spec.activation.bits},
+        {"block_size", spec.activation.blockSize}, {"zero_point", spec.activation.zeroPoint},
+        {"attention", spec.activation.attention},  {"points", spec.activation.points}};
     json["kv_cache"] = {{"format", spec.kvCache.format}, {"bits", spec.kvCache.bits}};
     json["calibration"] = {{"text", spec.calibration.text},
                            {"nsamples", spec.calibration.nsamples},
@@ -267,6 +272,39 @@ Json toJson(const RunSpec& spec)
     json["device"] = spec.device;
     json["threads"] = spec.threads;
     return json;
+}
+
+WeightSpec usualWeight(const std::string& method)
+{
+    WeightSpec weight;
+    if (trainsModel(method)) {
+        weight.sym = true;
+        weight.range = "lp";
+        weight.rangeNorm = 4;
+    }
+    return weight;
+}
+
+RunSpec withMethod(RunSpec spec, const std::string& method)
+{
+    if (trainsModel(method) != trainsModel(spec.method)) {
+        const WeightSpec usual = usualWeight(method);
+        spec.weight.sym = usual.sym;
+        spec.weight.range = usual.range;
+        spec.weight.rangeNorm = usual.rangeNorm;
+    }
+    spec.method = method;
+    const TrainingSpec usual;
+    if (method == "lsq" || method == "peqa") {
+        spec.training.rank = usual.rank;
+        spec.training.alpha = usual.alpha;
+        spec.training.phi = usual.phi;
+        spec.training.init = usual.init;
+    }
+    if (method == "peqa") {
+        spec.training.lr = usual.lr;
+    }
+    return spec;
 }
 
 Json groupSizeToJson(std::int64_t groupSize)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json_io.h"
+#include "report/training_spec.h"
 
 namespace qw {
 
@@ -36,6 +37,8 @@ struct ActivationSpec {
     std::int64_t blockSize = 16;       ///< mxint
     std::string zeroPoint = "rounded"; ///< int: "rounded" | "float" (as the LR-QAT code does)
     bool attention = false; ///< mxint: quantize the operands of QK^T and PV too (LQER, W4A8)
+    /// "linear": the inputs of linears as above; "a8" | "a8kv4" | "a4": LR-QAT's places, int
+    std::string points = "linear";
     bool operator==(const ActivationSpec&) const = default;
 };
 
@@ -118,6 +121,7 @@ struct RunSpec {
     WeightSpec weight;
     LowRankSpec lowRank;
     ReconstructionSpec reconstruction;
+    TrainingSpec training;
     GptqSpec gptq;
     ActivationSpec activation;
     KvCacheSpec kvCache;
@@ -133,10 +137,17 @@ struct RunSpec {
 };
 
 /// Unknown keys are refused with the nearest known name; missing keys take the defaults above
-/// (for mxint, group_size defaults to 16).
+/// (for mxint, group_size defaults to 16; weights of a method that trains begin at usualWeight()).
 /// @throws Error::BadInput naming the key
 RunSpec runSpecFromJson(const Json& json);
 Json toJson(const RunSpec& spec);
+
+/// What the weight format of a method is before anything is said of it: methods that train the
+/// model have symmetric grids, their range searched with p = 4, as LR-QAT's code does.
+WeightSpec usualWeight(const std::string& method);
+/// The spec for another method: of methods that train the model on one side only, grids become
+/// those of usualWeight(), and what only another one of them has takes its default.
+RunSpec withMethod(RunSpec spec, const std::string& method);
 
 /// Checks everything that can be checked without the model: ranges, names, combinations.
 /// @throws Error::BadInput, one sentence naming the setting and what would be allowed

@@ -122,6 +122,88 @@ void checkReconstruction(const ReconstructionSpec& reconstruction)
                 {"none", "row", "column", "low-rank", "scale"});
 }
 
+void checkNumber(const std::string& key, double value)
+{
+    if (!std::isfinite(value)) {
+        refuse(message(key, " ", value, " is not a number"));
+    }
+}
+
+void checkTraining(const TrainingSpec& training)
+{
+    checkRange("training.steps", training.steps, 0, 100000000);
+    checkAtLeast("training.batch_size", training.batchSize, 1);
+    checkAtLeast("training.grad_accum", training.gradAccum, 1);
+    checkAtLeast("training.seqlen", training.seqlen, 0);
+    if (training.seqlen == 1) {
+        refuse("training.seqlen 1 leaves nothing to predict; it must be at least 2");
+    }
+    checkNumber("training.lr", training.lr);
+    checkNumber("training.lr_scale", training.lrScale);
+    checkNumber("training.weight_decay", training.weightDecay);
+    if (training.warmup > training.steps) {
+        refuse(message("training.warmup ", training.warmup, " is longer than the ", training.steps,
+                       " steps"));
+    }
+    if (!std::isfinite(training.clip) || training.clip < 0) {
+        refuse(message("training.clip ", training.clip, " is not a number of 0 or more"));
+    }
+    checkAtLeast("training.rank", training.rank, 0);
+    if (!std::isfinite(training.alpha) || training.alpha <= 0) {
+        refuse(message("training.alpha ", training.alpha, " is not a number above 0"));
+    }
+    checkChoice("training.phi", training.phi, {"fp32", "bf16", "fp16", "fixed8", "int"});
+    checkChoice("training.init", training.init, {"zero", "loftq", "lqer", "qera-exact"});
+    checkChoice("training.compute", training.compute, {"auto", "f32", "bf16"});
+    checkAtLeast("training.save_every", training.saveEvery, 1);
+}
+
+/// What methods that train the whole model do not do, or one of them does not have.
+void checkTrainingMethod(const RunSpec& spec)
+{
+    const std::string& method = spec.method;
+    const TrainingSpec& training = spec.training;
+    if (!trainsModel(method)) {
+        return;
+    }
+    if (spec.weight.format != "int") {
+        refuse(message("weight.format \"", spec.weight.format, "\" does not go with ", method,
+                       ", which trains on integer grids; use int"));
+    }
+    if (!spec.weight.sym) {
+        refuse(message("weight.sym false does not go with ", method,
+                       ", which trains symmetric grids only; use sym true"));
+    }
+    if (spec.weight.groupSize == kPerTensor) {
+        refuse(message("weight.group_size \"tensor\" does not go with ", method,
+                       ", which needs a scale per row or group; use channel or a number"));
+    }
+    if (spec.activation.format == "mxint") {
+        refuse(message("activation.format \"mxint\" does not go with ", method,
+                       ", which trains with integer activations; use int or none"));
+    }
+    const TrainingSpec usual;
+    if (method != "lr-qat" && (training.rank != usual.rank || training.alpha != usual.alpha ||
+                               training.phi != usual.phi || training.init != usual.init)) {
+        refuse(message("training.",
+                       training.rank != usual.rank     ? "rank"
+                       : training.alpha != usual.alpha ? "alpha"
+                       : training.phi != usual.phi     ? "phi"
+                                                       : "init",
+                       " is a setting of lr-qat, not of ", method));
+    }
+    if (method == "peqa" && training.lr >= 0) {
+        refuse(
+            "training.lr is no setting of peqa, which trains scales alone; use training.lr_scale");
+    }
+    const auto wide = [](const LayerOverride& entry) { return entry.bits == kMaxBits; };
+    if (method == "lr-qat" && training.phi == "fixed8" &&
+        (spec.weight.bits == kMaxBits ||
+         std::any_of(spec.overrides.begin(), spec.overrides.end(), wide))) {
+        refuse("training.phi \"fixed8\" has no room for 8 bits; use fp32, bf16, fp16 or int");
+    }
+}
+
 void checkGptq(const GptqSpec& gptq)
 {
     if (!(gptq.dampPercent > 0 && gptq.dampPercent <= 100)) {
@@ -138,6 +220,23 @@ void checkActivation(const ActivationSpec& activation)
     if (activation.attention && activation.format != "mxint") {
         refuse(
             message("activation.attention needs activation.format mxint, not ", activation.format));
+    }
+    checkChoice("activation.points", activation.points, {"linear", "a8", "a8kv4", "a4"});
+}
+
+/// LR-QAT's places name every width themselves.
+void checkPoints(const RunSpec& spec)
+{
+    if (spec.activation.points == "linear") {
+        return;
+    }
+    for (const auto& [key, format] : {std::pair{"activation.format", spec.activation.format},
+                                      std::pair{"kv_cache.format", spec.kvCache.format}}) {
+        if (format != "none") {
+            refuse(message(key, " \"", format, "\" does not go with activation.points ",
+                           spec.activation.points,
+                           ", which says what is quantized; leave it none"));
+        }
     }
 }
 
@@ -191,12 +290,15 @@ void validate(const RunSpec& spec)
     if (spec.method.empty()) {
         refuse("method is missing; rtn is the simplest");
     }
+    checkTrainingMethod(spec);
     checkWeight(spec.weight);
     checkLowRank(spec.lowRank);
     checkReconstruction(spec.reconstruction);
+    checkTraining(spec.training);
     checkGptq(spec.gptq);
     checkActivation(spec.activation);
     checkKvCache(spec.kvCache);
+    checkPoints(spec);
     checkTexts(spec.calibration, spec.evaluation);
     for (std::size_t i = 0; i < spec.overrides.size(); ++i) {
         checkOverride(spec.overrides[i], i, spec.weight.format);

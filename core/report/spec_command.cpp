@@ -36,11 +36,28 @@ constexpr std::array kFlags = {
     FlagOf{"reconstruction.batch_size", "--batch-size"},
     FlagOf{"reconstruction.compute", "--train-compute"},
     FlagOf{"reconstruction.without", "--without"},
+    FlagOf{"training.text", "--train-text"},
+    FlagOf{"training.steps", "--steps"},
+    FlagOf{"training.batch_size", "--batch-size"},
+    FlagOf{"training.grad_accum", "--grad-accum"},
+    FlagOf{"training.seqlen", "--train-seqlen"},
+    FlagOf{"training.lr", "--lr"},
+    FlagOf{"training.lr_scale", "--lr-scale"},
+    FlagOf{"training.warmup", "--warmup"},
+    FlagOf{"training.weight_decay", "--weight-decay"},
+    FlagOf{"training.clip", "--clip"},
+    FlagOf{"training.rank", "--rank"},
+    FlagOf{"training.alpha", "--alpha"},
+    FlagOf{"training.phi", "--phi"},
+    FlagOf{"training.init", "--init"},
+    FlagOf{"training.compute", "--train-compute"},
+    FlagOf{"training.save_every", "--save-every"},
     FlagOf{"gptq.damp_percent", "--damp-percent"},
     FlagOf{"activation.format", "--act-format"},
     FlagOf{"activation.bits", "--act-bits"},
     FlagOf{"activation.block_size", "--act-block"},
     FlagOf{"activation.zero_point", "--act-zero-point"},
+    FlagOf{"activation.points", "--act-points"},
     FlagOf{"calibration.text", "--calibration"},
     FlagOf{"calibration.nsamples", "--nsamples"},
     FlagOf{"calibration.seqlen", "--calibration-seqlen"},
@@ -104,6 +121,17 @@ bool addOverrides(const std::vector<LayerOverride>& overrides, std::string& comm
     }
     return true;
 }
+/// Flags that several sections share, such as --rank and --lr, fill the one that the method looks
+/// at.
+bool otherSettingOfFlag(const RunSpec& spec, const std::string& setting)
+{
+    const bool trains = trainsModel(spec.method);
+    const bool learns = spec.method == "lrq" || spec.method == "flexround";
+    return (setting.rfind("training.", 0) == 0 && !trains) ||
+           (setting.rfind("reconstruction.", 0) == 0 && trains) ||
+           (setting == "reconstruction.rank" && !learns) ||
+           (setting == "low_rank.rank" && trains && spec.lowRank.correction == "none");
+}
 } // namespace
 
 std::string shellQuoted(const std::string& word)
@@ -122,8 +150,10 @@ std::string shellQuoted(const std::string& word)
 
 std::string runCommand(const RunSpec& spec)
 {
-    RunSpec defaults = runSpecFromJson(Json{{"weight", {{"format", spec.weight.format}}}});
+    RunSpec defaults = runSpecFromJson(
+        Json{{"method", spec.method}, {"weight", {{"format", spec.weight.format}}}});
     defaults.weight.format = RunSpec{}.weight.format;
+    defaults.method = RunSpec{}.method;
     const auto usual = settingsOf(defaults);
     std::string command = "qw run " + shellQuoted(spec.model);
     for (const auto& [setting, value] : settingsOf(spec)) {
@@ -135,9 +165,8 @@ std::string runCommand(const RunSpec& spec)
         if (setting == "kv_cache.bits" && spec.kvCache.format == "int") {
             continue; // said with the format
         }
-        const bool learns = spec.method == "lrq" || spec.method == "flexround";
-        if (setting == "reconstruction.rank" && !learns) {
-            return {}; // --rank means another setting there
+        if (otherSettingOfFlag(spec, setting)) {
+            return {};
         }
         if (setting == "low_rank.rank" && spec.lowRank.correction != "none") {
             command += " --correction-rank " + value;

@@ -41,8 +41,7 @@ std::vector<RunSpec> sweepSpecs(const RunSpec& base, const SweepGrid& grid,
             for (const std::int64_t group : orBase(grid.groupSizes, base.weight.groupSize)) {
                 for (const std::int64_t seed : orBase(grid.seeds, base.seed)) {
                     for (const std::int64_t rank : orBase(grid.ranks, base.lowRank.rank)) {
-                        RunSpec spec = base;
-                        spec.method = method;
+                        RunSpec spec = withMethod(base, method);
                         spec.weight.bits = bits;
                         spec.weight.groupSize = group;
                         spec.lowRank.rank = hasRank(spec) ? rank : 0; // once is enough

@@ -264,7 +264,7 @@ std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
     Statement rows(
         d->db,
         // Losses of every iteration are the bulk of a run that learned, and nothing to a list.
-        "SELECT id, CASE WHEN json_valid(body) THEN json_remove(body, '$.blocks') "
+        "SELECT id, CASE WHEN json_valid(body) THEN json_remove(body, '$.blocks', '$.training') "
         "ELSE body END, notes, starred, "
         "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags "
         "WHERE run_id = id ORDER BY tag)) FROM runs WHERE NOT hidden "

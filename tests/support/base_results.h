@@ -15,7 +15,7 @@ inline RunResult sampleResult(const std::string& id)
     run.spec.method = "l2qer";
     run.spec.weight.bits = 3;
     run.spec.overrides = {{"q_proj", 8, kPerChannel, {}, {}}};
-    run.provenance = {"0.1", "1.13", "mh", "th", "ch", "eh", 2, "cpu", "a processor", 16};
+    run.provenance = {"0.1", "1.13", "mh", "th", "ch", "eh", 2, "cpu", "a processor", 16, "rh"};
     run.status = "finished";
     run.problem = "none";
     run.started = "2026-05-06T07:08:09Z";
@@ -54,6 +54,10 @@ inline RunResult sampleResult(const std::string& id)
                    0.125},
                   {"a.k_proj", 2, 6, 2, kMissing, 0.2, 14, 3.5, 98, 0.25, {}, kMissing}};
     run.blocks = {{3, 1e-3, {9.5, 1.0 / 3}, 9.5, 0.25, 910, 12.5, 1 << 22}};
+    run.training = {
+        1e-3, 1e-5, 0.1,
+        3,    8,    910,
+        4321, 12.5, {{2.5, 1e-4, 0.5, 900, kMissing}, {1.0 / 3, 1e-3, 0.25, 950, 12.5}}};
     return run;
 }
 

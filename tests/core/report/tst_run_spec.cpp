@@ -34,8 +34,10 @@ RunSpec everythingChanged()
     spec.weight = {"mxint", 3, 32, true, "bf16", "lp", 0.1 + 0.2, 77, 4, "qera"};
     spec.lowRank = {48, 6, 32, "rms", "mean", "full", "lqer"};
     spec.reconstruction = {77, 0.1 + 0.2, "17", 0.3, 5, "bf16", "row"};
+    spec.training = {"c.txt", 300, 2,   3,     64,      0.1 + 0.2, 0.5,   7, 0.25,
+                     0.5,     5,   2.0, "int", "loftq", "bf16",    false, 11};
     spec.gptq = {true, true, true, 0.1 + 0.7};
-    spec.activation = {"mxint", 6, 32, "float", true};
+    spec.activation = {"mxint", 6, 32, "float", true, "a4"};
     spec.kvCache = {"int", 5};
     spec.calibration = {"a.txt", 5, 300, "sequential", 1};
     spec.evaluation = {"b.txt", 511, 3, "llama.cpp", "bf16"};
@@ -56,6 +58,8 @@ private Q_SLOTS:
     void jsonAndBackIsLossless();
     void everyFieldReachesJson();
     void defaultGroupSizeFollowsTheFormat();
+    void trainingBeginsAtASearchedSymmetricGrid();
+    void anotherMethodDropsWhatItRefuses();
     void groupSizes_data();
     void groupSizes();
     void refusedJson_data();
@@ -91,6 +95,33 @@ void TestRunSpec::defaultGroupSizeFollowsTheFormat()
     QCOMPARE(parse("{}").weight.groupSize, 128);
     QCOMPARE(parse(R"({"weight":{"format":"mxint"}})").weight.groupSize, 16);
     QCOMPARE(parse(R"({"weight":{"group_size":64,"format":"mxint"}})").weight.groupSize, 64);
+}
+
+void TestRunSpec::trainingBeginsAtASearchedSymmetricGrid()
+{
+    const RunSpec spec = parse(R"({"weight":{"bits":3},"method":"lr-qat"})");
+    QVERIFY(spec.weight.sym);
+    QCOMPARE(spec.weight.range, std::string("lp"));
+    QCOMPARE(spec.weight.rangeNorm, 4.0);
+    QVERIFY(!parse(R"({"method":"rtn"})").weight.sym);
+    const RunSpec chosen = parse(R"({"method":"lsq","weight":{"range":"minmax","range_norm":3}})");
+    QCOMPARE(chosen.weight.range, std::string("minmax"));
+    QCOMPARE(chosen.weight.rangeNorm, 3.0);
+}
+
+void TestRunSpec::anotherMethodDropsWhatItRefuses()
+{
+    RunSpec spec = parse(R"({"model":"demo","method":"lr-qat",
+                             "training":{"phi":"int","rank":4,"lr":0.5,"steps":9}})");
+    const RunSpec peqa = withMethod(spec, "peqa");
+    validate(peqa);
+    QCOMPARE(peqa.training.steps, 9);
+    QVERIFY(peqa.weight == spec.weight);
+    spec.weight.range = "minmax"; // among methods that train the grid stays as it was chosen
+    QCOMPARE(withMethod(spec, "lsq").weight.range, std::string("minmax"));
+    QCOMPARE(withMethod(spec, "lsq").training.lr, 0.5);
+    QVERIFY(withMethod(spec, "rtn").weight == WeightSpec{});
+    QVERIFY(withMethod(withMethod(spec, "rtn"), "lsq").weight == usualWeight("lsq"));
 }
 
 void TestRunSpec::groupSizes_data()
@@ -166,6 +197,31 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"reconstruction":{"batch_size":0}})", "reconstruction.batch_size 0");
     row(R"({"reconstruction":{"compute":"f16"}})", "reconstruction.compute \"f16\"");
     row(R"({"reconstruction":{"without":"rows"}})", "did you mean \"row\"?");
+    row(R"({"training":{"steps":-1}})", "training.steps -1");
+    row(R"({"training":{"batch_size":0}})", "training.batch_size 0");
+    row(R"({"training":{"grad_accum":0}})", "training.grad_accum 0");
+    row(R"({"training":{"seqlen":1}})", "training.seqlen 1 leaves nothing");
+    row(R"({"training":{"lr":null}})", "training.lr nan");
+    row(R"({"training":{"steps":5,"warmup":6}})", "training.warmup 6 is longer than the 5 steps");
+    row(R"({"training":{"clip":-1}})", "training.clip -1");
+    row(R"({"training":{"alpha":0}})", "training.alpha 0");
+    row(R"({"training":{"phi":"fixed"}})", "did you mean \"fixed8\"?");
+    row(R"({"training":{"init":"lofq"}})", "did you mean \"loftq\"?");
+    row(R"({"training":{"save_every":0}})", "training.save_every 0");
+    row(R"({"activation":{"points":"a8kv8"}})", "did you mean \"a8kv4\"?");
+    row(R"({"activation":{"points":"a8","format":"int"}})",
+        "does not go with activation.points a8");
+    row(R"({"kv_cache":{"format":"int"},"activation":{"points":"a4"}})", "kv_cache.format \"int\"");
+    row(R"({"method":"lr-qat","weight":{"sym":false}})",
+        "weight.sym false does not go with lr-qat");
+    row(R"({"method":"lsq","weight":{"format":"mxint"}})", "trains on integer grids");
+    row(R"({"method":"peqa","weight":{"group_size":"tensor"}})", "a scale per row or group");
+    row(R"({"method":"peqa","activation":{"format":"mxint"}})", "trains with integer activations");
+    row(R"({"method":"lsq","training":{"phi":"int"}})",
+        "training.phi is a setting of lr-qat, not of lsq");
+    row(R"({"method":"peqa","training":{"rank":4}})", "training.rank is a setting of lr-qat");
+    row(R"({"method":"peqa","training":{"lr":0.1}})", "training.lr is no setting of peqa");
+    row(R"({"method":"lr-qat","weight":{"bits":8}})", "\"fixed8\" has no room for 8 bits");
     row(R"({"gptq":{"damp_percent":0}})", "gptq.damp_percent 0");
     row(R"({"low_rank":{"rank":-1}})", "low_rank.rank -1 is too small");
     row(R"({"low_rank":{"factor_bits":16}})", "low_rank.factor_bits 16");

@@ -36,6 +36,14 @@ void TestSpecCommand::commands_data()
                "low_rank": {"correction": "lqer", "rank": 4}})"
         << "qw run demo --correction lqer --correction-rank 4 --method lrq --lr 0.5 --rank "
            "official";
+    QTest::newRow("training")
+        << R"({"model": "demo", "method": "lr-qat", "training": {"text": "t.txt", "steps": 300,
+               "lr": 0.01, "rank": 8, "phi": "int"}, "activation": {"points": "a8"}})"
+        << "qw run demo --act-points a8 --method lr-qat --lr 0.01 --phi int --rank 8 --steps 300 "
+           "--train-text t.txt";
+    QTest::newRow("training on the grid of another method")
+        << R"({"model": "demo", "method": "peqa", "weight": {"range": "minmax"}})"
+        << "qw run demo --method peqa --range minmax";
     QTest::newRow("overrides and skips")
         << R"({"model": "demo", "overrides": [{"pattern": "q_proj$", "bits": 8, "rank": 0},
                {"pattern": "it's", "skip": true}]})"
@@ -58,6 +66,14 @@ void TestSpecCommand::settingsWithoutFlags()
     RunSpec divisor; // --rank means another setting there
     divisor.reconstruction.rank = "full";
     QVERIFY(runCommand(divisor).empty());
+    RunSpec training; // as do --rank and --lr for what other methods look at
+    training.training.lr = 0.5;
+    QVERIFY(runCommand(training).empty());
+    training.method = "lsq";
+    training.weight = usualWeight("lsq");
+    QVERIFY(!runCommand(training).empty());
+    training.reconstruction.lr = 0.5;
+    QVERIFY(runCommand(training).empty());
     RunSpec order; // the program would put the skip last, where it wins
     order.overrides.resize(2);
     order.overrides[0].pattern = "a";

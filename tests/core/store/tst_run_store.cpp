@@ -81,6 +81,7 @@ void TestRunStore::savedRunComesBackWhole()
     RunResult listed = run;
     listed.layers.clear();
     listed.blocks.clear();
+    listed.training = {};
     QVERIFY(list[0].result == listed);
 }
 
