@@ -159,6 +159,8 @@ struct RunOptions {
     std::function<void(const RunResult&)> started; ///< once the id is known
     std::function<void(const LayerResult&)> layerDone;
     std::function<void(const LayerResult&)> layerKept; ///< of a run that goes on: done before
+    /// Of a method that trains the model; those done before too.
+    std::function<void(const TrainingStep&)> stepDone;
 };
 
 /// Quantizes, measures and stores. Checkpoints after each block in the run's folder; a run that was

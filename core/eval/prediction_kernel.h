@@ -22,4 +22,11 @@ void scoreLogits(const Element* logits, const Element* reference, const std::int
                  std::int64_t rows, std::int64_t vocab, PredictionOfRow* results,
                  Simd simd = bestSimd());
 
+/// Turns rows of logits into the gradient of the sum of their targets' nll, times @p scale, in
+/// place.
+/// @param nll [rows]: of the targets, nats
+template <class Element>
+void lossGradient(Element* logits, const std::int64_t* targets, std::int64_t rows,
+                  std::int64_t vocab, float scale, double* nll, Simd simd = bestSimd());
+
 } // namespace qw

@@ -18,8 +18,42 @@ namespace {
 constexpr std::int64_t kDefaultSeqlen = 2048;
 constexpr std::int64_t kLlamaCppSeqlen = 512;
 
-std::int64_t seqlenOrDefault(std::int64_t asked, std::int64_t fallback, const ModelConfig& config,
-                             const char* what)
+void copyWindow(const std::vector<std::int32_t>& ids, std::size_t from, at::Tensor& windows,
+                std::int64_t row)
+{
+    auto* to = windows.data_ptr<std::int64_t>() + row * windows.size(1);
+    std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(from), windows.size(1), to);
+}
+
+/// Of which the windows keep the text and its hash.
+std::vector<std::int32_t> encodeInto(TextWindows& out, const std::string& file,
+                                     const ModelConfig& config, const Tokenizer& tokenizer,
+                                     const RunContext& run)
+{
+    EncodedText encoded = encodeFile(file, config, tokenizer, run);
+    out.text = std::move(encoded.text);
+    out.textHash = std::move(encoded.hash);
+    out.availableTokens = static_cast<std::int64_t>(encoded.ids.size());
+    return std::move(encoded.ids);
+}
+} // namespace
+
+EncodedText encodeFile(const std::string& file, const ModelConfig& config,
+                       const Tokenizer& tokenizer, const RunContext& run)
+{
+    EncodedText encoded;
+    encoded.text = readTextFile(file);
+    encoded.hash = hashOf(encoded.text);
+    encoded.ids = tokenizer.encode(encoded.text, true, run);
+    for (const std::int32_t id : encoded.ids) {
+        QW_REQUIRE(id < config.vocabSize, ErrorCode::BadFile, "tokenizer.json yields token ", id,
+                   ", but the model has ", config.vocabSize, " embeddings");
+    }
+    return encoded;
+}
+
+std::int64_t windowLength(std::int64_t asked, std::int64_t fallback, const ModelConfig& config,
+                          const char* what)
 {
     const std::int64_t seqlen = asked > 0 ? asked : std::min(fallback, config.maxPositions);
     QW_REQUIRE(seqlen >= 2, ErrorCode::BadInput, what, " ", seqlen, " is too short: at least 2");
@@ -28,35 +62,12 @@ std::int64_t seqlenOrDefault(std::int64_t asked, std::int64_t fallback, const Mo
     return seqlen;
 }
 
-void copyWindow(const std::vector<std::int32_t>& ids, std::size_t from, at::Tensor& windows,
-                std::int64_t row)
-{
-    auto* to = windows.data_ptr<std::int64_t>() + row * windows.size(1);
-    std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(from), windows.size(1), to);
-}
-
-std::vector<std::int32_t> encodeFile(const std::string& file, const Tokenizer& tokenizer,
-                                     const ModelConfig& config, TextWindows& out,
-                                     const RunContext& run)
-{
-    out.text = readTextFile(file);
-    out.textHash = hashOf(out.text);
-    std::vector<std::int32_t> ids = tokenizer.encode(out.text, true, run);
-    for (const std::int32_t id : ids) {
-        QW_REQUIRE(id < config.vocabSize, ErrorCode::BadFile, "tokenizer.json yields token ", id,
-                   ", but the model has ", config.vocabSize, " embeddings");
-    }
-    out.availableTokens = static_cast<std::int64_t>(ids.size());
-    return ids;
-}
-
 void requireOneWindow(const std::string& file, std::size_t tokens, std::int64_t seqlen)
 {
     QW_REQUIRE(static_cast<std::int64_t>(tokens) >= seqlen, ErrorCode::BadInput, file, ": has ",
                tokens, " tokens, fewer than one window of ", seqlen,
                "; choose a longer text or a smaller window");
 }
-} // namespace
 
 Protocol protocolFromName(const std::string& name)
 {
@@ -76,8 +87,8 @@ TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& tex
     const Protocol protocol = protocolFromName(spec.protocol);
     const bool llamaCpp = protocol == Protocol::LlamaCpp;
     const std::int64_t seqlen =
-        seqlenOrDefault(spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
-    const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out, run);
+        windowLength(spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
+    const std::vector<std::int32_t> ids = encodeInto(out, textFile, config, tokenizer, run);
     requireOneWindow(textFile, ids.size(), seqlen);
 
     const std::int64_t available = static_cast<std::int64_t>(ids.size()) / seqlen;
@@ -107,8 +118,8 @@ TextWindows calibrationWindows(const CalibrationSpec& spec, const std::string& t
 {
     TextWindows out;
     const std::int64_t seqlen =
-        seqlenOrDefault(spec.seqlen, kDefaultSeqlen, config, "calibration seqlen");
-    const std::vector<std::int32_t> ids = encodeFile(textFile, tokenizer, config, out, run);
+        windowLength(spec.seqlen, kDefaultSeqlen, config, "calibration seqlen");
+    const std::vector<std::int32_t> ids = encodeInto(out, textFile, config, tokenizer, run);
     requireOneWindow(textFile, ids.size(), seqlen);
     std::int64_t count = spec.nsamples;
     if (spec.windows == "sequential") {

@@ -34,6 +34,25 @@ struct TextWindows {
     std::int64_t scoredPerWindow() const { return seqlen() - 1 - firstScored; }
 };
 
+/// A text file as tokens.
+struct EncodedText {
+    std::vector<std::int32_t> ids;
+    std::string text;
+    std::string hash; ///< of the text
+};
+/// @throws Error::NotFound, Cancelled; BadFile for a token the model has no embedding of
+EncodedText encodeFile(const std::string& file, const ModelConfig& config,
+                       const Tokenizer& tokenizer);
+
+/// Tokens of a window: as asked, or @p fallback if that is 0 and the model goes that far.
+/// @param what  of the sentence. @throws Error::BadInput if it is too short, or longer than the
+/// model
+std::int64_t windowLength(std::int64_t asked, std::int64_t fallback, const ModelConfig& config,
+                          const char* what);
+
+/// @throws Error::BadInput naming the file if it is shorter than one window
+void requireOneWindow(const std::string& file, std::size_t tokens, std::int64_t seqlen);
+
 /// Cuts a text for measuring. @throws Error::BadInput if the text is shorter than one window,
 /// Cancelled
 TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& textFile,

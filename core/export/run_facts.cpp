@@ -40,7 +40,7 @@ RunFacts gatherFacts(const RunModel& model, const RunContext& context)
     RunFacts facts;
     facts.config = model.config();
     facts.tied = model.tied();
-    facts.attentionQuantized = model.outside().attention.active();
+    facts.attentionQuantized = model.outside().attention.active() || model.outside().heads.active();
     facts.kvCacheQuantized = model.outside().kvCache.active();
     context.beginPhase("plan", facts.config.layers + 1);
     bool first = true;

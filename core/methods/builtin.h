@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "methods/method.h"
+#include "methods/trained_weight.h"
 
 namespace qw {
 
@@ -15,5 +16,9 @@ std::unique_ptr<LayerMethod> makeQeraExact();  ///< least output error for its r
 std::unique_ptr<BlockMethod> makeGptq();      ///< each column makes up for the ones before it
 std::unique_ptr<BlockMethod> makeLrq();       ///< learned divisors of low rank
 std::unique_ptr<BlockMethod> makeFlexRound(); ///< full learned divisors
+
+std::unique_ptr<ModelMethod> makeLrQat(); ///< a low-rank pair inside the rounding, and scales
+std::unique_ptr<ModelMethod> makeLsq();   ///< weights and scales
+std::unique_ptr<ModelMethod> makePeqa();  ///< scales alone
 
 } // namespace qw

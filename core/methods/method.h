@@ -19,6 +19,8 @@
 
 namespace qw {
 
+class TrainedWeight;
+
 struct MethodInfo {
     std::string id;
     std::string title;
@@ -32,6 +34,7 @@ struct MethodInfo {
 /// One linear layer handed to a layer-wise method.
 struct LayerTask {
     std::string name;
+    LinearRole role = LinearRole::Query;
     at::Tensor weight;                           ///< [out, in] float32
     const InputStatistics* statistics = nullptr; ///< of its input, if the method needs calibration
     LayerSettings settings;
@@ -96,6 +99,18 @@ public:
     /// @throws Error::BadInput for settings it cannot follow
     virtual void check(const RunSpec& spec) const = 0;
     virtual BlockOutcome quantize(const BlockTask& task, const RunContext& run) const = 0;
+};
+
+/// A method that trains the layers of all blocks together, through the whole model: LR-QAT, LSQ,
+/// PEQA. It says how a layer begins; whoever runs it trains.
+class ModelMethod : public QuantMethod
+{
+public:
+    /// Statistics of its input that a layer's start needs.
+    virtual StatisticsNeeds needs(const RunSpec& spec) const = 0;
+    /// @param rank  of the low-rank pair, cut to the layer. @throws Error naming the layer
+    virtual std::unique_ptr<TrainedWeight> begin(const LayerTask& task, std::int64_t rank,
+                                                 const RunContext& run) const = 0;
 };
 
 std::span<const std::unique_ptr<QuantMethod>> builtinMethods(); // registry.cpp lists them by hand

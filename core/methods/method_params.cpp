@@ -99,6 +99,67 @@ std::vector<ParamSpec> reconstructionParams(bool withRank)
     return params;
 }
 
+std::vector<ParamSpec> trainingParams(bool lowRank, bool weights)
+{
+    const auto real = [](const char* key, const char* label, double value, double low, double high,
+                         const char* help, const char* source) {
+        return ParamSpec{key, label, "", value, low, high, {}, help, source};
+    };
+    constexpr const char* kRecipe = "LR-QAT, README";
+    std::vector<ParamSpec> params = {
+        {"training.text",
+         "Training text",
+         "",
+         std::string(),
+         0,
+         0,
+         {},
+         "What the next token is predicted on: a text file, or demo:calibration",
+         ""},
+        number("training.steps", "Steps", "", 10000, 0, 1e8, "Updates of what is learned", kRecipe),
+        number("training.batch_size", "Batch", "windows", 4, 1, 1 << 16,
+               "Windows in memory at once", kRecipe),
+        number("training.grad_accum", "Batches a step", "", 8, 1, 1 << 16,
+               "Whose gradients are added up", kRecipe),
+        number("training.seqlen", "Length of a window", "tokens", 0, 0, 1 << 20,
+               "0: 1024, or the model's context", kRecipe),
+    };
+    if (weights) {
+        params.push_back(real("training.lr", "Learning rate", -1, -1, 1,
+                              "Of what is no scale, at its highest; below 0: by the rule",
+                              kRecipe));
+    }
+    params.push_back(real("training.lr_scale", "Learning rate of scales", -1, -1, 1,
+                          "At its highest; 0: they stay as found, below 0: by the rule", kRecipe));
+    params.push_back(number("training.warmup", "Warm-up", "steps", -1, -1, 1e8,
+                            "Until the rate is at its highest; below 0: a tenth of the steps",
+                            kRecipe));
+    if (lowRank) {
+        params.push_back(number("training.rank", "Rank", "", 0, 0, 1 << 16,
+                                "Columns of A and rows of B; 0: 32, or a quarter of the width",
+                                "LR-QAT, section 4"));
+        params.push_back(real("training.alpha", "Alpha", 1, 0, 1e6,
+                              "The product counts alpha over rank", kRecipe));
+        params.push_back(
+            choice("training.phi", "Frozen part", {"fixed8", "fp32", "bf16", "fp16", "int"},
+                   "How the weight that is not trained is kept", "LR-QAT, downcasting operators"));
+        params.push_back(choice("training.init", "Start", {"zero", "loftq", "lqer", "qera-exact"},
+                                "Of the pair: no product, or that of a low-rank correction",
+                                "LR-QAT, official code; LoftQ"));
+    }
+    if (weights) {
+        params.push_back(real("training.weight_decay", "Weight decay", -1, -1, 1,
+                              "Of what is no scale; below 0: as published", kRecipe));
+    }
+    params.push_back(real("training.clip", "Gradient clip", 1, 0, 1e6,
+                          "Largest norm of the gradient; 0: any", kRecipe));
+    params.push_back(choice("training.compute", "Products", {"auto", "f32", "bf16"},
+                            "Type of the products while training; auto: bf16 where the processor "
+                            "has it",
+                            ""));
+    return params;
+}
+
 std::vector<ParamSpec> gptqParams()
 {
     const auto flag = [](const char* key, const char* label, const char* help) {

@@ -13,6 +13,9 @@ std::vector<ParamSpec> lowRankParams(bool withStatistic);
 /// Settings of block-wise reconstruction, those of a low-rank divisor included on request.
 std::vector<ParamSpec> reconstructionParams(bool withRank);
 
+/// Settings of training the whole model, those of LR-QAT's pair and of what is no scale on request.
+std::vector<ParamSpec> trainingParams(bool lowRank, bool weights);
+
 std::vector<ParamSpec> gptqParams();
 
 } // namespace qw

@@ -18,6 +18,9 @@ std::span<const std::unique_ptr<QuantMethod>> builtinMethods()
         methods.push_back(makeGptq());
         methods.push_back(makeFlexRound());
         methods.push_back(makeLrq());
+        methods.push_back(makeLrQat());
+        methods.push_back(makeLsq());
+        methods.push_back(makePeqa());
         return methods;
     }();
     return kMethods;

@@ -182,6 +182,7 @@ at::Tensor BlockForward::attention(const at::Tensor& normed) const
                                                 return m_hooks.point(BlockPoint::Probabilities, p);
                                             })
                            : m_ops.attention(heads.q, heads.k, heads.v, options);
+    mixed = point(BlockPoint::Mixed, mixed);
     mixed = mixed.transpose(1, 2).reshape({m_batch * m_tokens, m_config.heads * m_config.headDim});
     observe(LinearRole::AttentionOut, mixed);
     return linear(m_block.linear(LinearRole::AttentionOut), mixed);

@@ -6,6 +6,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
 
 #include "base/error.h"
 #include "model/block_forward.h"
@@ -75,6 +76,18 @@ struct Decoder::Private {
             norm.bias = load(module + ".bias", at::kFloat);
         }
         return norm;
+    }
+    /// [vocab, width], loaded when first asked for.
+    const at::Tensor& headWeight()
+    {
+        if (!head.defined()) {
+            const ModelConfig& config = checkpoint.config();
+            const std::string name(config.arch->lmHead);
+            const bool tied = config.tiedEmbeddings && replacement(name) == nullptr;
+            head = load(tied ? checkpoint.fullName(std::string(config.arch->embedding)) : name,
+                        options.compute);
+        }
+        return head;
     }
 };
 
@@ -197,17 +210,24 @@ at::Tensor Decoder::finish(const at::Tensor& x) const
     return d->projectOut.defined() ? at::linear(y, d->projectOut) : y;
 }
 
+at::Tensor Decoder::differentiateFinish(const at::Tensor& x) const
+{
+    const at::Tensor y = config().finalNorm
+                             ? differentiableOps().normalize(config(), d->finalNorm, x, at::kFloat)
+                             : x;
+    return d->projectOut.defined() ? at::linear(y, d->projectOut) : y;
+}
+
 at::Tensor Decoder::logits(const at::Tensor& finished) const
 {
     const at::NoGradGuard noGrad;
-    if (!d->head.defined()) {
-        const ArchSpec& arch = *config().arch;
-        const std::string head(arch.lmHead);
-        const bool tied = config().tiedEmbeddings && d->replacement(head) == nullptr;
-        const std::string name = tied ? d->checkpoint.fullName(std::string(arch.embedding)) : head;
-        d->head = d->load(name, d->options.compute);
-    }
-    return at::linear(finished.to(d->options.compute), d->head);
+    return at::linear(finished.to(d->options.compute), d->headWeight());
+}
+
+at::Tensor Decoder::logitsGradient(const at::Tensor& gradient) const
+{
+    const at::NoGradGuard noGrad;
+    return at::matmul(gradient, d->headWeight()).to(at::kFloat);
 }
 
 } // namespace qw

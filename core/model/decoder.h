@@ -49,6 +49,7 @@ enum class BlockPoint {
     Key,           ///< [B, kv_heads, T, head_dim] after RoPE
     ValueHeads,    ///< [B, kv_heads, T, head_dim], operand of PV
     Probabilities, ///< [B, heads, T, T]; asking for it disables the blocked attention kernel
+    Mixed,         ///< [B, heads, T, head_dim], what attention makes, before its output layer
 };
 
 /// What a caller may do inside a block. Empty functions cost nothing.
@@ -105,9 +106,14 @@ public:
                                   const BlockHooks& hooks) const;
     /// Final norm (and OPT's project_out). [.., hidden] -> [.., head width], float32
     at::Tensor finish(const at::Tensor& x) const;
+    /// As finish(), as a function that gradients can be taken of with respect to x.
+    at::Tensor differentiateFinish(const at::Tensor& x) const;
     /// Logits of finished hidden states: [n, width] -> [n, vocab] in the compute dtype. Chunk long
     /// inputs.
     at::Tensor logits(const at::Tensor& finished) const;
+    /// Gradient of logits()'s argument for that of its result. @param gradient [n, vocab] compute
+    /// dtype; @return [n, width] float32
+    at::Tensor logitsGradient(const at::Tensor& gradient) const;
 
 private:
     struct Private;

@@ -37,6 +37,10 @@ at::Tensor quantizeActivation(const at::Tensor& x, const ActivationQuantizer& qu
 /// The same bits by tensor operations: for devices other than the CPU, and the tests' oracle.
 at::Tensor quantizeActivationByOps(const at::Tensor& x, const ActivationQuantizer& quantizer);
 
+/// Where the values of x lie within the grid, bounds included, in x's dtype: 1 or 0. For block
+/// floating point everywhere.
+at::Tensor insideGrid(const at::Tensor& x, const ActivationQuantizer& quantizer);
+
 /// "int8 per token, asymmetric", "MXINT8 block 16", ... for people.
 std::string describe(const ActivationQuantizer& quantizer);
 

@@ -8,13 +8,22 @@ namespace qw {
 namespace {
 constexpr std::size_t kMostPoints = 400;
 
-const BlockResult* findBlock(const RunResult& run, std::int64_t block)
+/// Empty if the run did not learn the block.
+std::vector<double> lossesOf(const RunResult& run, std::int64_t block)
 {
-    const auto found =
-        std::find_if(run.blocks.begin(), run.blocks.end(), [&](const BlockResult& one) {
-            return one.block == block && !one.losses.empty();
-        });
-    return found == run.blocks.end() ? nullptr : &*found;
+    std::vector<double> losses;
+    if (block == kWholeModel) {
+        for (const TrainingStep& step : run.training.steps) {
+            losses.push_back(step.loss);
+        }
+        return losses;
+    }
+    for (const BlockResult& one : run.blocks) {
+        if (one.block == block && losses.empty()) {
+            losses = one.losses;
+        }
+    }
+    return losses;
 }
 
 Series curveOf(const std::vector<double>& losses)
@@ -37,12 +46,13 @@ Series curveOf(const std::vector<double>& losses)
 PlotData curves(const std::vector<RunResult>& runs, std::int64_t block)
 {
     PlotData plot;
-    plot.title = "Loss of block " + std::to_string(block);
-    plot.xLabel = "iteration";
-    plot.yLabel = "loss of the block's output";
+    const bool whole = block == kWholeModel;
+    plot.title = whole ? "Training loss" : "Loss of block " + std::to_string(block);
+    plot.xLabel = whole ? "step" : "iteration";
+    plot.yLabel = whole ? "next-token loss, nats" : "loss of the block's output";
     const std::vector<std::string> names = distinctNames(runs);
     for (std::size_t i = 0; i < runs.size(); ++i) {
-        Series series = curveOf(findBlock(runs[i], block)->losses);
+        Series series = curveOf(lossesOf(runs[i], block));
         series.name = names[i];
         series.method = runs[i].spec.method;
         series.keys.assign(series.x.size(), runs[i].id);
@@ -58,20 +68,22 @@ PlotSet<PlotData> lossPlot(const std::vector<RunResult>& runs, std::int64_t bloc
 {
     const auto mismatch = [block](const RunResult& a, const RunResult& b) -> std::string {
         for (const RunResult* run : {&a, &b}) {
-            if (findBlock(*run, block) == nullptr) {
-                return "run " + run->id + " did not learn block " + std::to_string(block);
+            if (lossesOf(*run, block).empty()) {
+                return "run " + run->id + " did not learn " +
+                       (block == kWholeModel ? "the whole model"
+                                             : "block " + std::to_string(block));
             }
         }
         if (a.provenance.modelHash != b.provenance.modelHash) {
             return "they are of different models";
         }
-        return a.provenance.calibrationHash != b.provenance.calibrationHash
-                   ? "they learned from different texts"
-                   : "";
+        const bool sameText = block == kWholeModel
+                                  ? a.provenance.trainingHash == b.provenance.trainingHash
+                                  : a.provenance.calibrationHash == b.provenance.calibrationHash;
+        return sameText ? "" : "they learned from different texts";
     };
     return plotGroups<PlotData>(
-        runs, mismatch,
-        "Runs of methods that learn block by block, such as LRQ, show their loss here.",
+        runs, mismatch, "Runs of methods that learn, such as LRQ and LR-QAT, show their loss here.",
         [block](const std::vector<RunResult>& members) { return curves(members, block); });
 }
 
@@ -79,6 +91,9 @@ std::vector<std::int64_t> learnedBlocks(const std::vector<RunResult>& runs)
 {
     std::set<std::int64_t> blocks;
     for (const RunResult& run : runs) {
+        if (!run.training.steps.empty()) {
+            blocks.insert(kWholeModel);
+        }
         for (const BlockResult& block : run.blocks) {
             if (!block.losses.empty()) {
                 blocks.insert(block.block);

@@ -116,6 +116,7 @@ Json toPublicJson(const RunResult& result, bool withLayers)
             blocks.push_back(publicBlock(block));
         }
         json["blocks"] = std::move(blocks);
+        json["training"] = toJson(result.training);
         Json layers = Json::array();
         for (const LayerResult& layer : result.layers) {
             layers.push_back(publicLayer(layer));

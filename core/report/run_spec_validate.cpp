@@ -196,10 +196,7 @@ void checkTrainingMethod(const RunSpec& spec)
         refuse(
             "training.lr is no setting of peqa, which trains scales alone; use training.lr_scale");
     }
-    const auto wide = [](const LayerOverride& entry) { return entry.bits == kMaxBits; };
-    if (method == "lr-qat" && training.phi == "fixed8" &&
-        (spec.weight.bits == kMaxBits ||
-         std::any_of(spec.overrides.begin(), spec.overrides.end(), wide))) {
+    if (method == "lr-qat" && training.phi == "fixed8" && spec.weight.bits == kMaxBits) {
         refuse("training.phi \"fixed8\" has no room for 8 bits; use fp32, bf16, fp16 or int");
     }
 }

@@ -60,8 +60,12 @@ std::optional<BlockResult> blockFromJson(const Json& blocks)
 
 Json quantizersToJson(const ModelArtifact& model)
 {
-    return {{"attention", activationToJson(model.attention)},
-            {"kv_cache", activationToJson(model.kvCache)}};
+    Json json = {{"attention", activationToJson(model.attention)},
+                 {"kv_cache", activationToJson(model.kvCache)}};
+    if (model.heads.active()) { // not in artifacts of 0.1, whose hashes stay what they were
+        json["heads"] = activationToJson(model.heads);
+    }
+    return json;
 }
 
 void addBytes(const at::Tensor& tensor, Hasher& hasher)
@@ -258,9 +262,12 @@ void ArtifactFolder::writeModel(const ModelArtifact& model) const
 {
     std::map<std::string, at::Tensor> tensors;
     announce(model.replaced, tensors);
-    writeSafetensors(
-        modelFile(), tensors,
-        {{"qw_quantizers", quantizersToJson(model).dump()}, {"qw_fingerprint", m_fingerprint}});
+    std::map<std::string, std::string> metadata = {
+        {"qw_quantizers", quantizersToJson(model).dump()}, {"qw_fingerprint", m_fingerprint}};
+    if (model.training) {
+        metadata["qw_training"] = toJson(*model.training).dump();
+    }
+    writeSafetensors(modelFile(), tensors, metadata);
 }
 
 ModelArtifact ArtifactFolder::readModel() const
@@ -272,6 +279,12 @@ ModelArtifact ArtifactFolder::readModel() const
         const std::string where = file.path().string();
         model.attention = activationFromJson(quantizers.at("attention"), where);
         model.kvCache = activationFromJson(quantizers.at("kv_cache"), where);
+        if (quantizers.contains("heads")) {
+            model.heads = activationFromJson(quantizers.at("heads"), where);
+        }
+        if (file.metadata().contains("qw_training")) {
+            model.training = trainingResultFromJson(metadataOf(file, "qw_training"));
+        }
     } catch (const nlohmann::json::exception& problem) {
         throw Error(
             ErrorCode::BadFile,

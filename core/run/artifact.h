@@ -36,6 +36,9 @@ struct ModelArtifact {
     ReplacedTensors replaced;      ///< embeddings, final norm, head
     ActivationQuantizer attention; ///< of the operands of QK^T and PV
     ActivationQuantizer kvCache;   ///< of keys before RoPE and of values, per token
+    /// Of queries and keys after RoPE and of what attention makes, per token and head.
+    ActivationQuantizer heads;
+    std::optional<TrainingResult> training; ///< of a method that trains the whole model
 };
 
 /// The folder of a run: model.qw.safetensors, block-00000.safetensors, ... and artifact.json.
@@ -61,6 +64,8 @@ public:
     BlockArtifact readBlock(std::int64_t block) const;
     /// Where a method that works long on a block keeps what it needs to go on.
     std::filesystem::path stateFile(std::int64_t block) const;
+    /// The same for training, which works on all blocks.
+    std::filesystem::path trainingFile() const { return m_folder / "training.state"; }
     void writeModel(const ModelArtifact& model) const;
     ModelArtifact readModel() const; ///< @throws Error::NotFound, BadFile
     /// Writes artifact.json, which says the run is whole.

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "methods/error_correction.h"
+#include "run/activation_points.h"
 #include "run/layer_measure.h"
 
 namespace qw {
@@ -27,6 +28,7 @@ LayerTask taskOf(const RunGroup& group, const LayerPlan& plan, const at::Tensor&
 {
     LayerTask task;
     task.name = plan.info.name;
+    task.role = plan.info.role;
     task.weight = weight;
     task.statistics = statistics;
     task.settings = plan.settings;
@@ -43,6 +45,7 @@ void finishLayer(const RunGroup& group, const LayerTask& task, LayerOutcome outc
     if (task.spec->lowRank.correction != "none") {
         correctErrors(task.spec->lowRank.correction, task, outcome, run);
     }
+    outcome.linear.activation = inputQuantizer(*task.spec, task.role);
     const LayerMeasure measure(
         task.weight, task.statistics != nullptr ? task.statistics->autocorrelation() : at::Tensor(),
         outcome.linear, run);
@@ -131,6 +134,20 @@ StatisticsNeeds statisticsNeeds(const RunGroup& group)
     return needs;
 }
 
+std::vector<LayerTask> layerTasks(const RunGroup& group, const BlockWeights& block,
+                                  const BlockStatistics& statistics)
+{
+    const std::vector<LayerPlan> plans = group.factorPlan.ofBlock(block.index);
+    std::vector<LayerTask> tasks;
+    for (const LinearWeights& linear : block.linears) {
+        if (const LayerPlan* plan = planOf(plans, linear.info.name)) {
+            tasks.push_back(taskOf(group, *plan, linear.weight,
+                                   statisticsOf(statistics, linear.info.inputGroup)));
+        }
+    }
+    return tasks;
+}
+
 BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, BlockWeights block,
                             BlockStatistics statistics, const RunContext& run)
 {
@@ -171,13 +188,7 @@ BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, Bl
     task.spec = &group.factorSpec;
     task.seed = layerSeed(task.spec->seed, message("block ", block.index));
     task.stateFile = paths.stateFile;
-    const std::vector<LayerPlan> plans = group.factorPlan.ofBlock(block.index);
-    for (const LinearWeights& linear : block.linears) {
-        if (const LayerPlan* plan = planOf(plans, linear.info.name)) {
-            task.layers.push_back(taskOf(group, *plan, linear.weight,
-                                         statisticsOf(statistics, linear.info.inputGroup)));
-        }
-    }
+    task.layers = layerTasks(group, block, statistics);
     BlockOutcome outcome = method.quantize(task, run);
     artifact.replaced = std::move(outcome.replaced);
     artifact.substitutions = std::move(outcome.substitutions);

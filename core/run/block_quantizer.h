@@ -38,6 +38,10 @@ using BlockStatistics = std::map<std::int64_t, std::unique_ptr<InputStatistics>>
 /// what gives the output errors.
 StatisticsNeeds statisticsNeeds(const RunGroup& group);
 
+/// The layers of a block that are to be quantized, in the order they run; they share its weights.
+std::vector<LayerTask> layerTasks(const RunGroup& group, const BlockWeights& block,
+                                  const BlockStatistics& statistics);
+
 /// Quantizes the linears of one block and measures each at every rank asked. Weights and
 /// statistics are dropped as soon as nobody needs them any more.
 BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, BlockWeights block,

@@ -9,6 +9,7 @@
 #include <ATen/ops/ones.h>
 
 #include "methods/reconstruction_rules.h"
+#include "methods/training_rules.h"
 #include "model/simd.h"
 
 namespace qw {
@@ -30,9 +31,24 @@ constexpr double kNarrowSpeed = 4;
 constexpr double kLearningShare = 0.7;
 constexpr double kRoundingBytes = 24;
 constexpr double kAdamBytes = 28;
+/// Chunks of logits and of what becomes of them.
+constexpr double kLogitBytes = 64e6;
 /// A busy machine makes single products slow: the best of those that fit in this time.
 constexpr double kProbeSeconds = 0.05;
 constexpr int kLeastTries = 3;
+
+/// Bytes in memory of a weight that training leaves alone.
+double frozenBytes(const RunSpec& spec, std::int64_t bits)
+{
+    if (spec.method == "lsq") {
+        return 0; // it is learned
+    }
+    const std::string phi = spec.method == "peqa" ? "int" : phiFor(spec.training, bits);
+    return phi == "fp32"     ? 4
+           : phi == "fixed8" ? 1
+           : phi == "int"    ? static_cast<double>(bits) / 8
+                             : 2;
+}
 
 /// Float32 multiply-adds a second times two, at a shape like the model's.
 double productRate(const ModelConfig& config)
@@ -175,6 +191,62 @@ LearningCost learningCost(const RunGroup& group, double rate, const Workload& wo
     }
     return cost;
 }
+
+/// Training the whole model, at the rates of learning the rounding.
+LearningCost trainingCost(const RunGroup& group, const ModelConfig& c, double rate,
+                          const Workload& work)
+{
+    const RunSpec& spec = group.factorSpec;
+    LearningCost cost;
+    if (!trainsModel(spec.method)) {
+        return cost;
+    }
+    const TrainingSpec& training = spec.training;
+    const TrainingRules rules = trainingRules(spec, c);
+    const double products =
+        rate * (trainsInBfloat16(training, spec.device) ? kNarrowSpeed : 1) * kLearningShare;
+    const auto seqlen = static_cast<double>(work.trainingSeqlen);
+    const double tokens = seqlen * static_cast<double>(training.batchSize);
+    const auto hidden = static_cast<double>(c.hidden);
+    const auto layers = static_cast<double>(c.layers);
+    const double vocabulary = static_cast<double>(c.vocabSize);
+    const double width = static_cast<double>(c.heads * c.headDim);
+    const double forwards = training.recompute ? 2 : 1;
+    double once = 0; // of one batch
+    double learnedAll = 0;
+    double widest = 0;
+    for (const LayerPlan& layer : group.factorPlan.layers) {
+        const auto out = static_cast<double>(layer.info.out);
+        const auto in = static_cast<double>(layer.info.in);
+        const double rank =
+            std::min({static_cast<double>(rules.rank), out, in}); // 0 but for lr-qat
+        const auto columns = static_cast<double>(layer.settings.weight.groupSize);
+        const double scales = columns > 0 ? out * in / columns : out;
+        const double learned = spec.method == "lsq" ? out * in : rank * (out + in);
+        // Products with x, of the pair each time W^ is made, and the gradients of both.
+        once += (2 * (forwards + 2) * out * in * tokens + 2 * (forwards + 3) * out * in * rank) /
+                    products +
+                (forwards + 1) * out * in * kRoundingBytes / kElementwiseRate;
+        learnedAll += learned + scales;
+        cost.bytes += out * in * frozenBytes(spec, layer.settings.weight.bits);
+        widest = std::max(widest, out * in);
+    }
+    once += 4 * tokens * vocabulary * hidden / products +
+            layers * (forwards + 2.5) * 2 * tokens * seqlen * width / (rate * kSlowProducts) +
+            tokens * layers * 4 * (forwards + 2) *
+                (20 * hidden + 8 * width + 8 * static_cast<double>(c.intermediate)) /
+                kElementwiseRate;
+    cost.seconds =
+        static_cast<double>(training.steps) * (once * static_cast<double>(training.gradAccum) +
+                                               learnedAll * kAdamBytes / kElementwiseRate);
+    // Value, gradient and two moments; W^ and its gradient; inputs of blocks, what one block keeps
+    // for its gradient (all of them where none is run again), logits, the head.
+    const double graph =
+        tokens * 4 * (10 * hidden + 4 * width + 6 * static_cast<double>(c.intermediate));
+    cost.bytes += 16 * learnedAll + 12 * widest + tokens * hidden * 4 * (layers + 4) +
+                  (training.recompute ? 1 : layers) * graph + vocabulary * hidden * 4 + kLogitBytes;
+    return cost;
+}
 } // namespace
 
 Workload workloadOf(const RunTexts& texts)
@@ -187,6 +259,9 @@ Workload workloadOf(const RunTexts& texts)
     if (texts.evaluation) {
         work.evaluationWindows = texts.evaluation->count();
         work.evaluationSeqlen = texts.evaluation->seqlen();
+    }
+    if (texts.training) {
+        work.trainingSeqlen = texts.training->tokens.seqlen();
     }
     return work;
 }
@@ -219,7 +294,8 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
         static_cast<double>(checkpoint.bytes()) * models / kElementwiseRate;
 
     const LearningCost learning = learningCost(group, rate, work);
-    estimate.seconds += learning.seconds;
+    const LearningCost training = trainingCost(group, c, rate, work);
+    estimate.seconds += learning.seconds + training.seconds;
 
     // Of the three phases the largest counts; each holds one block in float32.
     const double block = shapes.widestBlock * 4;
@@ -246,8 +322,8 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
                                         vocabulary * hidden * 4 + 4 * (std::int64_t{8} << 20) * 4) +
                                    std::min(models * evaluationTokens * hidden * 4, 1.1e9)
                              : 0;
-    estimate.peakRssBytes =
-        static_cast<std::int64_t>(kBaseBytes + std::max({calibrating, quantizing, evaluating}));
+    estimate.peakRssBytes = static_cast<std::int64_t>(
+        kBaseBytes + std::max({calibrating, quantizing, evaluating, training.bytes + block}));
     return estimate;
 }
 

@@ -14,6 +14,7 @@ struct Workload {
     std::int64_t calibrationSeqlen = 0;
     std::int64_t evaluationWindows = 0;
     std::int64_t evaluationSeqlen = 0;
+    std::int64_t trainingSeqlen = 0;
 };
 
 Workload workloadOf(const RunTexts& texts);

@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "eval/perplexity.h"
-#include "methods/settings.h"
+#include "methods/training_rules.h"
+#include "run/activation_points.h"
 #include "run/cost_model.h"
 #include "run/quantized_variant.h"
 #include "store/run_store.h"
@@ -113,7 +114,7 @@ std::filesystem::path GroupRun::artifactPlace() const
 
 void GroupRun::readTexts()
 {
-    requireCalibrationText(common());
+    requireTexts(common());
     m_texts = qw::readTexts(common(), m_checkpoint->config(), *m_tokenizer, m_run);
     for (const std::optional<TextWindows>* windows : {&m_texts.calibration, &m_texts.evaluation}) {
         if (*windows) {
@@ -121,18 +122,34 @@ void GroupRun::readTexts()
             m_said.insert(m_said.end(), said.begin(), said.end());
         }
     }
+    if (m_texts.training) {
+        for (const std::vector<std::string>& said :
+             {trainingRules(common(), m_checkpoint->config()).said,
+              m_texts.training->substitutions}) {
+            m_said.insert(m_said.end(), said.begin(), said.end());
+        }
+    }
 }
 
 void GroupRun::warnOfOverlap()
 {
-    if (!m_texts.calibration || !m_texts.evaluation) {
+    if (!m_texts.evaluation) {
         return;
     }
-    const double overlap = textOverlap(m_texts.evaluation->text, m_texts.calibration->text);
-    if (overlap > kOverlapWarning) {
-        m_said.push_back(message("warning: ", std::round(overlap * 100),
-                                 " % of the evaluation text stands in the calibration text; "
-                                 "its perplexity is not a fair measure"));
+    const auto warn = [this](const std::string& text, const char* kind) {
+        const double overlap = textOverlap(m_texts.evaluation->text, text);
+        if (overlap > kOverlapWarning) {
+            m_said.push_back(message("warning: ", std::round(overlap * 100),
+                                     " % of the evaluation text stands in the ", kind,
+                                     " text; its perplexity is not a fair measure"));
+        }
+    };
+    if (m_texts.calibration) {
+        warn(m_texts.calibration->text, "calibration");
+    }
+    if (m_texts.training) {
+        warn(m_texts.training->text, "training");
+        m_texts.training->text.clear();
     }
 }
 
@@ -147,7 +164,8 @@ std::string GroupRun::fingerprint() const
     return hashOf(message(all.dump(), m_group.factorSpec.lowRank.rank, " ",
                           m_checkpoint->hash(m_run), m_tokenizer->hash(),
                           m_texts.calibration ? m_texts.calibration->textHash : "",
-                          engineInfo().torch, engineInfo().cpu, QW_VERSION, at::get_num_threads()));
+                          m_texts.training ? m_texts.training->textHash : "", engineInfo().torch,
+                          engineInfo().cpu, QW_VERSION, at::get_num_threads()));
 }
 
 void GroupRun::describeRuns()
@@ -169,7 +187,8 @@ void GroupRun::describeRuns()
                              at::get_num_threads(),
                              result.spec.device,
                              info.cpu,
-                             m_group.factorSpec.lowRank.rank};
+                             m_group.factorSpec.lowRank.rank,
+                             m_texts.training ? m_texts.training->textHash : ""};
         result.rank = plan.maxRank;
         result.bytesOriginal = plan.bytesOriginal;
         result.estimate = estimate;
@@ -179,6 +198,7 @@ void GroupRun::describeRuns()
         result.substitutions.insert(result.substitutions.end(), m_said.begin(), m_said.end());
         result.layers.clear();
         result.blocks.clear();
+        result.training = {};
         result.artifactFolder = m_artifact->folder().string();
     }
 }
@@ -207,7 +227,6 @@ void GroupRun::quantizeBlocks()
     const QuantMethod& method = findMethod(common().method);
     const auto* blockMethod = dynamic_cast<const BlockMethod*>(&method);
     const std::int64_t steps = blockMethod != nullptr ? blockMethod->steps(common()) : 1;
-    m_run.beginPhase("quantize", blocks * steps);
     std::int64_t lastMissing = -1;
     for (std::int64_t index = 0; index < blocks; ++index) {
         if (!m_artifact->hasBlock(index)) {
@@ -223,6 +242,8 @@ void GroupRun::quantizeBlocks()
             }
         }
     }
+    const std::unique_ptr<LayerMethod> trained = trainLayers(method, lastMissing >= 0);
+    m_run.beginPhase("quantize", blocks * steps);
     // The full-precision model, and for methods that look at what came before the quantized one.
     std::optional<BlockCalibration> full;
     std::optional<BlockCalibration> quantized;
@@ -251,12 +272,14 @@ void GroupRun::quantizeBlocks()
         if (missing) {
             m_watch.begin("quantize");
             const BlockArtifact artifact =
-                quantized ? quantizeBlock(m_group, *blockMethod, block, std::move(statistics),
-                                          {&*m_decoder, &quantized->states(), &full->states(),
-                                           m_artifact->stateFile(index)},
-                                          m_run)
-                          : quantizeBlock(m_group, dynamic_cast<const LayerMethod&>(method),
-                                          std::move(block), std::move(statistics), m_run);
+                quantized
+                    ? quantizeBlock(m_group, *blockMethod, block, std::move(statistics),
+                                    {&*m_decoder, &quantized->states(), &full->states(),
+                                     m_artifact->stateFile(index)},
+                                    m_run)
+                    : quantizeBlock(m_group,
+                                    trained ? *trained : dynamic_cast<const LayerMethod&>(method),
+                                    std::move(block), std::move(statistics), m_run);
             m_artifact->writeBlock(artifact);
             std::filesystem::remove(m_artifact->stateFile(index));
             if (m_options.layerDone) {
@@ -271,6 +294,7 @@ void GroupRun::quantizeBlocks()
         }
         m_checkpoint->releaseBlock(index);
     }
+    std::filesystem::remove(m_artifact->trainingFile());
     m_run.checkpoint(blocks * steps);
 }
 
@@ -289,12 +313,8 @@ BlockHooks GroupRun::pathHooks(std::int64_t index, const BlockWeights& block) co
 
 void GroupRun::writeModel()
 {
-    ModelArtifact model;
-    const RunSpec& spec = common();
-    if (spec.activation.attention) {
-        model.attention = activationQuantizer(spec.activation, spec.weight);
-    }
-    model.kvCache = kvCacheQuantizer(spec.kvCache);
+    ModelArtifact model = modelQuantizers(common());
+    model.training = m_training;
     m_artifact->writeModel(model);
 }
 
@@ -307,6 +327,7 @@ void GroupRun::collect()
         hashers.push_back(std::make_unique<Hasher>());
         addToHash(model, *hashers.back());
         result.bytes = bytesOf(model.replaced);
+        result.training = m_training.value_or(TrainingResult{});
     }
     for (std::int64_t index = 0; index < m_decoder->blockCount(); ++index) {
         m_run.checkpoint();

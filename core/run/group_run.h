@@ -40,6 +40,7 @@ private:
     void describeRuns();
     void openFolder();
     void quantizeBlocks();
+    std::unique_ptr<LayerMethod> trainLayers(const QuantMethod& method, bool somethingMissing);
     BlockHooks pathHooks(std::int64_t index, const BlockWeights& block) const;
     void writeModel();
     void collect();
@@ -61,6 +62,7 @@ private:
     std::optional<Tokenizer> m_tokenizer;
     std::optional<Decoder> m_decoder;
     RunTexts m_texts;
+    std::optional<TrainingResult> m_training; ///< of a method that trains the model
     std::optional<ArtifactFolder> m_artifact;
     std::optional<FileLock> m_lock;
     std::vector<std::string> m_said; ///< substitutions and warnings that concern all runs

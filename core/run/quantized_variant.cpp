@@ -7,6 +7,7 @@
 #include <ATen/ops/linear.h>
 
 #include "base/error.h"
+#include "run/activation_points.h"
 
 namespace qw {
 
@@ -72,36 +73,6 @@ BlockWeights withReplaced(BlockWeights block, const ReplacedTensors& replaced,
     return block;
 }
 
-void addPoints(const ModelArtifact& model, BlockHooks& hooks)
-{
-    if (model.attention.active()) {
-        hooks.points = {BlockPoint::Query, BlockPoint::Key, BlockPoint::Probabilities,
-                        BlockPoint::ValueHeads};
-    }
-    if (model.kvCache.active()) {
-        hooks.points.push_back(BlockPoint::KeyPreRope);
-        hooks.points.push_back(BlockPoint::Value);
-    }
-    if (hooks.points.empty()) {
-        return;
-    }
-    hooks.point = [attention = model.attention, kvCache = model.kvCache](BlockPoint point,
-                                                                         const at::Tensor& x) {
-        switch (point) {
-        case BlockPoint::KeyPreRope:
-        case BlockPoint::Value:
-            return quantizeActivation(x, kvCache);
-        case BlockPoint::Key: // K^T has the key positions as its last axis
-            return quantizeActivation(x.transpose(-1, -2).contiguous(), attention)
-                .transpose(-1, -2);
-        case BlockPoint::Query:
-        case BlockPoint::ValueHeads:
-        case BlockPoint::Probabilities:
-            break;
-        }
-        return quantizeActivation(x, attention);
-    };
-}
 } // namespace
 
 BlockHooks quantizedHooks(const BlockArtifact& artifact, const ModelArtifact& model,
@@ -129,7 +100,7 @@ BlockHooks quantizedHooks(const BlockArtifact& artifact, const ModelArtifact& mo
         hooks.block =
             std::make_shared<const BlockWeights>(withReplaced(block, artifact.replaced, decoder));
     }
-    addPoints(model, hooks);
+    addPoints(model, quantizeActivation, hooks);
     return hooks;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "methods/method.h"
+#include "methods/training_rules.h"
 #include "report/rank_prediction.h"
 
 namespace qw {
@@ -134,6 +135,12 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
         }
         LayerPlan layer{linear, settledSettings(spec, linear, plan.substitutions)};
         settleRank(method.info(), spec.lowRank, layer, plan.substitutions);
+        if (const std::string phi = phiFor(spec.training, layer.settings.weight.bits);
+            spec.method == "lr-qat" && phi != spec.training.phi) {
+            plan.substitutions.push_back(message(linear.name, ": phi ", phi, " instead of ",
+                                                 spec.training.phi,
+                                                 ", which has no room for 8 bits"));
+        }
         const std::int64_t weights = linear.in * linear.out;
         plan.weights += weights;
         plan.bytesOriginal += weights * (linear.dtype == "F32" ? 4 : 2);

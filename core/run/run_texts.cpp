@@ -6,7 +6,7 @@
 
 namespace qw {
 
-void requireCalibrationText(const RunSpec& spec)
+void requireTexts(const RunSpec& spec)
 {
     for (const std::string& id : {spec.method, spec.lowRank.correction}) {
         QW_REQUIRE(id == "none" || !findMethod(id).info().needsCalibration ||
@@ -14,6 +14,14 @@ void requireCalibrationText(const RunSpec& spec)
                    ErrorCode::BadInput, "method ", id,
                    " learns from data: give a calibration text");
     }
+    if (!trainsModel(spec.method)) {
+        return;
+    }
+    QW_REQUIRE(!spec.training.text.empty(), ErrorCode::BadInput, "method ", spec.method,
+               " trains on a text: give a training text");
+    QW_REQUIRE(spec.training.init != "qera-exact" || !spec.calibration.text.empty(),
+               ErrorCode::BadInput,
+               "training.init qera-exact looks at inputs of layers: give a calibration text");
 }
 
 RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokenizer& tokenizer,
@@ -28,6 +36,11 @@ RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokeniz
     if (!spec.evaluation.text.empty()) {
         texts.evaluation = evaluationWindows(
             spec.evaluation, resolveText(spec.evaluation.text).string(), config, tokenizer, run);
+    }
+    if (trainsModel(spec.method)) {
+        texts.training = trainingText(spec.training, resolveText(spec.training.text).string(),
+                                      config, tokenizer, static_cast<std::uint64_t>(spec.seed),
+                                      run);
     }
     return texts;
 }

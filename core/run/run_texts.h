@@ -4,6 +4,7 @@
 
 #include "base/run_context.h"
 #include "eval/text_windows.h"
+#include "eval/token_stream.h"
 #include "report/run_spec.h"
 
 namespace qw {
@@ -12,10 +13,11 @@ namespace qw {
 struct RunTexts {
     std::optional<TextWindows> calibration;
     std::optional<TextWindows> evaluation;
+    std::optional<TrainingText> training; ///< of methods that train the model
 };
 
-/// @throws Error::BadInput if the method learns from data and the spec names no calibration text
-void requireCalibrationText(const RunSpec& spec);
+/// @throws Error::BadInput if the method learns from data and the spec names no text for it
+void requireTexts(const RunSpec& spec);
 
 /// @throws Error::NotFound, BadInput for a text that is too short; Cancelled between texts
 RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokenizer& tokenizer,

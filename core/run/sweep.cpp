@@ -126,9 +126,9 @@ void checkAll(const std::vector<RunSpec>& specs, const RunContext& run)
             tokenizer.emplace(Tokenizer::fromFolder(checkpoint->folder()));
         }
         planRun(spec, *checkpoint);
-        requireCalibrationText(spec);
+        requireTexts(spec);
         if (!sameModel || before->calibration != spec.calibration ||
-            before->evaluation != spec.evaluation) {
+            before->evaluation != spec.evaluation || before->training != spec.training) {
             readTexts(spec, checkpoint->config(), *tokenizer, run);
         }
         before = &spec;

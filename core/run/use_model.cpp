@@ -118,7 +118,7 @@ Estimate estimateRun(const RunSpec& spec)
     const Checkpoint checkpoint(resolveModel(spec.model));
     const RunGroup group = planGroup({spec}, checkpoint);
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
-    requireCalibrationText(spec);
+    requireTexts(spec);
     const RunTexts texts = readTexts(spec, checkpoint.config(), tokenizer);
     return estimateGroup(group, checkpoint, workloadOf(texts), RunOptions{}.hiddenBudgetBytes);
 }

@@ -11,6 +11,7 @@ RunResult learned(const std::string& id, const std::vector<double>& losses)
     RunResult run = test::sampleResult(id);
     run.spec.method = "lrq";
     run.blocks.clear();
+    run.training = {};
     BlockResult block;
     block.block = 2;
     block.losses = losses;
@@ -27,7 +28,25 @@ private Q_SLOTS:
     void longCurvesAreMeans();
     void othersAreLeftOutOrApart();
     void blocksAreListed();
+    void wholeModelsHaveACurve();
 };
+
+void TstLossPlots::wholeModelsHaveACurve()
+{
+    const auto trained = [](const std::string& id, const std::string& text) {
+        RunResult run = learned(id, {});
+        run.provenance.trainingHash = text;
+        run.training.steps = {{3}, {2}, {1}};
+        return run;
+    };
+    const std::vector<RunResult> runs = {trained("a", "t"), trained("b", "t"), trained("c", "u"),
+                                         learned("d", {1})};
+    QCOMPARE(learnedBlocks(runs), (std::vector<std::int64_t>{kWholeModel, 2}));
+    const auto set = lossPlot(runs, kWholeModel);
+    QCOMPARE(set.plots[0].series.size(), 2U);
+    QCOMPARE(set.plots[0].series[1].y, (std::vector<double>{3, 2, 1}));
+    QCOMPARE(set.plots[0].xLabel, std::string("step"));
+}
 
 void TstLossPlots::aCurveForEachRun()
 {

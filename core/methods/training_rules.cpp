@@ -1,0 +1,86 @@
+#include "methods/training_rules.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/simd.h"
+
+namespace qw {
+
+namespace {
+constexpr double kPublishedSteps = 10000;
+constexpr std::int64_t kPublishedRank = 32;
+/// Learning rates published for kPublishedSteps, and what they may become for fewer.
+struct Rate {
+    double published;
+    double most;
+};
+constexpr Rate kLowRankRate = {1e-3, 1e-2};
+constexpr Rate kWeightRate = {5e-5, 1e-3};
+constexpr Rate kScaleRate = {1e-5, 1e-4};
+constexpr double kWeightDecay = 0.1; // of LSQ
+
+double settledRate(double asked, const Rate& rate, const char* what, std::int64_t steps,
+                   std::vector<std::string>& said)
+{
+    if (asked >= 0) {
+        return asked;
+    }
+    const double stretch =
+        std::max(1.0, kPublishedSteps / static_cast<double>(std::max<std::int64_t>(1, steps)));
+    const double settled = std::min(rate.published * stretch, rate.most);
+    said.push_back(message("learning rate ", what, " ", settled, ": ", rate.published,
+                           " of LR-QAT's recipe times ", stretch, " for ", steps,
+                           " instead of 10000 steps, at most ", rate.most));
+    return settled;
+}
+} // namespace
+
+TrainingRules trainingRules(const RunSpec& spec, const ModelConfig& config)
+{
+    const TrainingSpec& training = spec.training;
+    TrainingRules rules;
+    if (spec.method != "peqa") {
+        const bool weights = spec.method == "lsq";
+        rules.lr = settledRate(training.lr, weights ? kWeightRate : kLowRankRate,
+                               weights ? "of weights" : "of A and B", training.steps, rules.said);
+        rules.weightDecay = training.weightDecay >= 0 ? training.weightDecay
+                            : weights                 ? kWeightDecay
+                                                      : 0;
+    }
+    rules.lrScale =
+        settledRate(training.lrScale, kScaleRate, "of scales", training.steps, rules.said);
+    rules.warmup = training.warmup >= 0 ? training.warmup : training.steps / 10;
+    if (spec.method == "lr-qat") {
+        rules.rank = training.rank > 0
+                         ? training.rank
+                         : std::clamp<std::int64_t>(config.hidden / 4, 1, kPublishedRank);
+        if (training.rank == 0 && rules.rank < kPublishedRank) {
+            rules.said.push_back(message("rank ", rules.rank, " of A and B: a quarter of the ",
+                                         config.hidden, " hidden units, less than the recipe's ",
+                                         kPublishedRank));
+        }
+    }
+    return rules;
+}
+
+std::string phiFor(const TrainingSpec& spec, std::int64_t bits)
+{
+    return spec.phi == "fixed8" && bits == 8 ? "fp16" : spec.phi;
+}
+
+double scheduledRate(double peak, std::int64_t step, std::int64_t warmup, std::int64_t steps)
+{
+    if (step < warmup) {
+        return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
+    }
+    return peak * static_cast<double>(steps - step) / static_cast<double>(steps - warmup);
+}
+
+bool trainsInBfloat16(const TrainingSpec& spec, const std::string& device)
+{
+    const bool native = device != "cpu" || bestSimd() >= Simd::Avx512Bf16;
+    return spec.compute == "bf16" || (spec.compute == "auto" && native);
+}
+
+} // namespace qw
