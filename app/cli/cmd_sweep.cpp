@@ -72,9 +72,12 @@ std::vector<RunSpec> shareOf(const std::vector<RunSpec>& specs, const std::strin
 int sweep(const Session& session, const std::string& model, const SpecFlags& flags,
           const Options& options)
 {
-    const RunSpec base = flags.result(model, session.device, session.threads);
-    const std::vector<RunSpec> specs =
-        shareOf(sweepSpecs(base, gridOf(options), correctsErrors), options.shard);
+    const RunSpec base = flags.result(model, session.device, session.threads, options.methods);
+    std::vector<RunSpec> all = sweepSpecs(base, gridOf(options), correctsErrors);
+    for (RunSpec& spec : all) {
+        flags.takeRange(spec);
+    }
+    const std::vector<RunSpec> specs = shareOf(all, options.shard);
     session.startEngine();
     RunStore store = session.openStore();
     RunOptions how;
@@ -97,7 +100,8 @@ void addSweep(CLI::App& app, Session& session)
         command.add_option(name, values, help)->delimiter(',')->group("Grid, comma-separated");
     };
     add("--methods", options.methods,
-        "rtn, lqer, l2qer, qera-approx, qera-exact, gptq, flexround, lrq (default rtn)");
+        "rtn, lqer, l2qer, qera-approx, qera-exact, gptq, flexround, lrq, lr-qat, lsq, peqa "
+        "(default rtn)");
     add("--bits", options.bits, "Widths of the codes, 2..8 (default 4)");
     add("--ranks", options.ranks, "Ranks; factors are computed once, at the largest (default 0)");
     add("--group-sizes", options.groupSizes, "Numbers, channel, tensor (default 128; mxint 16)");

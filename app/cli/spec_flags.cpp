@@ -1,5 +1,6 @@
 #include "spec_flags.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -12,6 +13,10 @@
 namespace qw::cli {
 
 namespace {
+constexpr const char* kTraining = "Training (lr-qat, lsq, peqa)";
+constexpr const char* kLearnedRounding = "Learned rounding (lrq, flexround)";
+constexpr const char* kLearning = "Learning (both)";
+
 std::int64_t wholeNumber(const std::string& text, const std::string& what)
 {
     std::int64_t value = 0;
@@ -35,10 +40,13 @@ void addWeightFlags(CLI::App& command, SpecFlags& flags, bool withGrid)
             "(default 16)");
     }
     command.add_flag("--sym", flags.sym, "Symmetric grid")->group("Weights");
-    command.add_flag("--asym", flags.asym, "Asymmetric grid (default)")->group("Weights");
+    command.add_flag("--asym", flags.asym, "Asymmetric grid (default but for lr-qat, lsq, peqa)")
+        ->group("Weights");
     add("--scale-dtype", weight.scaleDtype, "f16 | f32 | bf16 (default f16)");
-    add("--range", weight.range, "minmax | lrq | lp: where the grid ends (default minmax)");
-    add("--range-norm", weight.rangeNorm, "Norm of the range search (default 2.4)");
+    add("--range", flags.range,
+        "minmax | lrq | lp: where the grid ends (default minmax; lr-qat, lsq, peqa: lp)");
+    add("--range-norm", flags.rangeNorm,
+        "Norm of the range search (default 2.4; lr-qat, lsq, peqa: 4)");
     add("--range-steps", weight.rangeSteps, "Candidates of the range search (default 100)");
     add("--exponent-bits", weight.exponentBits, "mxint: 4 | 8 (default 8)");
     add("--mx-rule", weight.mxRule, "mxint: lqer | qera (default lqer)");
@@ -52,7 +60,8 @@ void addCorrectionFlags(CLI::App& command, LowRankSpec& lowRank, std::string& ra
     if (withGrid) {
         add("--rank", rank,
             "Rank of the correction (default 0); lrq: of the learned divisor, a number, full or "
-            "official (default: by --rho)");
+            "official (default: by --rho); lr-qat: of A and B (default 32, or a quarter of the "
+            "model's width)");
         add("--correction-rank", lowRank.rank, "Rank of --correction (default 0)");
     }
     add("--correction", lowRank.correction,
@@ -69,22 +78,56 @@ void addCorrectionFlags(CLI::App& command, LowRankSpec& lowRank, std::string& ra
 void addReconstructionFlags(CLI::App& command, ReconstructionSpec& reconstruction)
 {
     const auto add = [&](const char* name, auto& value, const char* help) {
-        command.add_option(name, value, help)->group("Learned rounding (lrq, flexround)");
+        command.add_option(name, value, help)->group(kLearnedRounding);
     };
     add("--iters", reconstruction.iterations, "Iterations for each block (default 5000)");
-    add("--lr", reconstruction.lr,
-        "Learning rate at the start (default: that of LRQ's scripts, or a rule; see the notes of "
-        "the result)");
     add("--rho", reconstruction.rho,
         "Rank as a share of the full one, 0.05..1: entries of the low-rank terms over those of the "
         "weight (default 0.4)");
-    add("--batch-size", reconstruction.batchSize, "Windows of one iteration (default 2)");
-    add("--train-compute", reconstruction.compute,
-        "auto | f32 | bf16: products while learning (default auto: bf16 where the processor has "
-        "it)");
     add("--without", reconstruction.without,
         "none | row | column | low-rank | scale: what of the divisor is not learned (default "
         "none)");
+}
+
+void addTrainingFlags(CLI::App& command, TrainingSpec& training)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group(kTraining);
+    };
+    add("--train-text", training.text, "Text to train on: a file, or demo:calibration");
+    add("--steps", training.steps, "Updates (default 10000)");
+    add("--grad-accum", training.gradAccum, "Batches of a step (default 8)");
+    add("--train-seqlen", training.seqlen,
+        "Tokens of a window (default: 1024, or the model's maximum if that is less)");
+    add("--lr-scale", training.lrScale,
+        "Learning rate of the scales at its highest; 0: they stay as found (default: by a rule; "
+        "see the notes of the result)");
+    add("--warmup", training.warmup, "Steps until rates are highest (default: a tenth of all)");
+    add("--weight-decay", training.weightDecay, "Of what is no scale (default 0; lsq: 0.1)");
+    add("--clip", training.clip, "Largest norm of the gradient; 0: any (default 1)");
+    add("--alpha", training.alpha, "lr-qat: A B counts alpha / rank (default 1)");
+    add("--phi", training.phi,
+        "lr-qat: fixed8 | fp32 | bf16 | fp16 | int: how the frozen part is kept (default fixed8)");
+    add("--init", training.init,
+        "lr-qat: zero | loftq | lqer | qera-exact: where A and B begin (default zero)");
+    add("--save-every", training.saveEvery,
+        "Steps between states that a stopped run goes on from (default 100)");
+}
+
+/// What both sections have, each with its default.
+void addLearningFlags(CLI::App& command, SpecFlags& flags)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group(kLearning);
+    };
+    add("--lr", flags.lr,
+        "Learning rate at its highest, of lr-qat's A and B, of lsq's weights (default: published "
+        "ones, or a rule; see the notes of the result)");
+    add("--batch-size", flags.batchSize,
+        "Windows of one iteration (default 2); training: of one batch (default 4)");
+    add("--train-compute", flags.trainCompute,
+        "auto | f32 | bf16: products while learning (default auto: bf16 where the processor has "
+        "it)");
 }
 
 void addGptqFlags(CLI::App& command, GptqSpec& gptq)
@@ -111,6 +154,9 @@ void addActivationFlags(CLI::App& command, ActivationSpec& activation)
     add("--act-bits", activation.bits, "Width of an activation's code (default 8)");
     add("--act-block", activation.blockSize, "mxint: block of activations (default 16)");
     add("--act-zero-point", activation.zeroPoint, "int: rounded | float (default rounded)");
+    add("--act-points", activation.points,
+        "linear | a8 | a8kv4 | a4: inputs of layers as above, or all places LR-QAT names, with "
+        "widths of their own (default linear)");
     command
         .add_flag("--act-attention", activation.attention,
                   "mxint: quantize the operands of QK^T and PV too")
@@ -147,15 +193,18 @@ void addEvaluationFlags(CLI::App& command, EvaluationSpec& evaluation)
 
 void SpecFlags::addTo(CLI::App& command, bool withGrid)
 {
+    m_command = &command;
     if (withGrid) {
         command.add_option("--method", spec.method,
                            "rtn | lqer | l2qer | qera-approx | qera-exact | gptq | flexround | "
-                           "lrq (default rtn)");
+                           "lrq | lr-qat | lsq | peqa (default rtn)");
         command.add_option("--seed", spec.seed, "Seed of windows and factorization (default 0)");
     }
     addWeightFlags(command, *this, withGrid);
     addCorrectionFlags(command, spec.lowRank, rank, withGrid);
+    addLearningFlags(command, *this);
     addReconstructionFlags(command, spec.reconstruction);
+    addTrainingFlags(command, spec.training);
     addGptqFlags(command, spec.gptq);
     addActivationFlags(command, spec.activation);
     command
@@ -178,7 +227,8 @@ void SpecFlags::addTo(CLI::App& command, bool withGrid)
 
 void makePathsAbsolute(RunSpec& spec)
 {
-    for (std::string* path : {&spec.model, &spec.calibration.text, &spec.evaluation.text}) {
+    for (std::string* path :
+         {&spec.model, &spec.calibration.text, &spec.evaluation.text, &spec.training.text}) {
         std::error_code ignored;
         if (!path->empty() && *path != "demo" && path->rfind("demo:", 0) != 0 &&
             std::filesystem::exists(*path, ignored)) {
@@ -187,21 +237,36 @@ void makePathsAbsolute(RunSpec& spec)
     }
 }
 
-RunSpec SpecFlags::result(const std::string& model, const std::string& device,
-                          std::int64_t threads) const
+RunSpec SpecFlags::result(const std::string& model, const std::string& device, std::int64_t threads,
+                          std::vector<std::string> methods) const
 {
     RunSpec made = spec;
     made.model = model;
     made.device = device;
     made.threads = threads;
+    if (methods.empty()) {
+        methods = {spec.method};
+    }
+    refuseForeign(methods);
     QW_REQUIRE(!(sym && asym), ErrorCode::BadInput, "--sym and --asym exclude each other");
-    made.weight.sym = sym;
+    const auto trains = std::find_if(methods.begin(), methods.end(), trainsModel);
+    QW_REQUIRE(!asym || trains == methods.end(), ErrorCode::BadInput, "--asym does not go with ",
+               *trains, ", which trains symmetric grids only");
+    if (trainsModel(made.method)) {
+        const WeightSpec usual = usualWeight(made.method);
+        made.weight.range = usual.range;
+        made.weight.rangeNorm = usual.rangeNorm;
+    }
+    made.weight.sym = sym || trainsModel(made.method);
+    takeRange(made);
     if (!groupSize.empty()) {
         made.weight.groupSize = groupSizeFromText(groupSize);
     } else if (made.weight.format == "mxint") {
         made.weight.groupSize = 16;
     }
     takeRank(made);
+    takeShared(made, trains != methods.end(),
+               !std::all_of(methods.begin(), methods.end(), trainsModel));
     if (kvBits) {
         made.kvCache = {"int", *kvBits};
     }
@@ -219,6 +284,12 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device,
     return made;
 }
 
+void SpecFlags::takeRange(RunSpec& made) const
+{
+    made.weight.range = range.value_or(made.weight.range);
+    made.weight.rangeNorm = rangeNorm.value_or(made.weight.rangeNorm);
+}
+
 void SpecFlags::takeRank(RunSpec& made) const
 {
     if (rank.empty()) {
@@ -228,7 +299,50 @@ void SpecFlags::takeRank(RunSpec& made) const
         made.reconstruction.rank = rank;
         return;
     }
-    made.lowRank.rank = wholeNumber(rank, "--rank");
+    (trainsModel(made.method) ? made.training.rank : made.lowRank.rank) =
+        wholeNumber(rank, "--rank");
+}
+
+void SpecFlags::takeShared(RunSpec& made, bool trains, bool othersToo) const
+{
+    const auto take = [](const auto& typed, auto& value) { value = typed.value_or(value); };
+    if (trains) {
+        QW_REQUIRE(!lr || *lr >= 0, ErrorCode::BadInput, "--lr ", *lr, " is below 0");
+        take(lr, made.training.lr);
+        take(batchSize, made.training.batchSize);
+        take(trainCompute, made.training.compute);
+    }
+    if (othersToo) {
+        take(lr, made.reconstruction.lr);
+        take(batchSize, made.reconstruction.batchSize);
+        take(trainCompute, made.reconstruction.compute);
+    }
+}
+
+/// A flag that would be lost is most likely a mistake.
+void SpecFlags::refuseForeign(const std::vector<std::string>& methods) const
+{
+    const auto any = [&](const auto& has) {
+        return std::any_of(methods.begin(), methods.end(), has);
+    };
+    const bool trains = any(trainsModel);
+    const bool others = any([](const std::string& method) { return !trainsModel(method); });
+    const bool lowRankPair = any([](const std::string& method) { return method == "lr-qat"; });
+    const std::vector<std::string> ofPair = {"--rank", "--alpha", "--phi", "--init"};
+    for (const CLI::Option* option : m_command->get_options()) {
+        if (option->count() == 0) {
+            continue;
+        }
+        const std::string name = option->get_name();
+        QW_REQUIRE(trains || option->get_group() != kTraining, ErrorCode::BadInput, name,
+                   " is a setting of lr-qat, lsq and peqa, not of ", methods.front());
+        QW_REQUIRE(others ||
+                       (option->get_group() != kLearnedRounding && option->get_group() != "GPTQ"),
+                   ErrorCode::BadInput, name, " is no setting of ", methods.front());
+        QW_REQUIRE(others || lowRankPair ||
+                       std::find(ofPair.begin(), ofPair.end(), name) == ofPair.end(),
+                   ErrorCode::BadInput, name, " is a setting of lr-qat, not of ", methods.front());
+    }
 }
 
 LayerOverride parseOverride(const std::string& text)

@@ -16,8 +16,14 @@ namespace qw::cli {
 struct SpecFlags {
     RunSpec spec;
     std::string groupSize;
-    std::string rank;                   ///< of the correction, or of a learned divisor
+    std::string rank;                   ///< of the correction, a learned divisor or a trained pair
     std::optional<std::int64_t> kvBits; ///< of an integer KV cache
+    // Settings of several sections, or whose default is the method's.
+    std::optional<double> lr;
+    std::optional<std::int64_t> batchSize;
+    std::optional<std::string> trainCompute;
+    std::optional<std::string> range;
+    std::optional<double> rangeNorm;
     bool sym = false;
     bool asym = false;
     std::vector<std::string> overrides;
@@ -26,11 +32,19 @@ struct SpecFlags {
     /// @param withGrid  leave out what a sweep varies (method, bits, rank, group size, seed)
     void addTo(CLI::App& command, bool withGrid);
     /// The finished spec, checked as far as that goes without the model.
-    /// @throws Error::BadInput
-    RunSpec result(const std::string& model, const std::string& device, std::int64_t threads) const;
+    /// @param methods  that it is for, if not spec.method alone
+    /// @throws Error::BadInput, also for a flag that none of the methods looks at
+    RunSpec result(const std::string& model, const std::string& device, std::int64_t threads,
+                   std::vector<std::string> methods = {}) const;
+    /// The range as it was typed, where it was.
+    void takeRange(RunSpec& made) const;
 
 private:
     void takeRank(RunSpec& made) const;
+    void takeShared(RunSpec& made, bool trains, bool othersToo) const;
+    void refuseForeign(const std::vector<std::string>& methods) const;
+
+    const CLI::App* m_command = nullptr;
 };
 
 /// --text, --seqlen, --windows, --protocol, --compute.

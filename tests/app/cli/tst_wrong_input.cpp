@@ -99,6 +99,35 @@ void TestWrongInput::oneSentence_data()
     row("run demo --format mxint --group-size channel", {"channel", "mxint"});
     row("sweep demo --group-sizes 128,100", {"group_size 100 does not divide"});
     row("run demo --sym --asym", {"--sym and --asym"});
+    row("run demo --method lr-qat --train-text demo:calibration --asym",
+        {"--asym", "lr-qat", "symmetric grids only"});
+    row("sweep demo --methods rtn,peqa --asym", {"--asym", "peqa"});
+    row("run demo --method lr-qat", {"lr-qat trains on a text", "training text"});
+    row("run demo --method lr-qat --train-text nowhere.txt", {"nowhere.txt", "no such text file"});
+    row("run demo --method lr-qat --train-text short.txt --train-seqlen 64",
+        {"short.txt", "one window of 64"});
+    row("run demo --method lr-qat --train-seqlen 1", {"seqlen 1"});
+    row("run demo --method lr-qat --train-text demo:calibration --train-seqlen 1000",
+        {"seqlen 1000", "512"});
+    row("run demo --steps 5", {"--steps", "lr-qat, lsq and peqa, not of rtn"});
+    row("run demo --method lr-qta", {"unknown method \"lr-qta\"", "did you mean \"lr-qat\"?"});
+    row("run demo --method lr-qat --phi fixed", {"phi \"fixed\"", "did you mean \"fixed8\"?"});
+    row("run demo --method lr-qat --init loft", {"init \"loft\"", "did you mean \"loftq\"?"});
+    row("run demo --method lsq --phi int", {"--phi", "of lr-qat, not of lsq"});
+    row("run demo --method peqa --rank 4", {"--rank", "of lr-qat, not of peqa"});
+    row("run demo --method peqa --lr 0.1", {"training.lr", "peqa", "training.lr_scale"});
+    row("run demo --method lr-qat --lr -1", {"--lr -1 is below 0"});
+    row("run demo --method lr-qat --rank half", {"--rank: \"half\" is not a whole number"});
+    row("run demo --method lr-qat --iters 5", {"--iters", "no setting of lr-qat"});
+    row("run demo --method lsq --format mxint", {"weight.format", "lsq", "integer grids"});
+    row("run demo --method lr-qat --group-size tensor", {"weight.group_size", "lr-qat"});
+    row("run demo --method lr-qat --bits 8", {"fixed8", "8 bits"});
+    row("run demo --method lr-qat --act-format mxint", {"activation.format", "lr-qat"});
+    row("run demo --act-points a8 --act-format int", {"activation.format", "a8"});
+    row("run demo --act-points a16", {"activation.points \"a16\"", "a8kv4"});
+    row("run demo --method lr-qat --warmup 6 --steps 5", {"warmup 6", "5 steps"});
+    row("run demo --method lr-qat --train-text demo:calibration --init qera-exact",
+        {"qera-exact", "calibration text"});
     row("run demo --method l2qer --rank 4", {"l2qer", "calibration"});
     row("run demo --override q_proj", {"--override \"q_proj\"", "REGEX:bits=8"});
     row("run demo --override q_proj:bitz=3", {"unknown key \"bitz\"", "group_size"});
