@@ -267,8 +267,7 @@ void ComparePlots::addLayerViews()
                       return lossPlot(runs, block);
                   });
     };
-    addView(loss, u"lossTab"_s, tr("Loss"),
-            tr("How the loss fell where a method learns block by block"));
+    addView(loss, u"lossTab"_s, tr("Loss"), tr("How the loss fell where a method learns"));
 
     View pair;
     pair.layers = true;
@@ -373,7 +372,8 @@ void ComparePlots::fillBlocks()
     const QVariant before = m_blockBox->currentData();
     m_blockBox->clear();
     for (const std::int64_t block : learnedBlocks(m_runs.detailed())) {
-        m_blockBox->addItem(tr("block %1").arg(block), static_cast<qlonglong>(block));
+        m_blockBox->addItem(block == kWholeModel ? tr("whole model") : tr("block %1").arg(block),
+                            static_cast<qlonglong>(block));
     }
     m_blockBox->setCurrentIndex(std::max(0, m_blockBox->findData(before)));
 }

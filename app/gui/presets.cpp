@@ -27,6 +27,7 @@ RunSpec applyPreset(const Preset& preset, const RunSpec& draft)
     RunSpec spec = runSpecFromJson(json);
     spec.calibration = draft.calibration;
     spec.evaluation = draft.evaluation;
+    spec.training.text = draft.training.text;
     spec.overrides = draft.overrides;
     spec.seed = draft.seed;
     spec.device = draft.device;

@@ -201,8 +201,7 @@ RunSpec QuantizePage::preset() const
     }
     RunSpec usual = defaultDraft(); // of this program, for the method chosen
     usual.model = m_state.draft().model;
-    usual.method = m_state.draft().method;
-    return usual;
+    return withMethod(usual, m_state.draft().method);
 }
 
 void QuantizePage::rebuildFields()
@@ -243,8 +242,13 @@ void QuantizePage::showDraft()
 
 void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
 {
-    RunSpec spec = edited;
     const RunSpec& before = m_state.draft();
+    RunSpec spec = edited;
+    spec.method = before.method; // what the new one refuses, or begins with otherwise
+    spec = withMethod(std::move(spec), edited.method);
+    if (trainsModel(spec.method) && spec.method != before.method) {
+        spec.weight.format = "int"; // there is no other
+    }
     if (spec.weight.format != before.weight.format) { // each format has its usual group
         spec.weight.groupSize = spec.weight.format == "mxint" ? 16 : 128;
     }

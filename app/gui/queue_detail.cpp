@@ -11,6 +11,7 @@
 #include "app/gui/run_queue.h"
 #include "app/gui/run_text.h"
 #include "report/layer_plots.h"
+#include "report/loss_plots.h"
 #include "widgets/series_plot.h"
 #include "widgets/theme.h"
 
@@ -30,7 +31,7 @@ QueueDetail::QueueDetail(QWidget* parent) : QWidget(parent)
     connect(m_inspect, &QPushButton::clicked, this, [this] { Q_EMIT showRunWanted(m_runId); });
     m_plot = new SeriesPlot;
     m_plot->setObjectName(QStringLiteral("queuePlot"));
-    m_plot->setAccessibleName(tr("Errors of the layers done"));
+    m_plot->setAccessibleName(tr("Loss while training, errors of the layers done"));
     m_log = new QPlainTextEdit;
     m_log->setObjectName(QStringLiteral("queueLog"));
     m_log->setAccessibleName(tr("Log of the run"));
@@ -72,10 +73,12 @@ void QueueDetail::show(const QueueEntry* entry)
 
 void QueueDetail::showPlot(const QueueEntry* entry)
 {
-    if (entry != nullptr && entry->number == m_number && entry->layers.size() == m_layers) {
+    if (entry != nullptr && entry->number == m_number && entry->layers.size() == m_layers &&
+        entry->steps.size() == m_steps) {
         return;
     }
     m_layers = entry != nullptr ? entry->layers.size() : 0;
+    m_steps = entry != nullptr ? entry->steps.size() : 0;
     PlotData shown;
     if (m_layers > 0) {
         RunResult partial;
@@ -85,6 +88,12 @@ void QueueDetail::showPlot(const QueueEntry* entry)
         const auto weights = layerPlot({partial}, LayerMetric::WeightError).plots;
         // Output errors need calibration; without one there are those of the weights.
         shown = !plots.empty() ? plots.front() : !weights.empty() ? weights.front() : PlotData();
+    }
+    if (m_layers == 0 && m_steps > 0) {
+        RunResult partial;
+        partial.spec = entry->request.specs.front();
+        partial.training.steps = entry->steps;
+        shown = lossPlot({partial}, kWholeModel).plots.front();
     }
     if (shown.series.empty()) {
         shown.empty =

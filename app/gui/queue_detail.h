@@ -13,7 +13,8 @@ namespace qw {
 class SeriesPlot;
 struct QueueEntry;
 
-/// One queued run: where it is, its errors layer by layer, its log, and what came out.
+/// One queued run: where it is, its loss while the model is trained, then its errors layer by
+/// layer, its log, and what came out.
 class QueueDetail : public QWidget
 {
     Q_OBJECT
@@ -35,6 +36,7 @@ private:
     QPlainTextEdit* m_log = nullptr;
     std::int64_t m_number = 0; ///< of the entry shown; 0: none
     std::size_t m_layers = 0;  ///< of it drawn
+    std::size_t m_steps = 0;   ///< the same
     QString m_lastLine;
     QString m_runId;
 };

@@ -62,6 +62,7 @@ QueueDock::QueueDock(RunQueue& queue, QWidget* parent)
     connect(m_timer, &QTimer::timeout, this, &QueueDock::refresh);
     connect(&m_queue, &RunQueue::entryChanged, this, &QueueDock::schedule);
     connect(&m_queue, &RunQueue::layerDone, this, &QueueDock::schedule);
+    connect(&m_queue, &RunQueue::stepDone, this, &QueueDock::schedule);
     connect(&m_queue, &RunQueue::rowsInserted, this, [this](const QModelIndex&, int first) {
         m_list->setCurrentIndex(m_queue.index(first));
         refresh();

@@ -60,6 +60,9 @@ void RunJob::work(const std::stop_token& stop)
         post([this, layer] { Q_EMIT layerDone(layer); });
     };
     options.layerKept = options.layerDone; // shown the same
+    options.stepDone = [this](const TrainingStep& step) {
+        post([this, step] { Q_EMIT stepDone(step); });
+    };
     std::vector<RunResult> results;
     std::optional<Failure> failure;
     try {

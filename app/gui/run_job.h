@@ -47,6 +47,7 @@ Q_SIGNALS:
     void started(const QString& id, double seconds);
     void progressed(const qw::Progress& progress);
     void layerDone(const qw::LayerResult& layer);
+    void stepDone(const qw::TrainingStep& step);
     void logged(const QString& line);
     void finished(const std::vector<qw::RunResult>& results);
     void failed(const QString& sentence, const QString& details);

@@ -337,6 +337,7 @@ void RunQueue::connectJob(std::int64_t number)
     connect(job, &RunJob::started, this, [this, number](const QString& id, double seconds) {
         QueueEntry& e = *entry(number);
         e.estimatedSeconds = seconds;
+        e.steps.clear();         // those done before an interruption come again
         if (e.runId.isEmpty()) { // a sweep keeps the first id, which names its folder
             e.runId = id;
         }
@@ -366,6 +367,11 @@ void RunQueue::connectJob(std::int64_t number)
         }
         m_lastKept = static_cast<double>(m_clock.elapsed()) / 1000;
         Q_EMIT layerDone(number, layer);
+    });
+    connect(job, &RunJob::stepDone, this, [this, number](const TrainingStep& step) {
+        entry(number)->steps.push_back(step);
+        m_lastKept = static_cast<double>(m_clock.elapsed()) / 1000; // cancelling keeps the state
+        Q_EMIT stepDone(number);
     });
     connect(job, &RunJob::logged, this, [this, number](const QString& line) {
         note(*entry(number), line);

@@ -31,6 +31,7 @@ struct QueueEntry {
     QString problem;
     QStringList log;
     std::vector<LayerResult> layers; ///< as they come
+    std::vector<TrainingStep> steps; ///< as they come, of a method that trains the model
     std::vector<RunResult> results;  ///< once finished
     bool busy() const
     {
@@ -80,6 +81,7 @@ Q_SIGNALS:
     void entryChanged(std::int64_t number);
     void stateChanged(); ///< an entry came or went, changed its state or got its run's id
     void layerDone(std::int64_t number, const qw::LayerResult& layer);
+    void stepDone(std::int64_t number);
     void runStarted(const QString& id);
     void runFinished(const std::vector<qw::RunResult>& results);
     void runFailed(std::int64_t number, const QString& sentence, const QString& details);

@@ -31,10 +31,15 @@ QString settings(const RunSpec& spec)
     } else {
         result += spec.weight.groupSize == kPerChannel ? tr(" per channel") : tr(" per tensor");
     }
-    if (spec.activation.format != "none") {
+    if (spec.activation.points != "linear") {
+        result +=
+            QStringLiteral(" %1").arg(QString::fromStdString(spec.activation.points).toUpper());
+    } else if (spec.activation.format != "none") {
         result += QStringLiteral(" A%1").arg(spec.activation.bits);
     }
-    if (spec.method != "rtn") {
+    if (trainsModel(spec.method)) {
+        result += tr(" %1 steps").arg(spec.training.steps);
+    } else if (spec.method != "rtn") {
         result += QStringLiteral(" r%1").arg(spec.lowRank.rank);
     }
     return result;

@@ -68,6 +68,7 @@ SpecField methodField(const ParamSpec& param)
     SpecField field;
     field.param = param;
     field.path = param.key;
+    field.isFile = param.key == "training.text";
     const auto has = [&](const std::string& section) {
         return json.at(section).is_object() && json.at(section).contains(param.key);
     };
@@ -81,6 +82,7 @@ SpecField methodField(const ParamSpec& param)
     }
     field.section = field.path.rfind("weight.", 0) == 0     ? tr("Weight format")
                     : field.path.rfind("low_rank.", 0) == 0 ? tr("Low-rank correction")
+                    : field.path.rfind("training.", 0) == 0 ? tr("Training")
                                                             : tr("Method settings");
     if (param.key == "sym" || param.key == "scale_dtype" || param.key == "range") {
         field.relevant = isInt;
@@ -91,17 +93,29 @@ SpecField methodField(const ParamSpec& param)
     return field;
 }
 
+bool hasLinearPoints(const RunSpec& spec)
+{
+    return spec.activation.points == "linear";
+}
+
 void addActivations(std::vector<SpecField>& fields)
 {
     const QString section = tr("Activations");
-    fields.push_back({"activation.format",
-                      section,
-                      false,
-                      false,
+    fields.push_back(
+        {"activation.points",
+         section,
+         false,
+         false,
+         choice("points", tr("Places"), {"linear", "a8", "a8kv4", "a4"},
+                tr("Inputs of linear layers as chosen below, or all places that LR-QAT "
+                   "names, with widths of their own"),
+                "LR-QAT, W4A8 and W4A8KV4"),
+         {}});
+    fields.push_back({"activation.format", section, false, false,
                       choice("format", tr("Inputs of layers"), {"none", "int", "mxint"},
                              tr("Whether and how the inputs of linear layers are quantized"),
                              "LQER section 4; LRQ"),
-                      {}});
+                      hasLinearPoints});
     fields.push_back({"activation.bits", section, false, false,
                       number("bits", tr("Activation bits"), "bit", 2, 8, tr("Width of a code")),
                       quantizesActivations});
@@ -118,13 +132,10 @@ void addActivations(std::vector<SpecField>& fields)
                       choice("zero_point", tr("Zero point"), {"rounded", "float"},
                              tr("Of asymmetric activations: rounded, or as LR-QAT's code has it")),
                       [](const RunSpec& spec) { return spec.activation.format == "int"; }});
-    fields.push_back({"kv_cache.format",
-                      section,
-                      false,
-                      false,
+    fields.push_back({"kv_cache.format", section, false, false,
                       choice("format", tr("Keys and values"), {"none", "int"},
                              tr("Quantize keys and values, per token over all heads"), "LRQ, W4A8"),
-                      {}});
+                      hasLinearPoints});
     fields.push_back({"kv_cache.bits", section, false, false,
                       number("bits", tr("Key and value bits"), "bit", 2, 8, tr("Width of a code")),
                       [](const RunSpec& spec) { return spec.kvCache.format != "none"; }});

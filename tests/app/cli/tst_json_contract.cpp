@@ -84,6 +84,7 @@ private Q_SLOTS:
     void groupSizeNames();
     void rankWithoutCorrection();
     void learnedRounding();
+    void training();
     void adjustSaysSo();
     void adjustBlockSaysSo();
     void kvCache();
@@ -266,6 +267,36 @@ void TestJsonContract::learnedRounding()
             .json();
     QCOMPARE(gptq["rank"].toInt(), 3);
     QCOMPARE(gptq["train_rank"].toInt(), 0);
+}
+
+void TestJsonContract::training()
+{
+    const QJsonObject json =
+        m_qw.run("run demo --method lr-qat --bits 3 --group-size channel --rank 5 --alpha 2 --phi "
+                 "int --init zero --train-text demo:calibration --train-seqlen 16 --batch-size 1 "
+                 "--grad-accum 2 --steps 2 --lr 1e-3 --lr-scale 1e-5 --warmup 1 --act-points a8kv4 "
+                 "--threads 1 --json --artifacts discard")
+            .json();
+    QCOMPARE(json["method"].toString(), "lr-qat");
+    QCOMPARE(json["rank"].toInt(), 0); // nothing of it is deployed
+    QCOMPARE(json["train_rank"].toInt(), 5);
+    double expected = 0; // of each layer a scale a row, A and B
+    for (const QJsonValue& value : json["layers"].toArray()) {
+        const QJsonObject layer = value.toObject();
+        const double rows = layer["rows"].toInt();
+        const double cols = layer["cols"].toInt();
+        expected += rows + 5 * (rows + cols);
+    }
+    QCOMPARE(json["trained_parameters"].toDouble(), expected);
+    const QJsonObject training = json["training"].toObject();
+    QCOMPARE(training["lr"].toDouble(), 1e-3);
+    QCOMPARE(training["warmup"].toInt(), 1);
+    for (const char* key : {"losses", "rates", "gradient_norms", "tokens_per_second"}) {
+        QCOMPARE(training[key].toArray().size(), 2);
+        QVERIFY2(training[key].toArray()[1].toDouble() > 0, key);
+    }
+    QVERIFY(training["validation_perplexities"].toArray()[1].toDouble() > 1);
+    QVERIFY(json["substitutions"].toArray().isEmpty()); // all was said
 }
 
 void TestJsonContract::adjustSaysSo()

@@ -79,6 +79,15 @@ Json measured(Json run)
     return run;
 }
 
+Json withoutTimes(Json run)
+{
+    run = measured(std::move(run));
+    for (const char* key : {"seconds", "tokens_per_second"}) {
+        run["training"].erase(key);
+    }
+    return run;
+}
+
 Json measuredAll(const Json& runs)
 {
     Json all = Json::array();
@@ -143,6 +152,47 @@ private Q_SLOTS:
             QVERIFY(measured(show.output()) == expected);
         }
         QVERIFY2(kills >= runs / 2, "most kills came too late to show anything");
+    }
+
+    void killedTrainingResumesToTheSameBits()
+    {
+        const QStringList arguments =
+            common(QStringLiteral("run")) + QStringList{"--method",       "lr-qat",
+                                                        "--bits",         "2",
+                                                        "--rank",         "4",
+                                                        "--group-size",   "64",
+                                                        "--train-text",   "demo:calibration",
+                                                        "--train-seqlen", "32",
+                                                        "--batch-size",   "2",
+                                                        "--grad-accum",   "2",
+                                                        "--steps",        "12",
+                                                        "--save-every",   "3"};
+        Program whole(arguments);
+        QVERIFY(!whole.runId().isEmpty());
+        QElapsedTimer clock;
+        clock.start();
+        QVERIFY(whole.wait());
+        QVERIFY2(whole.status() == 0, whole.errors().constData());
+        const Json expected = withoutTimes(whole.output());
+        auto longest = static_cast<unsigned>(clock.elapsed() + 1);
+        std::mt19937 random(7);
+        int kills = 0;
+        for (int i = 0; i < kKills; ++i) {
+            Program killed(arguments);
+            const QString id = killed.runId();
+            QVERIFY2(!id.isEmpty(), killed.errors().constData());
+            if (killed.killAfter(static_cast<int>(random() % longest))) {
+                ++kills;
+            } else {
+                longest = longest / 2 + 1;
+                continue;
+            }
+            Program last(resumeArguments(id));
+            QVERIFY(last.wait());
+            QVERIFY2(last.status() == 0, last.errors().constData());
+            QVERIFY(withoutTimes(last.output()) == expected);
+        }
+        QVERIFY2(kills >= kKills / 2, "most kills came too late to show anything");
     }
 
     void killedSweepResumesWhole()

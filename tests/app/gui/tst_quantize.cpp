@@ -65,6 +65,7 @@ private Q_SLOTS:
     void presetsAreValid_data();
     void presetsAreValid();
     void formFollowsTheMethod();
+    void methodsThatTrainHaveTheirGrid();
     void presetFillsAndResetGoesBack();
     void wrongCombinationsAreExplainedInPlace();
     void refusedByTheModelIsExplainedInPlace();
@@ -140,6 +141,29 @@ void TstQuantize::formFollowsTheMethod()
     QVERIFY(!shown(gui, u"activationBitsField"_s));
     chooseText(*gui.find<QComboBox>("activationFormatField"), u"mxint"_s);
     QTRY_VERIFY(shown(gui, u"activationBitsField"_s));
+}
+
+void TstQuantize::methodsThatTrainHaveTheirGrid()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    QCOMPARE(draftOf(gui).weight.format, std::string("mxint"));
+    chooseText(*gui.find<QComboBox>("methodField"), u"lr-qat"_s);
+    QTRY_VERIFY(shown(gui, u"trainingPhiField"_s));
+    QVERIFY(draftOf(gui).weight.sym);
+    QCOMPARE(draftOf(gui).weight.format, std::string("int"));
+    QCOMPARE(draftOf(gui).weight.range, std::string("lp"));
+    QVERIFY(shown(gui, u"trainingTextField"_s) && shown(gui, u"trainingStepsField"_s));
+    chooseText(*gui.find<QComboBox>("trainingPhiField"), u"int"_s);
+    QCOMPARE(draftOf(gui).training.phi, std::string("int"));
+    shoot(*gui.window, u"quantize-training"_s);
+    chooseText(*gui.find<QComboBox>("methodField"), u"peqa"_s); // what only lr-qat has goes
+    QTRY_VERIFY(!shown(gui, u"trainingPhiField"_s));
+    qw::validate(draftOf(gui));
+    chooseText(*gui.find<QComboBox>("activationPointsField"), u"a8"_s);
+    QTRY_VERIFY(!shown(gui, u"activationFormatField"_s));
+    chooseText(*gui.find<QComboBox>("methodField"), u"rtn"_s);
+    QTRY_VERIFY(!draftOf(gui).weight.sym);
 }
 
 void TstQuantize::presetFillsAndResetGoesBack()

@@ -70,6 +70,7 @@ class TstQueueDock : public QObject
 private Q_SLOTS:
     void lineSaysWhatGoesOn();
     void detailsShowErrorsAndLog();
+    void detailsShowTheLossOfATraining();
     void pauseResumeCancel();
     void closingAsksAndCancelsNothingUnasked();
     void closingKeepsTheQueue();
@@ -122,6 +123,42 @@ void TstQueueDock::detailsShowErrorsAndLog()
     QTest::keyClick(list, Qt::Key_Up);
     QTRY_COMPARE(plot->data().series.size(), 1U);
     steered.finish = true;
+    QTRY_VERIFY(gui.window->queue().idle());
+}
+
+void TstQueueDock::detailsShowTheLossOfATraining()
+{
+    std::atomic<bool> quantize = false;
+    GuiFixture gui(
+        [&](const qw::RunRequest&, const qw::RunOptions& options, const qw::RunContext& run) {
+            qw::RunResult result;
+            result.id = "run1";
+            options.started(result);
+            run.beginPhase("train", 9);
+            for (const double loss : {3.0, 2.0, 1.5}) {
+                options.stepDone({loss});
+            }
+            while (!quantize) {
+                run.checkpoint(3, "step 4 of 9, loss 1.5");
+                QThread::msleep(1);
+            }
+            qw::LayerResult layer;
+            layer.name = "model.layers.0.self_attn.q_proj";
+            layer.outputError = 0.12;
+            options.layerDone(layer);
+            result.status = "finished";
+            return std::vector{result};
+        });
+    prepare(gui);
+    gui.trigger("startRunAction");
+    auto* plot = gui.find<qw::SeriesPlot>("queuePlot");
+    QTRY_VERIFY(plot->data().series.size() == 1 && plot->data().series.front().y.size() == 3);
+    QCOMPARE(plot->data().series.front().y, (std::vector<double>{3, 2, 1.5}));
+    QVERIFY(plot->data().yLabel.find("loss") != std::string::npos);
+    QTRY_VERIFY2(summary(gui).contains(u"step 4 of 9"_s), qPrintable(summary(gui)));
+    shoot(*gui.window, u"queue-training"_s);
+    quantize = true; // then the errors of layers take its place
+    QTRY_COMPARE(plot->data().series.front().y, std::vector<double>{12});
     QTRY_VERIFY(gui.window->queue().idle());
 }
 
