@@ -37,7 +37,10 @@ QString decibel(double value)
 
 QString megabytes(std::int64_t bytes)
 {
-    return QString::fromStdString(formatMegabytes(bytes));
+    constexpr double kGigabyte = 1e9;
+    const auto size = static_cast<double>(bytes);
+    return size < kGigabyte ? QString::fromStdString(formatMegabytes(bytes))
+                            : number(size / kGigabyte, 1) + QStringLiteral(" GB");
 }
 
 QString exactBytes(std::int64_t bytes)

@@ -36,6 +36,7 @@ public:
     const QList<QAction*>& runActions() const { return m_actions; }
     /// Selected runs, else ticked ones, else none: what a report is made of.
     QStringList chosenRuns() const;
+    QString selectedRun() const; ///< empty unless it is one
     void focusFilter();
     void saveSession();
     void restoreSession();
@@ -43,6 +44,7 @@ public:
 Q_SIGNALS:
     /// Look at this run's layers.
     void showRunWanted(const QString& id);
+    void exportWanted(const QString& id);
     void message(const QString& text);
 
 private:
@@ -75,6 +77,7 @@ private:
     void deleteRuns();
     void copyRows();
     void showRun();
+    void exportRun();
 
     AppState& m_state;
     Dialogs& m_dialogs;

@@ -45,6 +45,9 @@ void ComparePage::makeActions()
 {
     makeAction(u"showRun"_s, tr("&Show in Inspect"), tr("Look at the layers of the run selected"),
                QKeySequence(Qt::Key_Return), &ComparePage::showRun);
+    makeAction(u"exportRun"_s, tr("E&xport Model\u2026"),
+               tr("Write the run selected as files of another program"), QKeySequence(Qt::Key_E),
+               &ComparePage::exportRun);
     m_actions << nullptr;
     makeAction(u"tickRuns"_s, tr("&Tick or Untick Runs"),
                tr("Ticked runs are drawn, and no others"), QKeySequence(Qt::Key_Space),
@@ -140,7 +143,8 @@ void ComparePage::updateActions()
             continue;
         }
         const QString name = action->objectName();
-        const bool one = name == u"showRunAction" || name == u"noteRunAction";
+        const bool one = name == u"showRunAction" || name == u"exportRunAction" ||
+                         name == u"noteRunAction";
         const bool any = name == u"tickBestRunsAction" || name == u"copyRunsAction";
         action->setEnabled(one                           ? selected == 1
                            : any                         ? m_proxy->rowCount() > 0
@@ -229,6 +233,20 @@ void ComparePage::deleteRuns()
 void ComparePage::copyRows()
 {
     QGuiApplication::clipboard()->setText(tableText(*m_table));
+}
+
+QString ComparePage::selectedRun() const
+{
+    const QStringList ids = selectedIds();
+    return ids.size() == 1 ? ids.first() : QString();
+}
+
+void ComparePage::exportRun()
+{
+    const QString id = selectedRun();
+    if (!id.isEmpty()) {
+        Q_EMIT exportWanted(id);
+    }
 }
 
 void ComparePage::showRun()

@@ -119,6 +119,21 @@ TextComparison compareText(const std::string& id, const std::filesystem::path& s
     return qw::compareText(stored, request, measured, run);
 }
 
+std::vector<ExportPlan> planExports(const std::string& id, const std::filesystem::path& storeFile,
+                                    const ExportOptions& options, const RunContext& run)
+{
+    requireWorker();
+    return qw::planExports(RunStore(storeFile).get(id), options, run);
+}
+
+ExportReport exportModel(const std::string& id, const std::filesystem::path& storeFile,
+                         const ExportOptions& options, const RunContext& run)
+{
+    requireWorker();
+    RunStore store(storeFile);
+    return exportRun(store.get(id), &store, options, run);
+}
+
 Estimate estimate(const RunSpec& spec)
 {
     requireWorker();

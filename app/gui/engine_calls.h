@@ -7,6 +7,7 @@
 
 #include "base/run_context.h"
 #include "engine.h"
+#include "engine_export.h"
 #include "text_comparison.h"
 
 /// The window's only way into the engine. Engine work takes from milliseconds to hours: each of
@@ -45,5 +46,12 @@ TextComparison compareText(const std::string& id, const std::filesystem::path& s
                            const RunContext& run);
 
 Estimate estimate(const RunSpec& spec);
+
+/// @param id  of a stored run whose artifact was kept
+std::vector<ExportPlan> planExports(const std::string& id, const std::filesystem::path& storeFile,
+                                    const ExportOptions& options, const RunContext& run);
+/// The verdict goes into the run's record.
+ExportReport exportModel(const std::string& id, const std::filesystem::path& storeFile,
+                         const ExportOptions& options, const RunContext& run);
 
 } // namespace qw::engine_calls

@@ -107,6 +107,7 @@ void MainWindow::createPages()
     addPage(Mode::Compare, m_comparePage, icons::Shape::Compare, QStringLiteral("compare"),
             tr("&Compare"), tr("Stored runs side by side"));
     connect(m_comparePage, &ComparePage::showRunWanted, this, &MainWindow::showRun);
+    connect(m_comparePage, &ComparePage::exportWanted, this, &MainWindow::prepareExport);
     connect(m_comparePage, &ComparePage::message, this,
             [this](const QString& text) { statusBar()->showMessage(text, kMessageTime); });
     connect(m_startPage, &StartPage::openFolderWanted, this, &MainWindow::chooseModel);

@@ -82,6 +82,7 @@ private:
     void chooseModel();
     void mergeStore(const QString& path);
     void exportReport();
+    void exportModel();
     void editSettings();
     void applyTheme();
     void saveSession();
@@ -95,6 +96,7 @@ private:
     void enqueue(std::vector<RunSpec> specs, const QString& title);
     void runDraft(bool showIt);
     void prepareSweep();
+    void prepareExport(const QString& id);
     void watchSweep();
     void showQueuedRuns();
     /// Makes it the run in view and shows its layers; opens its model if another one is open.

@@ -71,11 +71,16 @@ void MainWindow::createFileMenu()
     connect(add(file, u"exportRecipe"_s, tr("&Export Recipe\u2026"),
                 tr("Write the Quantize form as a JSON file"), QKeySequence(tr("Ctrl+E"))),
             &QAction::triggered, m_quantizePage, &QuantizePage::exportRecipe);
+    connect(add(file, u"exportModel"_s, tr("Export &Model\u2026"),
+                tr("Write the run selected in Compare, else the run in view, as files of another "
+                   "program"),
+                QKeySequence(tr("Ctrl+Shift+E"))),
+            &QAction::triggered, this, &MainWindow::exportModel);
     connect(add(file, u"exportReport"_s, tr("Export Re&port\u2026"),
                 tr("Tables and plots of the runs selected or ticked in Compare, as HTML or PDF"),
                 QKeySequence(tr("Ctrl+P"))),
             &QAction::triggered, this, &MainWindow::exportReport);
-    connect(add(file, u"mergeStore"_s, tr("&Merge Store\u2026"),
+    connect(add(file, u"mergeStore"_s, tr("Mer&ge Store\u2026"),
                 tr("Copy the runs of another store into yours")),
             &QAction::triggered, this, [this] {
                 const QString path = m_dialogs.askOpenFile(this, tr("Merge Store"),

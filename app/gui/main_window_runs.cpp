@@ -9,6 +9,7 @@
 
 #include "app/gui/compare_page.h"
 #include "app/gui/dialogs.h"
+#include "app/gui/export_dialog.h"
 #include "app/gui/plot_exports.h"
 #include "app/gui/quantize_page.h"
 #include "app/gui/queue_detail.h"
@@ -176,6 +177,33 @@ void MainWindow::prepareSweep()
         setMode(Mode::Compare); // where the results appear
     });
     dialog->open();
+}
+
+void MainWindow::exportModel()
+{
+    const QString selected = mode() == Mode::Compare ? m_comparePage->selectedRun() : QString();
+    if (!selected.isEmpty()) {
+        prepareExport(selected);
+    } else if (m_state.runInView()) {
+        prepareExport(QString::fromStdString(m_state.runInView()->id));
+    } else {
+        m_dialogs.showProblem(this, tr("No Run to Export"),
+                              tr("Select a run on the Compare page, or one of the open model."));
+        setMode(Mode::Compare);
+    }
+}
+
+void MainWindow::prepareExport(const QString& id)
+{
+    const auto& runs = m_state.runs();
+    const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunSummary& run) {
+        return QString::fromStdString(run.result.id) == id;
+    });
+    if (found != runs.end()) {
+        auto* dialog = new ExportDialog(m_state, m_dialogs, found->result, this);
+        dialog->setAttribute(Qt::WA_DeleteOnClose);
+        dialog->open();
+    }
 }
 
 void MainWindow::watchSweep()

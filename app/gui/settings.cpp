@@ -42,6 +42,7 @@ const std::map<Settings::Key, Entry>& table()
         {Key::RunColumns, {u"window/runColumns"_s, QByteArray()}},
         {Key::InspectSplitters, {u"window/inspectSplitters"_s, QVariantList()}},
         {Key::CompareSplitter, {u"window/compareSplitter"_s, QByteArray()}},
+        {Key::ExportFolder, {u"session/exportFolder"_s, QString()}},
     };
     return kTable;
 }

@@ -36,6 +36,7 @@ public:
         RunColumns,
         InspectSplitters,
         CompareSplitter,
+        ExportFolder, ///< the last model was exported into; empty: the user's home
     };
 
     /// @param file  an INI file; empty: the user's

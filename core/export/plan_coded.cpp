@@ -228,7 +228,7 @@ TargetPlan planGptq(const RunFacts& facts, const ExportOptions& options)
         if (plan.gptqVersion == 1 && !symmetricCodes(layer) && layer.lowestZero < 1) {
             refuse(plan,
                    message(info.name, ": has a zero point 0, which version 1 of GPTQ cannot hold "
-                                      "(it stores one less); use --gptq-version 2, or choose "
+                                      "(it stores one less); version 2 can; or choose "
                                       "compressed-tensors"),
                    "compressed-tensors");
             return plan;

@@ -178,7 +178,7 @@ void loseRoundedTensors(TargetPlan& plan, const RunFacts& facts)
     if (!exact) {
         lose(plan,
              message("embeddings, norms and biases are rounded from ", typeTitle(facts.stored),
-                     " to ", typeTitle(plan.dtype), "; --dtype f32 keeps them"));
+                     " to ", typeTitle(plan.dtype), "; the type F32 keeps them"));
     }
 }
 

@@ -12,6 +12,7 @@
 #include <QDir>
 #include <QElapsedTimer>
 #include <QListView>
+#include <QListWidget>
 #include <QStatusBar>
 #include <QTabWidget>
 #include <QTableView>
@@ -238,6 +239,17 @@ void shootQueue(qw::MainWindow& window, const Photographer& camera)
     waitFor("the runs to stop", [&] { return window.queue().idle(); });
 }
 
+void shootExport(qw::MainWindow& window, const Photographer& camera)
+{
+    waitFor("the run in view", [&] { return window.state().runInView().has_value(); });
+    camera.trigger("exportModelAction");
+    const auto& targets = camera.find<QListWidget>("exportTargetList");
+    waitFor("the plans", [&] { return targets.count() > 0; });
+    auto& dialog = camera.find<QDialog>("exportDialog");
+    camera.shoot(u"export"_s, &dialog);
+    dialog.close();
+}
+
 void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& camera)
 {
     waitFor("the engine", [&] { return window.state().facts().has_value(); });
@@ -248,6 +260,7 @@ void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& 
     makeRuns(window, camera);
     camera.shoot(u"start"_s);
     shootInspect(window, camera);
+    shootExport(window, camera);
     shootQuantize(window, camera);
     shootCompare(window, camera);
     shootQueue(window, camera);
