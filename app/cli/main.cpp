@@ -79,6 +79,7 @@ int main(int argc, char** argv)
     qw::cli::addEstimate(app, session);
     qw::cli::addReport(app, session);
     qw::cli::addExport(app, session);
+    qw::cli::addImport(app, session);
     qw::cli::addTokenize(app, session);
     qw::cli::addCompletion(app, session);
     app.footer("Examples:\n"

@@ -58,6 +58,7 @@ void addRepeat(CLI::App& app, Session& session); ///< rerun and resume
 void addEstimate(CLI::App& app, Session& session);
 void addReport(CLI::App& app, Session& session);
 void addExport(CLI::App& app, Session& session);
+void addImport(CLI::App& app, Session& session);
 void addTokenize(CLI::App& app, Session& session);
 void addCompletion(CLI::App& app, Session& session);
 

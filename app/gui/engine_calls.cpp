@@ -134,6 +134,14 @@ ExportReport exportModel(const std::string& id, const std::filesystem::path& sto
     return exportRun(store.get(id), &store, options, run);
 }
 
+RunResult importModel(const ImportOptions& options, const std::filesystem::path& storeFile,
+                      const RunContext& run)
+{
+    requireWorker();
+    RunStore store(storeFile);
+    return importRun(options, store, run);
+}
+
 Estimate estimate(const RunSpec& spec)
 {
     requireWorker();

@@ -8,6 +8,7 @@
 #include "base/run_context.h"
 #include "engine.h"
 #include "engine_export.h"
+#include "engine_import.h"
 #include "text_comparison.h"
 
 /// The window's only way into the engine. Engine work takes from milliseconds to hours: each of
@@ -53,5 +54,7 @@ std::vector<ExportPlan> planExports(const std::string& id, const std::filesystem
 /// The verdict goes into the run's record.
 ExportReport exportModel(const std::string& id, const std::filesystem::path& storeFile,
                          const ExportOptions& options, const RunContext& run);
+RunResult importModel(const ImportOptions& options, const std::filesystem::path& storeFile,
+                      const RunContext& run);
 
 } // namespace qw::engine_calls

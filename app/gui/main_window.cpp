@@ -232,7 +232,9 @@ void MainWindow::setMode(Mode mode)
 void MainWindow::openPath(const QString& path)
 {
     const QFileInfo info(path);
-    if (path == QStringLiteral("demo") || info.isDir()) {
+    if (path != QStringLiteral("demo") && looksQuantized(path.toStdString())) {
+        prepareImport(info.absoluteFilePath());
+    } else if (path == QStringLiteral("demo") || info.isDir()) {
         m_state.openModel(path);
     } else if (info.suffix() == QStringLiteral("json")) {
         if (info.fileName() == QStringLiteral("config.json")) {
@@ -246,7 +248,8 @@ void MainWindow::openPath(const QString& path)
     } else {
         m_dialogs.showProblem(
             this, tr("Cannot Open This"),
-            tr("%1 is neither a model folder, nor a recipe (.json), nor a store (.sqlite).")
+            tr("%1 is neither a model (a folder or .gguf), nor a recipe (.json), nor a store "
+               "(.sqlite).")
                 .arg(path));
     }
 }

@@ -97,10 +97,13 @@ private:
     void runDraft(bool showIt);
     void prepareSweep();
     void prepareExport(const QString& id);
+    /// @param source  a folder or file, or empty
+    void prepareImport(const QString& source);
     void watchSweep();
     void showQueuedRuns();
     /// Makes it the run in view and shows its layers; opens its model if another one is open.
     void showRun(const QString& id);
+    void showRunOf(const QString& id, const QString& model);
     void resumeRun(const QString& id);
     void discardRun(const QString& id);
     void notifyDone(const std::vector<RunResult>& results);

@@ -57,6 +57,10 @@ void MainWindow::createFileMenu()
                 tr("Open the small model that comes with this program"),
                 QKeySequence(tr("Ctrl+Shift+O"))),
             &QAction::triggered, this, [this] { openPath(u"demo"_s); });
+    connect(add(file, u"importModel"_s, tr("Import Quanti&zed Model\u2026"),
+                tr("Make a stored run of a GPTQ, AWQ, compressed-tensors or GGUF model"),
+                QKeySequence(tr("Ctrl+Shift+I"))),
+            &QAction::triggered, this, [this] { prepareImport({}); });
     m_recentMenu = file->addMenu(tr("&Recent Models"));
     m_recentMenu->setObjectName(u"recentMenu"_s);
     connect(file, &QMenu::aboutToShow, this, &MainWindow::refillRecent);

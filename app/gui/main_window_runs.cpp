@@ -10,6 +10,7 @@
 #include "app/gui/compare_page.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/export_dialog.h"
+#include "app/gui/import_dialog.h"
 #include "app/gui/plot_exports.h"
 #include "app/gui/quantize_page.h"
 #include "app/gui/queue_detail.h"
@@ -155,8 +156,12 @@ void MainWindow::showRun(const QString& id)
     const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunSummary& run) {
         return QString::fromStdString(run.result.id) == id;
     });
-    const QString model =
-        found == runs.end() ? QString() : QString::fromStdString(found->result.spec.model);
+    showRunOf(id,
+              found == runs.end() ? QString() : QString::fromStdString(found->result.spec.model));
+}
+
+void MainWindow::showRunOf(const QString& id, const QString& model)
+{
     if (!model.isEmpty() && model != m_state.modelName()) {
         m_runToRestore = id;
         openPath(model);
@@ -204,6 +209,19 @@ void MainWindow::prepareExport(const QString& id)
         dialog->setAttribute(Qt::WA_DeleteOnClose);
         dialog->open();
     }
+}
+
+void MainWindow::prepareImport(const QString& source)
+{
+    auto* dialog = new ImportDialog(m_state, m_dialogs, source, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &ImportDialog::imported, this, [this](const RunResult& run) {
+        m_state.storeChanged();
+        showRunOf(QString::fromStdString(run.id), QString::fromStdString(run.spec.model));
+        statusBar()->showMessage(tr("Imported: %1").arg(run_text::settings(run.spec)),
+                                 kMessageTime);
+    });
+    dialog->open();
 }
 
 void MainWindow::watchSweep()

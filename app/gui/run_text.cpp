@@ -7,6 +7,7 @@
 #include <QDir>
 
 #include "app/gui/run_queue.h"
+#include "report/imported.h"
 #include "widgets/number_text.h"
 
 namespace qw::run_text {
@@ -39,7 +40,7 @@ QString settings(const RunSpec& spec)
     }
     if (trainsModel(spec.method)) {
         result += tr(" %1 steps").arg(spec.training.steps);
-    } else if (spec.method != "rtn") {
+    } else if (spec.method == kImported ? spec.lowRank.rank > 0 : spec.method != "rtn") {
         result += QStringLiteral(" r%1").arg(spec.lowRank.rank);
     }
     return result;

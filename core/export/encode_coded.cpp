@@ -72,7 +72,9 @@ TensorMap encodeGptq(const QuantizedLinear& linear, const TargetPlan& plan)
         packWords((weight.zero - below).t().contiguous(), storage.bits);
     tensors[linear.name + ".scales"] = weight.scale.t().contiguous().to(at::kHalf);
     tensors[linear.name + ".g_idx"] =
-        at::arange(linear.in, at::kLong).floor_divide(storage.group).to(at::kInt);
+        weight.groupOf.defined()
+            ? weight.groupOf
+            : at::arange(linear.in, at::kLong).floor_divide(storage.group).to(at::kInt);
     return tensors;
 }
 

@@ -2,27 +2,41 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "export/stored_codes.h"
+
 namespace qw {
 
-/// Reads exported models back. Shares no code with the writers: codes are picked bit by bit, as the
-/// formats' descriptions say. All values come as float32 under the names of the Hugging Face model.
+/// Reads the models of other programs. Shares no code with the writers: codes are picked bit by
+/// bit, as the formats' descriptions say. Names are those of the Hugging Face model.
 class ExportReader
 {
 public:
     virtual ~ExportReader() = default;
-    /// The weight of a linear layer, codes times scales. [out, in]
-    /// @throws Error::NotFound, BadFile naming file and tensor, expected and found
-    virtual at::Tensor linearWeight(const std::string& module, std::int64_t out,
-                                    std::int64_t in) = 0;
-    /// Any other tensor, in the file's orientation.
+    virtual bool has(const std::string& tensor) const = 0;
+    /// The codes of a linear layer, or nothing if its weight is plain numbers.
+    /// @throws Error::NotFound, BadFile, Unsupported naming file and tensor, expected and found
+    virtual std::optional<StoredCodes> codes(const std::string& module, std::int64_t out,
+                                             std::int64_t in) = 0;
+    /// A weight of plain numbers. [out, in] float32
+    virtual at::Tensor plainWeight(const std::string& module, std::int64_t out,
+                                   std::int64_t in) = 0;
+    /// Any other tensor, float32 in the file's orientation.
     virtual at::Tensor tensor(const std::string& name) = 0;
     /// Tensors of the files that nobody asked for.
     virtual std::vector<std::string> unread() const = 0;
+
+    /// The weight of a linear layer, codes times scales. [out, in] float32
+    at::Tensor linearWeight(const std::string& module, std::int64_t out, std::int64_t in)
+    {
+        const std::optional<StoredCodes> stored = codes(module, out, in);
+        return stored ? valuesOf(*stored) : plainWeight(module, out, in);
+    }
 };
 
 /// A folder with config.json and safetensors: plain, compressed-tensors, GPTQ or AWQ, as its

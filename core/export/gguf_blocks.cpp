@@ -253,7 +253,8 @@ GgufStorage ggufStorage(const QuantizedLinear& linear)
                         " is not a multiple of 32, GGUF has no block type for it; give --dtype, "
                         "or choose compressed-tensors")};
     }
-    if (const std::string problem = integerProblem(linear); !problem.empty()) {
+    if (const std::string problem = integerProblem(linear) + orderProblem(linear);
+        !problem.empty()) {
         return {{}, problem + "; give --dtype to export it dequantized"};
     }
     const std::int64_t group = scaleGroup(linear);

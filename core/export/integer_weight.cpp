@@ -9,11 +9,15 @@
 
 namespace qw {
 
+std::string orderProblem(const QuantizedLinear& linear)
+{
+    return linear.groupIndex.defined()
+               ? message(linear.name, ": its columns are grouped out of order (act-order)")
+               : std::string();
+}
+
 std::string integerProblem(const QuantizedLinear& linear)
 {
-    if (linear.groupIndex.defined()) {
-        return message(linear.name, ": its columns are grouped out of order");
-    }
     const std::int64_t group = linear.format.groupSize;
     if (group > 0 && linear.in % group != 0) {
         return message(linear.name, ": in_features ", linear.in,
@@ -56,6 +60,7 @@ IntegerWeight integerWeight(const QuantizedLinear& linear)
     }
     const std::int64_t groups = linear.in / weight.group;
     weight.scale = linear.scale.expand({linear.out, groups}).contiguous();
+    weight.groupOf = linear.groupIndex;
     if (linear.zero.defined()) {
         weight.zero = linear.zero.to(at::kShort).expand({linear.out, groups}).contiguous();
     }
@@ -64,8 +69,10 @@ IntegerWeight integerWeight(const QuantizedLinear& linear)
 
 IntegerWeight regrouped(const IntegerWeight& weight, std::int64_t group)
 {
-    QW_REQUIRE(group > 0 && weight.group % group == 0, ErrorCode::Internal, "groups of ",
-               weight.group, " columns do not split into ", group);
+    const bool splits =
+        weight.groupOf.defined() ? weight.group == group : group > 0 && weight.group % group == 0;
+    QW_REQUIRE(splits, ErrorCode::Internal, "groups of ", weight.group,
+               " columns do not split into ", group);
     IntegerWeight result = weight;
     result.group = group;
     result.scale = weight.scale.repeat_interleave(weight.group / group, 1);

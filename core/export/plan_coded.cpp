@@ -31,6 +31,18 @@ bool requireGrids(TargetPlan& plan, const RunFacts& facts)
     return true;
 }
 
+/// The same for layers whose columns are grouped out of order, which GPTQ alone can say.
+bool requireOrder(TargetPlan& plan, const RunFacts& facts)
+{
+    for (const LayerFacts& layer : facts.layers) {
+        if (!layer.orderProblem.empty()) {
+            refuse(plan, layer.orderProblem + "; choose gptq, which stores their groups", "gptq");
+            return false;
+        }
+    }
+    return true;
+}
+
 std::int64_t codedTotal(const TargetPlan& plan, const RunFacts& facts, std::int64_t scaleBytes)
 {
     std::int64_t bytes = facts.plainElements * bytesOfType(plan.dtype);
@@ -154,7 +166,8 @@ TargetPlan planCompressedTensors(const RunFacts& facts, const ExportOptions& opt
                "safetensors");
         return plan;
     }
-    if (!requireGrids(plan, facts) || !requireFactorsApart(plan, facts, options)) {
+    if (!requireGrids(plan, facts) || !requireOrder(plan, facts) ||
+        !requireFactorsApart(plan, facts, options)) {
         return plan;
     }
     plan.quantizedActivations = integerActivations(facts);
@@ -225,6 +238,14 @@ TargetPlan planGptq(const RunFacts& facts, const ExportOptions& options)
                    "compressed-tensors");
             return plan;
         }
+        if (!layer.orderProblem.empty() && layer.group != common.group) {
+            refuse(plan,
+                   message(layer.orderProblem, " in groups of ", layer.group,
+                           ", and all layers need groups of ", common.group,
+                           "; export it dequantized"),
+                   "safetensors");
+            return plan;
+        }
         if (plan.gptqVersion == 1 && !symmetricCodes(layer) && layer.lowestZero < 1) {
             refuse(plan,
                    message(info.name, ": has a zero point 0, which version 1 of GPTQ cannot hold "
@@ -235,6 +256,8 @@ TargetPlan planGptq(const RunFacts& facts, const ExportOptions& options)
         }
     }
     storeAlike(plan, facts, bits, common.group, common.symmetric);
+    plan.ordered = std::any_of(facts.layers.begin(), facts.layers.end(),
+                               [](const LayerFacts& layer) { return !layer.orderProblem.empty(); });
     plan.dtype = options.dtype.empty() ? at::kHalf : dtypeFor(facts, options);
     loseRoundedScales(plan, facts, at::kHalf);
     loseRoundedTensors(plan, facts);
@@ -248,6 +271,7 @@ TargetPlan planGptq(const RunFacts& facts, const ExportOptions& options)
             4 * layer.info.in + (storage.symmetric ? groups * layer.info.out * bits / 8 : 0);
     }
     plan.shown.storage = describeStorage(plan, facts);
+    plan.shown.storage += plan.ordered ? ", columns grouped in the order of their inputs" : "";
     noteWidened(plan, facts);
     if (!common.symmetric || bits < 4) {
         plan.shown.notes.emplace_back("recent vLLM reads symmetric codes of 4 and 8 bits only; "
@@ -264,7 +288,8 @@ TargetPlan planAwq(const RunFacts& facts, const ExportOptions& options)
         refuse(plan, "AWQ's layers cannot stand in for GPT-2's (Conv1D)", "safetensors");
         return plan;
     }
-    if (!requireGrids(plan, facts) || !requireFactorsApart(plan, facts, options)) {
+    if (!requireGrids(plan, facts) || !requireOrder(plan, facts) ||
+        !requireFactorsApart(plan, facts, options)) {
         return plan;
     }
     constexpr std::int64_t kWholeRowGroup = 128; // whole rows are cut into these

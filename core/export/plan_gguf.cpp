@@ -20,7 +20,11 @@ bool chooseTypes(TargetPlan& plan, const RunFacts& facts, bool dequantized)
             layer.quantized && !dequantized && !(plan.mergeFactors && layer.rank > 0);
         if (coded && !layer.gguf.problem.empty()) {
             const bool other = facts.config.modelType != "gpt2";
-            refuse(plan, layer.gguf.problem, other ? "compressed-tensors" : "safetensors");
+            const bool ordered = !layer.orderProblem.empty();
+            refuse(plan, layer.gguf.problem,
+                   !other    ? "safetensors"
+                   : ordered ? "gptq"
+                             : "compressed-tensors");
             return false;
         }
         plan.ggufTypes[layer.info.name] = coded ? layer.gguf.type : ggufTypeOf(plan.dtype);

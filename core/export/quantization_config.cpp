@@ -111,7 +111,7 @@ Json gptqConfig(const RunFacts& facts, const TargetPlan& plan)
     return {{"quant_method", "gptq"},
             {"bits", any.bits},
             {"group_size", groupSize(facts, plan, -1)},
-            {"desc_act", false},
+            {"desc_act", plan.ordered},
             {"sym", any.symmetric},
             {"lm_head", false},
             {"damp_percent", 0.01},

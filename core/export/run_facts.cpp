@@ -22,6 +22,7 @@ LayerFacts factsOf(const QuantizedLinear& linear, const LinearInfo& info)
     facts.activation = linear.activation;
     facts.group = scaleGroup(linear);
     facts.problem = integerProblem(linear);
+    facts.orderProblem = orderProblem(linear);
     facts.gguf = ggufStorage(linear);
     if (facts.problem.empty()) {
         const IntegerWeight weight = integerWeight(linear);

@@ -15,6 +15,7 @@ struct LayerFacts {
     bool quantized = true; ///< false: left as it was
     WeightFormat format;
     std::string problem;         ///< why it is no integer grid, or empty
+    std::string orderProblem;    ///< why it needs a group index, or empty
     std::int64_t group = 0;      ///< columns per scale
     bool f16Scales = true;       ///< exact in it
     bool bf16Scales = true;      ///< exact in it

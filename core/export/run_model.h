@@ -24,6 +24,9 @@ struct ModelPart {
     ReplacedTensors replaced; ///< those of the above that the run made
 };
 
+/// A part of the model itself, in full precision: all its linears are in keptLinears.
+ModelPart originalPart(const Checkpoint& checkpoint, std::int64_t block);
+
 /// The model of a stored run, a part at a time: what every export is made of. Tensors of the
 /// original are borrowed from its map, and what the run replaced stands in for them.
 class RunModel
@@ -45,11 +48,6 @@ public:
     void release(std::int64_t block) const;
 
 private:
-    void addPlain(ModelPart& part, const ReplacedTensors& replaced, const std::string& canonical,
-                  const std::string& inFile) const;
-    void addOutside(ModelPart& part) const;
-    void addBlock(ModelPart& part) const;
-
     RunResult m_run;
     Checkpoint m_checkpoint;
     ArtifactFolder m_artifact;

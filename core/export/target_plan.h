@@ -26,6 +26,7 @@ struct TargetPlan {
     bool separateFactors = false;      ///< A and B go to an adapter of their own
     bool quantizedActivations = false; ///< compressed-tensors: int-quantized
     std::int64_t gptqVersion = 1;
+    bool ordered = false; ///< GPTQ: columns of some layers are grouped out of order
     std::map<std::string, LayerStorage> layers; ///< those written as codes
     std::map<std::string, GgufType> ggufTypes;  ///< GGUF: of all linears
 };

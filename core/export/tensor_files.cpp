@@ -31,13 +31,33 @@ TensorFiles::TensorFiles(const std::filesystem::path& folder, const std::string&
     }
 }
 
-at::Tensor TensorFiles::take(const std::string& name)
+const SafetensorsFile& TensorFiles::fileOf(const std::string& name) const
 {
     const auto found = m_fileOf.find(name);
     QW_REQUIRE(found != m_fileOf.end(), ErrorCode::NotFound, m_folder.string(), ": tensor \"", name,
                "\" is missing");
+    return m_files[found->second];
+}
+
+std::vector<std::string> TensorFiles::names() const
+{
+    std::vector<std::string> names;
+    for (const auto& [name, file] : m_fileOf) {
+        names.push_back(name);
+    }
+    return names;
+}
+
+std::vector<std::int64_t> TensorFiles::shape(const std::string& name) const
+{
+    return fileOf(name).entries().at(name).shape;
+}
+
+at::Tensor TensorFiles::take(const std::string& name)
+{
+    const SafetensorsFile& file = fileOf(name);
     m_taken.insert(name);
-    return m_files[found->second].borrow(name);
+    return file.borrow(name);
 }
 
 at::Tensor TensorFiles::take(const std::string& name, at::ScalarType type, at::IntArrayRef shape)

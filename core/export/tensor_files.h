@@ -25,10 +25,15 @@ public:
     at::Tensor take(const std::string& name);
     /// @throws Error::BadFile unless it has this type and shape
     at::Tensor take(const std::string& name, at::ScalarType type, at::IntArrayRef shape);
+    std::vector<std::string> names() const; ///< in order
+    /// As the header says. @throws Error::NotFound
+    std::vector<std::int64_t> shape(const std::string& name) const;
     std::vector<std::string> unread() const;
     const std::filesystem::path& folder() const { return m_folder; }
 
 private:
+    const SafetensorsFile& fileOf(const std::string& name) const;
+
     std::filesystem::path m_folder;
     std::vector<SafetensorsFile> m_files;
     std::map<std::string, std::size_t> m_fileOf;

@@ -56,8 +56,12 @@ at::Tensor meantWeight(const QuantizedLinear& linear, const TargetPlan& plan)
     }
     const IntegerWeight grid = integerWeight(linear);
     const bool half = plan.shown.target != "compressed-tensors";
-    const at::Tensor scale = grid.scale.to(half ? at::kHalf : plan.dtype).to(at::kFloat);
-    const at::Tensor zero = grid.symmetric() ? at::zeros_like(scale) : grid.zero.to(at::kFloat);
+    at::Tensor scale = grid.scale.to(half ? at::kHalf : plan.dtype).to(at::kFloat);
+    at::Tensor zero = grid.symmetric() ? at::zeros_like(scale) : grid.zero.to(at::kFloat);
+    if (grid.groupOf.defined()) { // a scale for each column
+        scale = scale.index_select(1, grid.groupOf);
+        zero = zero.index_select(1, grid.groupOf);
+    }
     return gridValues(grid.codes, {scale, zero});
 }
 

@@ -284,7 +284,8 @@ ModelConfig parseModelConfig(const Json& json, const std::string& where)
     QW_REQUIRE(out.arch != nullptr, ErrorCode::Unsupported, where, ": model_type \"", out.modelType,
                "\" is not supported; these are: ", known);
     QW_REQUIRE(!config.present("quantization_config"), ErrorCode::Unsupported, where,
-               ": this model is quantized already (quantization_config); open the original");
+               ": this model is quantized already (quantization_config); import it as a run "
+               "(qw import), or open the original");
     if (out.modelType == "opt") {
         readOpt(config, out);
     } else if (out.modelType == "gpt2") {

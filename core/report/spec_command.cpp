@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "report/imported.h"
 #include "report/run_tables.h"
 
 namespace qw {
@@ -150,6 +151,9 @@ std::string shellQuoted(const std::string& word)
 
 std::string runCommand(const RunSpec& spec)
 {
+    if (spec.method == kImported) {
+        return {};
+    }
     RunSpec defaults = runSpecFromJson(
         Json{{"method", spec.method}, {"weight", {{"format", spec.weight.format}}}});
     defaults.weight.format = RunSpec{}.weight.format;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine.h"
+#include "report/imported.h"
 #include "run/group_run.h"
 #include "store/run_store.h"
 
@@ -169,6 +170,8 @@ RunResult runQuantization(const RunSpec& spec, RunStore& store, const RunOptions
 RunResult repeatRun(const RunResult& stored, RunStore& store, const RunOptions& options,
                     const RunContext& run)
 {
+    QW_REQUIRE(stored.spec.method != kImported, ErrorCode::BadInput, "run ", stored.id,
+               " was imported from files, so there is nothing to repeat; import them again");
     validate(stored.spec);
     requireDevice(stored.spec.device);
     RunResult again = newRun(stored.spec, store, options);

@@ -1,5 +1,7 @@
 """Mean nll of windows of token ids, by the clients that exports are for."""
+import importlib.metadata
 import importlib.util
+import json
 import pathlib
 
 import numpy
@@ -8,6 +10,19 @@ import torch
 
 def has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
+
+
+def versions() -> str:
+    """Of the clients that are installed."""
+    known = []
+    for package in (
+        "torch", "transformers", "compressed-tensors", "peft", "gguf", "gptqmodel", "llama-cpp-python",
+    ):
+        try:
+            known.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return ", ".join(known)
 
 
 def _torch_nll(model, windows) -> float:
@@ -20,10 +35,25 @@ def _torch_nll(model, windows) -> float:
     return sum(losses) / len(losses)
 
 
+def _loading(folder: pathlib.Path) -> dict:
+    """Options of from_pretrained. GPTQModel would first compile a kernel for the processor: its
+    layers in PyTorch give the same numbers."""
+    quantization = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
+    if quantization.get("quant_method") == "gptq":
+        from transformers import GPTQConfig
+
+        return {"quantization_config": GPTQConfig(bits=quantization["bits"], backend="torch")}
+    if quantization.get("quant_method") == "awq":
+        from transformers import AwqConfig
+
+        return {"quantization_config": AwqConfig(bits=quantization["bits"], backend="torch_awq")}
+    return {}
+
+
 def transformers(folder: pathlib.Path, windows, adapter=None, dequantize=False) -> float:
     from transformers import AutoModelForCausalLM
 
-    options = {}
+    options = _loading(folder)
     if dequantize:
         from transformers import CompressedTensorsConfig
 
@@ -34,6 +64,14 @@ def transformers(folder: pathlib.Path, windows, adapter=None, dequantize=False) 
 
         model = PeftModel.from_pretrained(model, adapter).eval()
     return _torch_nll(model, windows)
+
+
+def saved_again(folder: pathlib.Path, to: pathlib.Path):
+    """The checkpoint as transformers and its quantizer's library write it themselves."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **_loading(folder))
+    model.save_pretrained(to)
 
 
 def llama_cpp(file: pathlib.Path, windows, adapter=None) -> float:
@@ -64,6 +102,22 @@ def llama_cpp_tokens(file: pathlib.Path, text: str):
 
     model = Llama(str(file), vocab_only=True, verbose=False)
     return model.tokenize(text.encode(), add_bos=True, special=True)
+
+
+def requantize_gguf(file: pathlib.Path, tensor: str, values: numpy.ndarray) -> numpy.ndarray:
+    """Puts values as blocks of the tensor's own type into a file, quantized by the package of
+    ggml's authors. Returns what they decode to."""
+    from gguf import GGUFReader
+    from gguf.quants import dequantize, quantize
+
+    found = next(one for one in GGUFReader(str(file)).tensors if one.name == tensor)
+    blocks = quantize(values, found.tensor_type)
+    assert blocks.nbytes == found.n_bytes
+    offset, kind = int(found.data_offset), found.tensor_type
+    with open(file, "r+b") as out:
+        out.seek(offset)
+        out.write(blocks.tobytes())
+    return dequantize(blocks, kind)
 
 
 def gguf_weights(file: pathlib.Path) -> dict:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 import numpy
@@ -30,6 +31,7 @@ GELU_TABLE = 2e-3
 GROUPED = "--format int --bits 4 --sym --group-size 32"
 ASYMMETRIC = "--format int --bits 4 --asym --group-size 64"
 CORRECTED = GROUPED + " --method lqer --rank 8"
+ORDERED = GROUPED + " --method gptq --act-order --calibration demo:calibration --nsamples 4"
 
 
 class Skip(Exception):
@@ -156,6 +158,46 @@ def gguf_weights(model, flags, type_name):
     return case
 
 
+def import_again(model, flags, options, tolerance, needs=()):
+    """The export loaded and saved by its client, then imported: the run measures as before."""
+
+    def case(bench: Bench):
+        for module in needs:
+            if not clients.has(module):
+                raise Skip(f"{module} is not installed")
+        folder = bench.export(model, flags, options)
+        saved = folder.with_name(folder.name + "-saved")
+        clients.saved_again(folder, saved)
+        made = json.loads(
+            bench.qw(
+                "import", str(saved), "--model", bench.model(model), "--text", str(bench.text()),
+                "--seqlen", str(SEQLEN), "--windows", str(WINDOWS), "--json",
+            )
+        )
+        compare(made["nll"], bench.run(model, flags)[1], tolerance)
+
+    return case
+
+
+def import_gguf(flags):
+    """A layer quantized by ggml's authors' package, whose scales may be negative, is imported."""
+
+    def case(bench: Bench):
+        from safetensors.numpy import load_file
+
+        file = bench.export("demo", flags, "--to gguf") / "model.gguf"
+        shape = clients.gguf_weights(file)["blk.1.ffn_down.weight"].shape
+        values = numpy.random.default_rng(5).normal(size=shape).astype(numpy.float32)
+        meant = clients.requantize_gguf(file, "blk.1.ffn_down.weight", values)
+        made = json.loads(bench.qw("import", str(file), "--model", "demo", "--json"))
+        back = file.parent.with_name(file.parent.name + "-back")
+        bench.qw("export", made["id"], "--to", "safetensors", "--dtype", "f32", "--out", str(back))
+        ours = load_file(back / "model.safetensors")["model.layers.1.mlp.down_proj.weight"]
+        assert numpy.array_equal(ours, meant), numpy.abs(ours - meant).max()
+
+    return case
+
+
 def tokens(model):
     def case(bench: Bench):
         if not clients.has("llama_cpp"):
@@ -209,7 +251,17 @@ CASES = {
     "gptq v2 asymmetric, Qwen2": hf(
         "qwen2", ASYMMETRIC, "--to gptq --gptq-version 2", HALF, needs=("gptqmodel",)
     ),
+    "gptq out of order, Llama": hf("demo", ORDERED, "--to gptq", HALF, needs=("gptqmodel",)),
     "awq, Llama": hf("demo", ASYMMETRIC, "--to awq", HALF, needs=("gptqmodel",)),
+    "import of compressed-tensors saved by transformers, Llama": import_again(
+        "demo", GROUPED, "--to compressed-tensors --dtype f32", SAME
+    ),
+    "import of gptq saved by transformers, Llama": import_again(
+        "demo", GROUPED, "--to gptq --dtype f32", SAME, needs=("gptqmodel",)
+    ),
+    "import of gguf Q4_0 by gguf, Llama": import_gguf(GROUPED),
+    "import of gguf Q8_0 by gguf, Llama": import_gguf("--format int --bits 8 --sym --group-size 32"),
+    "import of gguf Q5_0 by gguf, Llama": import_gguf(ASYMMETRIC),
     "gguf weights Q4_0, Llama": gguf_weights("demo", GROUPED, "Q4_0"),
     "gguf weights Q5_0, Llama": gguf_weights("demo", ASYMMETRIC, "Q5_0"),
     "gguf weights Q6_K, Llama": gguf_weights("demo", "--format mxint --bits 4 --group-size 16", "Q6_K"),
@@ -232,6 +284,8 @@ CASES = {
 
 def main() -> int:
     qw, words = sys.argv[1], sys.argv[2:]
+    start = time.monotonic()
+    print(clients.versions(), flush=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="qw-interop-"))
     bench = Bench(qw, folder)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -252,6 +306,7 @@ def main() -> int:
             print(f"{result}: {name}", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    print(f"{time.monotonic() - start:.0f} s")
     print(", ".join(f"{count} {result}" for result, count in counts.items()))
     return 0 if counts["failed"] == 0 and counts["passed"] > 0 else 1
 

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/json_io.h"
+
 namespace qw::test {
 
 std::string safetensorsBytes(const std::string& header, std::size_t dataBytes)
@@ -16,6 +18,31 @@ std::string safetensorsBytes(const std::string& header, std::size_t dataBytes)
 void writeBytes(const std::filesystem::path& file, const std::string& bytes)
 {
     std::ofstream(file, std::ios::binary) << bytes;
+}
+
+std::string smallTokenizer()
+{
+    Json vocabulary = Json::object();
+    for (int i = 0; i < 94; ++i) {
+        vocabulary[std::string(1, static_cast<char>('!' + i))] = i;
+    }
+    vocabulary["\u0120"] = 94;
+    const Json byteLevel = {{"type", "ByteLevel"},
+                            {"add_prefix_space", false},
+                            {"trim_offsets", true},
+                            {"use_regex", true}};
+    const Json end = {{"id", 95},        {"content", "<|end|>"}, {"single_word", false},
+                      {"lstrip", false}, {"rstrip", false},      {"normalized", false},
+                      {"special", true}};
+    const Json tokenizer = {
+        {"version", "1.0"},
+        {"added_tokens", Json::array({end})},
+        {"normalizer", nullptr},
+        {"pre_tokenizer", byteLevel},
+        {"post_processor", nullptr},
+        {"decoder", byteLevel},
+        {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
+    return tokenizer.dump();
 }
 
 } // namespace qw::test

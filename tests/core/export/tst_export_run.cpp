@@ -29,30 +29,6 @@ WeightSpec weightOf(const QString& text)
     weight.groupSize = groupSizeFromText(words.last().toStdString());
     return weight;
 }
-
-/// A tokenizer of 96 tokens, as many as the golden models have rows: printable ASCII and an end.
-Json smallTokenizer()
-{
-    Json vocabulary = Json::object();
-    for (int i = 0; i < 94; ++i) {
-        vocabulary[std::string(1, static_cast<char>('!' + i))] = i;
-    }
-    vocabulary["\u0120"] = 94;
-    const Json byteLevel = {{"type", "ByteLevel"},
-                            {"add_prefix_space", false},
-                            {"trim_offsets", true},
-                            {"use_regex", true}};
-    const Json end = {{"id", 95},        {"content", "<|end|>"}, {"single_word", false},
-                      {"lstrip", false}, {"rstrip", false},      {"normalized", false},
-                      {"special", true}};
-    return {{"version", "1.0"},
-            {"added_tokens", Json::array({end})},
-            {"normalizer", nullptr},
-            {"pre_tokenizer", byteLevel},
-            {"post_processor", nullptr},
-            {"decoder", byteLevel},
-            {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
-}
 } // namespace
 
 /// Stored runs written for other programs, read back by code that shares nothing with the writer.
@@ -216,7 +192,7 @@ void TestExportRun::otherArchitectures()
     const std::filesystem::path golden(QW_GOLDEN_DIR "/models");
     const auto folder = path() / ("golden " + model.toStdString());
     std::filesystem::copy(golden / model.toStdString(), folder);
-    test::writeBytes(folder / "tokenizer.json", smallTokenizer().dump());
+    test::writeBytes(folder / "tokenizer.json", test::smallTokenizer());
     spec.model = folder.string();
     spec.method = "lqer";
     spec.lowRank.rank = 2;

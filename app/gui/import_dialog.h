@@ -1,0 +1,61 @@
+#pragma once
+
+#include <QDialog>
+
+#include "app/gui/background.h"
+#include "engine_import.h"
+
+class QCheckBox;
+class QFormLayout;
+class QLabel;
+class QLineEdit;
+class QProgressBar;
+class QPushButton;
+
+namespace qw {
+
+class AppState;
+class Dialogs;
+
+/// Makes a stored run of a quantized model of another program.
+class ImportDialog : public QDialog
+{
+    Q_OBJECT
+public:
+    /// @param source  a folder or GGUF file, or empty: the user says
+    ImportDialog(AppState& state, Dialogs& dialogs, const QString& source,
+                 QWidget* parent = nullptr);
+
+    /// While it reads, Esc and Cancel stop that and leave the dialog open.
+    void reject() override;
+
+Q_SIGNALS:
+    void imported(const qw::RunResult& run);
+
+private:
+    QLineEdit* addPath(QFormLayout& form, const QString& name, const QString& label,
+                       const QString& placeholder);
+    /// A button beside a path that asks for a folder, or for a file if there is a filter.
+    void addBrowse(QFormLayout& form, QLineEdit* edit, const QString& name, const QString& text,
+                   const QString& title, const QString& filter);
+    ImportOptions options() const;
+    void check();
+    void start();
+    void setReading(bool reading);
+
+    AppState& m_state;
+    Dialogs& m_dialogs;
+    QLineEdit* m_source = nullptr;
+    QLineEdit* m_model = nullptr;
+    QLineEdit* m_adapter = nullptr;
+    QCheckBox* m_measure = nullptr;
+    QWidget* m_fields = nullptr;
+    QLabel* m_phase = nullptr;
+    QProgressBar* m_bar = nullptr;
+    QLabel* m_problem = nullptr;
+    QPushButton* m_import = nullptr;
+    QPushButton* m_close = nullptr;
+    Background m_reader; // last: stopped and joined before the rest goes
+};
+
+} // namespace qw

@@ -1,0 +1,129 @@
+#include <QDialog>
+#include <QDir>
+#include <QFile>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QTableView>
+#include <QTest>
+
+#include "store/run_store.h"
+#include "support/gui_fixture.h"
+#include "support/qw_process.h"
+
+using namespace Qt::Literals::StringLiterals;
+using qw::Mode;
+using qw::test::GuiFixture;
+using qw::test::kPatience;
+using qw::test::QwProgram;
+using qw::test::shoot;
+
+namespace {
+QString text(const GuiFixture& gui, const char* label)
+{
+    return gui.find<QLabel>(label)->text();
+}
+} // namespace
+
+/// Quantized models of other programs become stored runs.
+class TstImportDialog : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase();
+    void becomesTheRunInView();
+    void openedByPath();
+    void problemsStayInTheDialog();
+    void cancelLeavesNothing();
+
+private:
+    QwProgram m_qw; ///< exports of a run of the bundled model lie in its folder
+};
+
+void TstImportDialog::initTestCase()
+{
+    const QString id = m_qw.run("run demo --bits 4 --sym --group-size 32 --threads 1 --json")
+                           .json()["id"]
+                           .toString();
+    QCOMPARE(m_qw.run("export " + id + " --to gptq --out gptq --json").status, 0);
+    QCOMPARE(m_qw.run("export " + id + " --to gguf --out model.gguf --json").status, 0);
+}
+
+void TstImportDialog::becomesTheRunInView()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    qw::RunSpec draft = gui.window->state().draft();
+    draft.evaluation.windows = 2;
+    gui.window->state().setDraft(draft);
+    gui.trigger("importModelAction");
+    auto* start = gui.find<QPushButton>("importStartButton");
+    QVERIFY(!start->isEnabled());
+    gui.dialogs.setNextPath(m_qw.path(u"model.gguf"_s));
+    QTest::mouseClick(gui.find<QPushButton>("importFileButton"), Qt::LeftButton);
+    QCOMPARE(gui.find<QLineEdit>("importModelLineEdit")->text(), u"demo"_s); // the open one
+    QVERIFY(start->isEnabled());
+    shoot(*gui.find<QDialog>("importDialog"), u"import-dialog"_s);
+    QTest::mouseClick(start, Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    const qw::RunResult& run = *gui.window->state().runInView();
+    QCOMPARE(run.spec.method, std::string("imported"));
+    QVERIFY(run.score.perplexity > 1); // measured as the form says
+    QCOMPARE(gui.window->mode(), Mode::Inspect);
+    QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
+    gui.window->setMode(Mode::Compare);
+    auto* table = gui.find<QTableView>("runTable");
+    QTRY_COMPARE_WITH_TIMEOUT(table->model()->rowCount(), 1, kPatience);
+    shoot(*gui.window, u"import-compared"_s);
+}
+
+/// What is dropped on the window or opened as a folder.
+void TstImportDialog::openedByPath()
+{
+    GuiFixture gui;
+    for (const QString& name : {u"gptq"_s, u"model.gguf"_s}) {
+        gui.window->openPath(m_qw.path(name));
+        auto* dialog = gui.find<QDialog>("importDialog");
+        QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(name));
+        QVERIFY(gui.find<QLineEdit>("importModelLineEdit")->text().isEmpty()); // none is open
+        dialog->close();
+        QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
+    }
+}
+
+void TstImportDialog::problemsStayInTheDialog()
+{
+    GuiFixture gui;
+    gui.trigger("importModelAction");
+    auto* source = gui.find<QLineEdit>("importSourceLineEdit");
+    auto* start = gui.find<QPushButton>("importStartButton");
+    source->setText(u"/no/such/file"_s);
+    QVERIFY(text(gui, "importProblemLabel").contains(u"There is no"_s));
+    QVERIFY(!start->isEnabled());
+    source->setText(m_qw.path(u"model.gguf"_s)); // without the model
+    QCOMPARE(text(gui, "importProblemLabel"), QString());
+    QTest::mouseClick(start, Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(
+        text(gui, "importProblemLabel").contains(u"give the folder of the model"_s), kPatience);
+    QVERIFY(gui.find<QDialog>("importDialog")->isVisible());
+    QVERIFY(start->isEnabled());
+}
+
+void TstImportDialog::cancelLeavesNothing()
+{
+    GuiFixture gui;
+    gui.trigger("importModelAction");
+    gui.find<QLineEdit>("importSourceLineEdit")->setText(m_qw.path(u"gptq"_s));
+    const QDir work(QString::fromStdString(gui.window->state().workFolder().string()));
+    QTest::mouseClick(gui.find<QPushButton>("importStartButton"), Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(!work.isEmpty(), kPatience); // it has begun
+    auto* dialog = gui.find<QDialog>("importDialog");
+    QTest::keyClick(dialog, Qt::Key_Escape);
+    QVERIFY(dialog->isVisible());
+    QVERIFY(text(gui, "importProblemLabel").contains(u"nothing is left behind"_s));
+    QTRY_VERIFY_WITH_TIMEOUT(work.isEmpty(), kPatience);
+    QVERIFY(qw::RunStore(gui.storeFile().toStdString()).list().empty());
+}
+
+QTEST_MAIN(TstImportDialog)
+#include "tst_import_dialog.moc"
