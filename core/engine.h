@@ -256,7 +256,8 @@ struct LayerView {
     std::int64_t firstRow = 0, firstCol = 0, mapRows = 0, mapCols = 0; ///< that part
 };
 /// Histogram, grid and map of one layer. W^ is that of the stored run's artifact, A·B included,
-/// if one is given and was kept; else W rounded to nearest in the spec's format.
+/// if one is given and was kept, and W is then what its codes stand for: with the scales that the
+/// run folded in; else W rounded to nearest in the spec's format.
 LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerViewRequest& request,
                     const RunContext& run);
 

@@ -100,7 +100,8 @@ void addSweep(CLI::App& app, Session& session)
         command.add_option(name, values, help)->delimiter(',')->group("Grid, comma-separated");
     };
     add("--methods", options.methods,
-        "rtn, lqer, l2qer, qera-approx, qera-exact, gptq, flexround, lrq, lr-qat, lsq, peqa "
+        "rtn, lqer, l2qer, qera-approx, qera-exact, gptq, awq, smoothquant, flexround, lrq, "
+        "lr-qat, lsq, peqa "
         "(default rtn)");
     add("--bits", options.bits, "Widths of the codes, 2..8 (default 4)");
     add("--ranks", options.ranks, "Ranks; factors are computed once, at the largest (default 0)");

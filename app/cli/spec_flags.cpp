@@ -84,6 +84,9 @@ void addReconstructionFlags(CLI::App& command, ReconstructionSpec& reconstructio
     add("--rho", reconstruction.rho,
         "Rank as a share of the full one, 0.05..1: entries of the low-rank terms over those of the "
         "weight (default 0.4)");
+    add("--divisor", reconstruction.divisor,
+        "exp | product: learn the logarithm of the divisor's factors, or the factors, as "
+        "FlexRound's paper does (default exp)");
     add("--without", reconstruction.without,
         "none | row | column | low-rank | scale: what of the divisor is not learned (default "
         "none)");
@@ -145,6 +148,19 @@ void addGptqFlags(CLI::App& command, GptqSpec& gptq)
         ->group("GPTQ");
 }
 
+void addFoldingFlags(CLI::App& command, RunSpec& spec)
+{
+    const auto add = [&](const char* name, auto& value, const char* help) {
+        command.add_option(name, value, help)->group("Scaled inputs (awq, smoothquant)");
+    };
+    add("--awq-ratios", spec.awq.ratios, "awq: scales tried for each input (default 20)");
+    add("--awq-clip", spec.awq.clip,
+        "awq: search | none: where weights are cut before rounding (default search)");
+    add("--smooth-alpha", spec.smooth.alpha,
+        "smoothquant: share of the activations' range that goes into the weights, above 0 to 1 "
+        "(default: 0.85 for Llama, 0.8 for Mistral, 0.5 otherwise)");
+}
+
 void addActivationFlags(CLI::App& command, ActivationSpec& activation)
 {
     const auto add = [&](const char* name, auto& value, const char* help) {
@@ -153,7 +169,11 @@ void addActivationFlags(CLI::App& command, ActivationSpec& activation)
     add("--act-format", activation.format, "none | int | mxint (default none)");
     add("--act-bits", activation.bits, "Width of an activation's code (default 8)");
     add("--act-block", activation.blockSize, "mxint: block of activations (default 16)");
-    add("--act-zero-point", activation.zeroPoint, "int: rounded | float (default rounded)");
+    add("--act-zero-point", activation.zeroPoint,
+        "int: rounded | float | none: symmetric (default rounded)");
+    add("--act-scale", activation.scale,
+        "int: token: found for each as the model runs | tensor: one for a layer, from the "
+        "calibration; experimental (default token)");
     add("--act-points", activation.points,
         "linear | a8 | a8kv4 | a4: inputs of layers as above, or all places LR-QAT names, with "
         "widths of their own (default linear)");
@@ -196,8 +216,8 @@ void SpecFlags::addTo(CLI::App& command, bool withGrid)
     m_command = &command;
     if (withGrid) {
         command.add_option("--method", spec.method,
-                           "rtn | lqer | l2qer | qera-approx | qera-exact | gptq | flexround | "
-                           "lrq | lr-qat | lsq | peqa (default rtn)");
+                           "rtn | lqer | l2qer | qera-approx | qera-exact | gptq | awq | "
+                           "smoothquant | flexround | lrq | lr-qat | lsq | peqa (default rtn)");
         command.add_option("--seed", spec.seed, "Seed of windows and factorization (default 0)");
     }
     addWeightFlags(command, *this, withGrid);
@@ -206,6 +226,7 @@ void SpecFlags::addTo(CLI::App& command, bool withGrid)
     addReconstructionFlags(command, spec.reconstruction);
     addTrainingFlags(command, spec.training);
     addGptqFlags(command, spec.gptq);
+    addFoldingFlags(command, spec);
     addActivationFlags(command, spec.activation);
     command
         .add_option(

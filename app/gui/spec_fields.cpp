@@ -129,8 +129,14 @@ void addActivations(std::vector<SpecField>& fields)
               tr("Quantize the operands of both attention products too"), "LQER, W4A8"),
          [](const RunSpec& spec) { return spec.activation.format == "mxint"; }});
     fields.push_back({"activation.zero_point", section, true, false,
-                      choice("zero_point", tr("Zero point"), {"rounded", "float"},
-                             tr("Of asymmetric activations: rounded, or as LR-QAT's code has it")),
+                      choice("zero_point", tr("Zero point"), {"rounded", "float", "none"},
+                             tr("Rounded, as LR-QAT's code has it, or none: symmetric")),
+                      [](const RunSpec& spec) { return spec.activation.format == "int"; }});
+    fields.push_back({"activation.scale", section, true, false,
+                      choice("scale", tr("Scale of activations"), {"token", "tensor"},
+                             tr("Found for each token as the model runs, or one for a layer from "
+                                "the calibration (experimental)"),
+                             "SmoothQuant; LRQ, W8A8"),
                       [](const RunSpec& spec) { return spec.activation.format == "int"; }});
     fields.push_back({"kv_cache.format", section, false, false,
                       choice("format", tr("Keys and values"), {"none", "int"},

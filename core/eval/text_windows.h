@@ -42,7 +42,7 @@ struct EncodedText {
 };
 /// @throws Error::NotFound, Cancelled; BadFile for a token the model has no embedding of
 EncodedText encodeFile(const std::string& file, const ModelConfig& config,
-                       const Tokenizer& tokenizer);
+                       const Tokenizer& tokenizer, const RunContext& run = {});
 
 /// Tokens of a window: as asked, or @p fallback if that is 0 and the model goes that far.
 /// @param what  of the sentence. @throws Error::BadInput if it is too short, or longer than the

@@ -117,6 +117,7 @@ DivisorShape Reconstruction::shapeOf(const at::Tensor& weight) const
     shape.hasRow = m_spec.without != "row";
     shape.hasColumn = !flexRound && m_spec.without != "column";
     shape.learnScale = m_spec.without != "scale";
+    shape.product = m_spec.divisor == "product";
     return shape;
 }
 

@@ -1,9 +1,13 @@
 #include "methods/input_statistics.h"
 
 #include <algorithm>
+#include <limits>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/maximum.h>
+#include <ATen/ops/minimum.h>
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
@@ -37,6 +41,7 @@ InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const s
         m_batchAbs = at::zeros({in}, options);
         m_maxMeanAbs = at::zeros({in}, options);
         m_sumMeanAbs = at::zeros({in}, options);
+        m_sumAbs = at::zeros({in}, options);
     }
     if (needs.meanSquare) {
         m_batchSquares = at::zeros({in}, options);
@@ -46,6 +51,11 @@ InputStatistics::InputStatistics(std::int64_t in, StatisticsNeeds needs, const s
     }
     if (needs.autocorrelation) {
         m_autocorrelation = at::zeros({in, in}, options);
+    }
+    if (needs.range) {
+        constexpr float kInfinite = std::numeric_limits<float>::infinity();
+        m_lowest = at::full({in}, kInfinite, options.dtype(at::kFloat));
+        m_highest = at::full({in}, -kInfinite, options.dtype(at::kFloat));
     }
 }
 
@@ -64,6 +74,10 @@ void InputStatistics::add(const at::Tensor& x, bool endsBatch, const RunContext&
     if (m_needs.autocorrelation) {
         addProducts(values, run);
     }
+    if (m_needs.range) {
+        m_lowest = at::minimum(m_lowest, values.amin(0));
+        m_highest = at::maximum(m_highest, values.amax(0));
+    }
     if (endsBatch) {
         endBatch();
     }
@@ -75,6 +89,7 @@ void InputStatistics::endBatch()
         const at::Tensor mean = m_batchAbs / m_batchTokens;
         m_maxMeanAbs = at::maximum(m_maxMeanAbs, mean);
         m_sumMeanAbs += mean;
+        m_sumAbs += m_batchAbs;
         m_batchAbs.zero_();
     }
     if (m_needs.meanSquare) {
@@ -118,6 +133,53 @@ at::Tensor InputStatistics::meanSquare() const
 {
     QW_REQUIRE(m_needs.meanSquare && m_tokens > 0, ErrorCode::Internal, "x^2 was not collected");
     return m_sumSquares / m_tokens;
+}
+
+at::Tensor InputStatistics::meanAbs() const
+{
+    QW_REQUIRE(m_needs.meanAbs && m_batches > 0, ErrorCode::Internal, "mean |x| was not collected");
+    return m_sumAbs / m_tokens;
+}
+
+at::Tensor InputStatistics::largest() const
+{
+    QW_REQUIRE(m_needs.range && m_tokens > 0, ErrorCode::Internal, "the range was not collected");
+    return at::maximum(-m_lowest, m_highest);
+}
+
+double InputStatistics::lowest() const
+{
+    QW_REQUIRE(m_needs.range && m_tokens > 0, ErrorCode::Internal, "the range was not collected");
+    return m_lowest.min().item<double>();
+}
+
+double InputStatistics::highest() const
+{
+    QW_REQUIRE(m_needs.range && m_tokens > 0, ErrorCode::Internal, "the range was not collected");
+    return m_highest.max().item<double>();
+}
+
+void InputStatistics::divideBy(const at::Tensor& scale)
+{
+    const at::Tensor wide = scale.to(at::kDouble);
+    for (at::Tensor* sums :
+         {&m_batchAbs, &m_maxMeanAbs, &m_sumMeanAbs, &m_maxRms, &m_sumRms, &m_sumAbs}) {
+        if (sums->defined()) {
+            sums->div_(wide);
+        }
+    }
+    for (at::Tensor* squares : {&m_batchSquares, &m_sumSquares}) {
+        if (squares->defined()) {
+            squares->div_(wide.square());
+        }
+    }
+    if (m_autocorrelation.defined()) {
+        m_autocorrelation.div_(wide.unsqueeze(0)).div_(wide.unsqueeze(1));
+    }
+    if (m_lowest.defined()) {
+        m_lowest = m_lowest / scale;
+        m_highest = m_highest / scale;
+    }
 }
 
 at::Tensor InputStatistics::autocorrelation() const

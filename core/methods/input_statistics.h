@@ -14,6 +14,7 @@ struct StatisticsNeeds {
     bool meanAbs = false;         ///< L2QER's s
     bool meanSquare = false;      ///< QERA-approx
     bool autocorrelation = false; ///< QERA-exact: R, float64, also gives the output error
+    bool range = false;           ///< SmoothQuant, static activations: least and largest
     bool operator==(const StatisticsNeeds&) const = default;
 };
 
@@ -32,6 +33,12 @@ public:
     at::Tensor scaleMeanAbs(bool maxOverBatches) const;
     at::Tensor scaleRms(bool maxOverBatches) const;
     at::Tensor meanSquare() const; ///< E[x_i^2], [in] float64
+    at::Tensor meanAbs() const;    ///< E|x_i|, [in] float64
+    at::Tensor largest() const;    ///< max |x_i|, [in] float32
+    double lowest() const;         ///< of all values
+    double highest() const;        ///< of all values
+    /// As if all inputs so far had been x / scale. @param scale [in] float32, above 0
+    void divideBy(const at::Tensor& scale);
     /// R = E[x^T x], [in, in] float64, no copy: the sums become R in place, so that nothing can be
     /// added after the first call.
     at::Tensor autocorrelation() const;
@@ -45,8 +52,9 @@ private:
     std::int64_t m_batches = 0;
     std::int64_t m_batchTokens = 0;
     at::Tensor m_batchAbs, m_batchSquares; ///< sums over the batch so far
-    at::Tensor m_maxMeanAbs, m_sumMeanAbs, m_maxRms, m_sumRms, m_sumSquares;
-    at::Tensor m_autocorrelation; ///< sums, upper triangle of strips; R once finished
+    at::Tensor m_maxMeanAbs, m_sumMeanAbs, m_maxRms, m_sumRms, m_sumAbs, m_sumSquares;
+    at::Tensor m_lowest, m_highest; ///< float32
+    at::Tensor m_autocorrelation;   ///< sums, upper triangle of strips; R once finished
     mutable bool m_finished = false;
 };
 

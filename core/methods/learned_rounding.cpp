@@ -6,6 +6,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/log1p.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/where.h>
@@ -98,6 +99,13 @@ struct Operands {
         return all;
     }
 };
+
+/// The exponent of a factor 1 + x. Factors stay positive: no weight changes its sign.
+at::Tensor exponentOf(const at::Tensor& x)
+{
+    constexpr double kSmallestFactor = 0.01;
+    return x.defined() ? at::log1p(x.clamp_min(kSmallestFactor - 1)) : x;
+}
 
 /// v as the result, with the gradient of @p through.
 at::Tensor straightThrough(const at::Tensor& v, const at::Tensor& through)
@@ -218,14 +226,25 @@ at::Tensor LearnedRounding::z(at::ScalarType type) const
     if (!m_shape.hasZ) {
         return {};
     }
-    return m_parameters.right.defined()
-               ? at::matmul(m_parameters.left.to(type), m_parameters.right.to(type))
-               : m_parameters.left.to(type);
+    const at::Tensor z = m_parameters.right.defined()
+                             ? at::matmul(m_parameters.left.to(type), m_parameters.right.to(type))
+                             : m_parameters.left.to(type);
+    return m_shape.product ? exponentOf(z) : z;
+}
+
+RoundingParameters LearnedRounding::exponents() const
+{
+    RoundingParameters all = m_parameters;
+    if (m_shape.product) {
+        all.row = exponentOf(all.row);
+        all.column = exponentOf(all.column);
+    }
+    return all;
 }
 
 at::Tensor LearnedRounding::weight(at::ScalarType type) const
 {
-    return roundLearned(m_weight, m_parameters, z(type), m_low, m_high, type);
+    return roundLearned(m_weight, exponents(), z(type), m_low, m_high, type);
 }
 
 at::Tensor LearnedRounding::integers() const
@@ -236,8 +255,9 @@ at::Tensor LearnedRounding::integers() const
                          scale().unsqueeze(2))
             .view_as(m_weight);
     }
-    const Operands operands = {m_weight, z(at::kFloat),    m_parameters.logScale, m_low,
-                               m_high,   m_parameters.row, m_parameters.column};
+    const RoundingParameters all = exponents();
+    const Operands operands = {m_weight, z(at::kFloat), all.logScale, m_low,
+                               m_high,   all.row,       all.column};
     return operands.round(at::kFloat, true);
 }
 

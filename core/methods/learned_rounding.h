@@ -18,6 +18,9 @@ struct DivisorShape {
     bool hasRow = true;     ///< r2, [out, 1]
     bool hasColumn = true;  ///< c2, [1, in]
     bool learnScale = true; ///< false: s1 stays as found
+    /// True: D = exp(l1) (1 + Z) (1 + r2) (1 + c2), as FlexRound's paper has it, with factors of at
+    /// least 0.01.
+    bool product = false;
 };
 
 /// The tensors that decide the rounding of one weight. Learned ones require a gradient.
@@ -70,6 +73,8 @@ public:
 
 private:
     at::Tensor z(at::ScalarType type) const;
+    /// As the fused operation wants them: everything an exponent.
+    RoundingParameters exponents() const;
 
     std::string m_name;
     at::Tensor m_weight;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 
 #include "base/param_spec.h"
 #include "base/run_context.h"
+#include "methods/fold.h"
 #include "methods/input_statistics.h"
 #include "model/decoder.h"
 #include "model/hidden_states.h"
@@ -52,6 +54,7 @@ struct LayerOutcome {
     std::int64_t trainRank = 0;
     std::int64_t trainedParameters = 0;
     std::vector<double> moved; ///< shares of codes 0, 1, 2 and more steps from the start, or empty
+    LayerFold fold;            ///< if the linear stands for another weight than the task's
 };
 
 /// One block handed to a block-wise method. The full-precision model and the quantized one advance
@@ -65,6 +68,7 @@ struct BlockTask {
     const RunSpec* spec = nullptr;
     std::uint64_t seed = 0;          ///< of this block
     std::filesystem::path stateFile; ///< to go on from after an interruption; empty: none
+    HiddenStatesPlace scratch;       ///< for states of its own
 };
 
 struct BlockOutcome {
@@ -90,7 +94,8 @@ public:
     virtual LayerOutcome quantize(const LayerTask& task, const RunContext& run) const = 0;
 };
 
-/// A method that treats the layers of a block together, or in an order: LRQ, FlexRound, GPTQ.
+/// A method that treats the layers of a block together, or in an order: LRQ, FlexRound, GPTQ,
+/// AWQ, SmoothQuant.
 class BlockMethod : public QuantMethod
 {
 public:
@@ -98,6 +103,17 @@ public:
     virtual std::int64_t steps(const RunSpec& spec) const = 0;
     /// @throws Error::BadInput for settings it cannot follow
     virtual void check(const RunSpec& spec) const = 0;
+    /// Of the full-precision inputs, beside those that measuring asks for.
+    virtual StatisticsNeeds needs(const RunSpec& /*spec*/) const { return {}; }
+    /// Whether task.inputs come from the quantized model; else from the full-precision one.
+    virtual bool quantizedInputs() const { return true; }
+    /// Bytes of what it will replace of a block besides weights. @param quantized  names of layers
+    virtual std::int64_t replacedBytes(const std::vector<LinearInfo>& /*linears*/,
+                                       const ModelConfig& /*config*/,
+                                       const std::set<std::string>& /*quantized*/) const
+    {
+        return 0;
+    }
     virtual BlockOutcome quantize(const BlockTask& task, const RunContext& run) const = 0;
 };
 

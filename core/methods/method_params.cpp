@@ -78,6 +78,10 @@ std::vector<ParamSpec> reconstructionParams(bool withRank)
         choice("reconstruction.compute", "Products", {"auto", "f32", "bf16"},
                "Type of the products while learning; auto: bf16 where the processor has it", ""),
     };
+    params.push_back(choice("reconstruction.divisor", "Divisor", {"exp", "product"},
+                            "Learn the logarithm of the divisor's factors, or the factors "
+                            "themselves",
+                            "FlexRound, equation 2; LRQ, official code"));
     if (withRank) {
         params.push_back(choice("reconstruction.rank", "Rank", {"relative", "full", "official"},
                                 "Of the learned divisor: by its share of the weights, full, or "
@@ -182,6 +186,32 @@ std::vector<ParamSpec> gptqParams()
          "Of the mean of the Hessian's diagonal, added to it",
          "GPTQ, section 3.3"},
     };
+}
+
+std::vector<ParamSpec> awqParams()
+{
+    return {
+        number("awq.ratios", "Ratios tried", "", 20, 1, 1000,
+               "Scales of the inputs: their mean size to the power 0, 1/N, 2/N, ...",
+               "AWQ, official code"),
+        choice("awq.clip", "Cut weights", {"search", "none"},
+               "Look for the place where the weights of each group are cut before rounding",
+               "AWQ, official code"),
+    };
+}
+
+std::vector<ParamSpec> smoothParams()
+{
+    return {{"smooth.alpha",
+             "Strength",
+             "",
+             0.0,
+             0,
+             1,
+             {},
+             "Share of the activations' range that goes into the weights; 0: what the official "
+             "code takes for the family",
+             "SmoothQuant, equation 4"}};
 }
 
 } // namespace qw

@@ -17,5 +17,7 @@ std::vector<ParamSpec> reconstructionParams(bool withRank);
 std::vector<ParamSpec> trainingParams(bool lowRank, bool weights);
 
 std::vector<ParamSpec> gptqParams();
+std::vector<ParamSpec> awqParams();
+std::vector<ParamSpec> smoothParams();
 
 } // namespace qw

@@ -16,6 +16,8 @@ std::span<const std::unique_ptr<QuantMethod>> builtinMethods()
         methods.push_back(makeQeraApprox());
         methods.push_back(makeQeraExact());
         methods.push_back(makeGptq());
+        methods.push_back(makeAwq());
+        methods.push_back(makeSmoothQuant());
         methods.push_back(makeFlexRound());
         methods.push_back(makeLrq());
         methods.push_back(makeLrQat());

@@ -1,5 +1,8 @@
 #include "methods/settings.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "methods/low_rank.h"
 
 namespace qw {
@@ -39,12 +42,33 @@ ActivationQuantizer activationQuantizer(const ActivationSpec& spec, const Weight
     ActivationQuantizer quantizer;
     quantizer.bits = spec.bits;
     if (spec.format == "int") {
-        quantizer.kind = spec.zeroPoint == "float" ? ActivationQuantizer::Kind::TokenAsymmetricFloat
-                                                   : ActivationQuantizer::Kind::TokenAsymmetric;
+        using Kind = ActivationQuantizer::Kind;
+        quantizer.kind = spec.zeroPoint == "float"  ? Kind::TokenAsymmetricFloat
+                         : spec.zeroPoint == "none" ? Kind::TokenSymmetric
+                                                    : Kind::TokenAsymmetric;
     } else if (spec.format == "mxint") {
         quantizer.kind = ActivationQuantizer::Kind::Mx;
         quantizer.mx = {spec.bits, spec.blockSize, weight.exponentBits,
                         weight.mxRule == "qera" ? MxRule::Qera : MxRule::Lqer};
+    }
+    return quantizer;
+}
+
+ActivationQuantizer staticQuantizer(const ActivationSpec& spec, const InputStatistics& statistics)
+{
+    constexpr double kScaleFloor = 1e-8;
+    const double low = std::min(0.0, statistics.lowest());
+    const double high = std::max(0.0, statistics.highest());
+    const double levels = std::ldexp(1.0, static_cast<int>(spec.bits)) - 1;
+    ActivationQuantizer quantizer;
+    quantizer.kind = ActivationQuantizer::Kind::TensorStatic;
+    quantizer.bits = spec.bits;
+    if (spec.zeroPoint == "none") {
+        quantizer.zero = (levels + 1) / 2;
+        quantizer.scale = std::max(std::max(-low, high) / (quantizer.zero - 1), kScaleFloor);
+    } else {
+        quantizer.scale = std::max((high - low) / levels, kScaleFloor);
+        quantizer.zero = std::clamp(std::nearbyint(-low / quantizer.scale), 0.0, levels);
     }
     return quantizer;
 }

@@ -47,6 +47,14 @@ at::Tensor BlockForward::run(const at::Tensor& x)
     return rows.view_as(x);
 }
 
+at::Tensor BlockForward::runModule(BlockModule module, const at::Tensor& normed)
+{
+    m_batch = normed.size(0);
+    m_tokens = normed.size(1);
+    const at::Tensor rows = normed.view({m_batch * m_tokens, m_config.hidden});
+    return (module == BlockModule::Attention ? attention(rows) : mlp(rows)).view_as(normed);
+}
+
 void BlockForward::observe(LinearRole first, const at::Tensor& x) const
 {
     if (m_hooks.input) {

@@ -18,6 +18,8 @@ public:
     /// @param x [B, T, hidden] float32, dense; @return it past the block, same shape; with
     /// operations that work in place this is x itself
     at::Tensor run(const at::Tensor& x);
+    /// One part of the block alone. @param normed [B, T, hidden]; @return what it adds, same shape
+    at::Tensor runModule(BlockModule module, const at::Tensor& normed);
 
 private:
     struct Heads {

@@ -195,6 +195,14 @@ void Decoder::advanceBlock(const BlockWeights& block, const at::Tensor& x, const
     BlockForward(config(), d->options.compute, block, hooks, cache, d->rotary).run(x);
 }
 
+at::Tensor Decoder::forwardModule(BlockModule module, const BlockWeights& block,
+                                  const at::Tensor& normed, const BlockHooks& hooks) const
+{
+    const at::NoGradGuard noGrad;
+    return BlockForward(config(), d->options.compute, block, hooks, nullptr, d->rotary)
+        .runModule(module, normed);
+}
+
 at::Tensor Decoder::differentiateBlock(const BlockWeights& block, const at::Tensor& x,
                                        const BlockHooks& hooks) const
 {

@@ -52,6 +52,9 @@ enum class BlockPoint {
     Mixed,         ///< [B, heads, T, head_dim], what attention makes, before its output layer
 };
 
+/// The two parts of a block, each of which adds to the residual stream.
+enum class BlockModule { Attention, Mlp };
+
 /// What a caller may do inside a block. Empty functions cost nothing.
 struct BlockHooks {
     /// Stands in for the block that is run (folded norms, other biases), or null.
@@ -100,6 +103,10 @@ public:
     /// The same in place: @param x dense
     void advanceBlock(const BlockWeights& block, const at::Tensor& x, const BlockHooks& hooks = {},
                       KvCache* cache = nullptr) const;
+    /// What one part of a block adds to the residual stream. @param normed [B, T, hidden], what the
+    /// part's norm makes, in the compute dtype; @return the same shape and dtype
+    at::Tensor forwardModule(BlockModule module, const BlockWeights& block,
+                             const at::Tensor& normed, const BlockHooks& hooks = {}) const;
     /// As forwardBlock(), as a function that gradients can be taken of, for whoever replaces the
     /// products (hooks.linear): with respect to x and to what they are replaced with.
     at::Tensor differentiateBlock(const BlockWeights& block, const at::Tensor& x,

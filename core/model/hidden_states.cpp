@@ -13,7 +13,8 @@ namespace qw {
 
 HiddenStates::HiddenStates(std::int64_t windows, std::int64_t seqlen, std::int64_t width,
                            std::string device, const HiddenStatesPlace& place)
-    : m_windows(windows), m_seqlen(seqlen), m_width(width), m_device(std::move(device))
+    : m_windows(windows), m_seqlen(seqlen), m_width(width), m_device(std::move(device)),
+      m_fileType(place.fileType)
 {
     if (place.folder.empty() || bytes() <= place.budgetBytes) {
         m_memory = at::empty({windows, seqlen, width},
@@ -39,7 +40,7 @@ at::Tensor HiddenStates::load(std::int64_t first, std::int64_t count) const
     if (!inFile()) {
         return m_memory.narrow(0, first, count);
     }
-    at::Tensor states = at::empty({count, m_seqlen, m_width}, at::kFloat);
+    at::Tensor states = at::empty({count, m_seqlen, m_width}, m_fileType);
     auto* to = static_cast<char*>(states.data_ptr());
     const std::int64_t size = count * windowBytes();
     for (std::int64_t done = 0; done < size;) {
@@ -52,7 +53,7 @@ at::Tensor HiddenStates::load(std::int64_t first, std::int64_t count) const
                    got < 0 ? std::strerror(errno) : "the file is too short");
         done += got;
     }
-    return states.to(m_device);
+    return states.to(m_device, at::kFloat);
 }
 
 void HiddenStates::store(std::int64_t first, const at::Tensor& states)
@@ -61,7 +62,7 @@ void HiddenStates::store(std::int64_t first, const at::Tensor& states)
         m_memory.narrow(0, first, states.size(0)).copy_(states);
         return;
     }
-    const at::Tensor host = states.to(at::kCPU, at::kFloat).contiguous();
+    const at::Tensor host = states.to(at::kCPU, m_fileType).contiguous();
     const auto* from = static_cast<const char*>(host.data_ptr());
     const auto size = static_cast<std::int64_t>(host.nbytes());
     for (std::int64_t done = 0; done < size;) {

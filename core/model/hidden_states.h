@@ -5,6 +5,7 @@
 #include <string>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 
 namespace qw {
 
@@ -12,10 +13,13 @@ namespace qw {
 struct HiddenStatesPlace {
     std::int64_t budgetBytes = std::int64_t{2} << 30;
     std::filesystem::path folder; ///< for the file; empty: always in memory
+    /// Of the file: at::kFloat keeps every bit, at::kBFloat16 takes half the room.
+    at::ScalarType fileType = at::kFloat;
 };
 
-/// The hidden states of all calibration windows between two blocks. Same bits in memory and in the
-/// file; the file is gone with the object, whatever happens to the process.
+/// The hidden states of all calibration windows between two blocks. The same bits in memory and in
+/// a float32 file; a bfloat16 file rounds them. The file is gone with the object, whatever happens
+/// to the process.
 class HiddenStates
 {
 public:
@@ -28,7 +32,8 @@ public:
 
     std::int64_t windows() const { return m_windows; }
     std::int64_t seqlen() const { return m_seqlen; }
-    std::int64_t bytes() const { return m_windows * windowBytes(); }
+    /// In memory.
+    std::int64_t bytes() const { return m_windows * m_seqlen * m_width * std::int64_t{4}; }
     bool inFile() const { return m_descriptor >= 0; }
 
     /// Windows first .. first + count - 1: [count, seqlen, width] float32 on the device. In memory
@@ -38,12 +43,16 @@ public:
     void store(std::int64_t first, const at::Tensor& states);
 
 private:
-    std::int64_t windowBytes() const { return m_seqlen * m_width * std::int64_t{4}; }
+    std::int64_t windowBytes() const ///< in the file
+    {
+        return m_seqlen * m_width * static_cast<std::int64_t>(c10::elementSize(m_fileType));
+    }
 
     std::int64_t m_windows;
     std::int64_t m_seqlen;
     std::int64_t m_width;
     std::string m_device;
+    at::ScalarType m_fileType;
     std::filesystem::path m_file; ///< its name while it had one, for messages
     int m_descriptor = -1;
     at::Tensor m_memory; ///< [windows, seqlen, width] float32

@@ -36,6 +36,7 @@ const std::vector<MethodStyle>& methodStyles()
         {"peqa", "PEQA", kOrange, kOrange, Marker::Square, false},
         {"gptq", "GPTQ", kPurple, kPurple, Marker::TriangleDown, true},
         {"awq", "AWQ", kPurple, kPurple, Marker::Diamond, false},
+        {"smoothquant", "SmoothQuant", kPurple, kPurple, Marker::Square, false},
     };
     return styles;
 }

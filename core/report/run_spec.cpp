@@ -72,6 +72,7 @@ void readReconstruction(const Json& json, ReconstructionSpec& reconstruction)
         .read("batch_size", reconstruction.batchSize)
         .read("compute", reconstruction.compute)
         .read("without", reconstruction.without)
+        .read("divisor", reconstruction.divisor)
         .finish();
 }
 
@@ -85,6 +86,16 @@ void readGptq(const Json& json, GptqSpec& gptq)
         .finish();
 }
 
+void readAwq(const Json& json, AwqSpec& awq)
+{
+    TypedReader(json, "awq").read("ratios", awq.ratios).read("clip", awq.clip).finish();
+}
+
+void readSmooth(const Json& json, SmoothSpec& smooth)
+{
+    TypedReader(json, "smooth").read("alpha", smooth.alpha).finish();
+}
+
 void readActivation(const Json& json, ActivationSpec& activation)
 {
     TypedReader(json, "activation")
@@ -92,6 +103,7 @@ void readActivation(const Json& json, ActivationSpec& activation)
         .read("bits", activation.bits)
         .read("block_size", activation.blockSize)
         .read("zero_point", activation.zeroPoint)
+        .read("scale", activation.scale)
         .read("attention", activation.attention)
         .read("points", activation.points)
         .finish();
@@ -183,6 +195,12 @@ RunSpec runSpecFromJson(const Json& json)
     if (const Json* part = in.find("gptq")) {
         readGptq(*part, spec.gptq);
     }
+    if (const Json* part = in.find("awq")) {
+        readAwq(*part, spec.awq);
+    }
+    if (const Json* part = in.find("smooth")) {
+        readSmooth(*part, spec.smooth);
+    }
     if (const Json* part = in.find("activation")) {
         readActivation(*part, spec.activation);
     }
@@ -240,16 +258,20 @@ Json toJson(const RunSpec& spec)
                               {"rho", finiteOrNull(spec.reconstruction.rho)},
                               {"batch_size", spec.reconstruction.batchSize},
                               {"compute", spec.reconstruction.compute},
-                              {"without", spec.reconstruction.without}};
+                              {"without", spec.reconstruction.without},
+                              {"divisor", spec.reconstruction.divisor}};
     json["training"] = toJson(spec.training);
     json["gptq"] = {{"act_order", spec.gptq.actOrder},
                     {"true_sequential", spec.gptq.trueSequential},
                     {"static_groups", spec.gptq.staticGroups},
                     {"damp_percent", finiteOrNull(spec.gptq.dampPercent)}};
+    json["awq"] = {{"ratios", spec.awq.ratios}, {"clip", spec.awq.clip}};
+    json["smooth"] = {{"alpha", finiteOrNull(spec.smooth.alpha)}};
     json["activation"] = {
         {"format", spec.activation.format},        {"bits", spec.activation.bits},
         {"block_size", spec.activation.blockSize}, {"zero_point", spec.activation.zeroPoint},
-        {"attention", spec.activation.attention},  {"points", spec.activation.points}};
+        {"scale", spec.activation.scale},          {"attention", spec.activation.attention},
+        {"points", spec.activation.points}};
     json["kv_cache"] = {{"format", spec.kvCache.format}, {"bits", spec.kvCache.bits}};
     json["calibration"] = {{"text", spec.calibration.text},
                            {"nsamples", spec.calibration.nsamples},

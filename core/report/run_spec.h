@@ -34,8 +34,12 @@ struct WeightSpec {
 struct ActivationSpec {
     std::string format = "none"; ///< "none" | "int" | "mxint"
     std::int64_t bits = 8;
-    std::int64_t blockSize = 16;       ///< mxint
-    std::string zeroPoint = "rounded"; ///< int: "rounded" | "float" (as the LR-QAT code does)
+    std::int64_t blockSize = 16; ///< mxint
+    /// int: "rounded" | "float" (as the LR-QAT code does) | "none": symmetric (SmoothQuant's code)
+    std::string zeroPoint = "rounded";
+    /// int: "token": found for each token as the model runs | "tensor": one for all, from the
+    /// calibration's least and largest input of the layer (experimental)
+    std::string scale = "token";
     bool attention = false; ///< mxint: quantize the operands of QK^T and PV too (LQER, W4A8)
     /// "linear": the inputs of linears as above; "a8" | "a8kv4" | "a4": LR-QAT's places, int
     std::string points = "linear";
@@ -73,6 +77,9 @@ struct ReconstructionSpec {
     std::string compute = "auto";  ///< "auto" (bf16 where the processor has it) | "f32" | "bf16"
     /// What is left out, to see what it does: "none" | "row" | "column" | "low-rank" | "scale"
     std::string without = "none";
+    /// "exp": what is learned is the logarithm of the divisor's factors | "product": the factors
+    /// themselves, less one (FlexRound's paper)
+    std::string divisor = "exp";
     bool operator==(const ReconstructionSpec&) const = default;
 };
 
@@ -83,6 +90,19 @@ struct GptqSpec {
     bool staticGroups = false;
     double dampPercent = 1; ///< of the mean of H's diagonal
     bool operator==(const GptqSpec&) const = default;
+};
+
+/// How AWQ looks for scales and bounds.
+struct AwqSpec {
+    std::int64_t ratios = 20;    ///< tried: 0, 1/20, ..., 19/20
+    std::string clip = "search"; ///< "search" | "none": where weights are cut before rounding
+    bool operator==(const AwqSpec&) const = default;
+};
+
+/// How SmoothQuant scales.
+struct SmoothSpec {
+    double alpha = 0; ///< 0: by the family of the model
+    bool operator==(const SmoothSpec&) const = default;
 };
 
 /// Text windows a model is run on.
@@ -123,6 +143,8 @@ struct RunSpec {
     ReconstructionSpec reconstruction;
     TrainingSpec training;
     GptqSpec gptq;
+    AwqSpec awq;
+    SmoothSpec smooth;
     ActivationSpec activation;
     KvCacheSpec kvCache;
     CalibrationSpec calibration;

@@ -120,6 +120,7 @@ void checkReconstruction(const ReconstructionSpec& reconstruction)
     checkChoice("reconstruction.compute", reconstruction.compute, {"auto", "f32", "bf16"});
     checkChoice("reconstruction.without", reconstruction.without,
                 {"none", "row", "column", "low-rank", "scale"});
+    checkChoice("reconstruction.divisor", reconstruction.divisor, {"exp", "product"});
 }
 
 void checkNumber(const std::string& key, double value)
@@ -208,12 +209,36 @@ void checkGptq(const GptqSpec& gptq)
     }
 }
 
+void checkAwq(const AwqSpec& awq)
+{
+    checkRange("awq.ratios", awq.ratios, 1, 1000);
+    checkChoice("awq.clip", awq.clip, {"search", "none"});
+}
+
+void checkSmooth(const SmoothSpec& smooth)
+{
+    if (!(smooth.alpha >= 0 && smooth.alpha <= 1)) {
+        refuse(message("smooth.alpha ", smooth.alpha, " is not in 0..1"));
+    }
+}
+
 void checkActivation(const ActivationSpec& activation)
 {
     checkChoice("activation.format", activation.format, {"none", "int", "mxint"});
     checkRange("activation.bits", activation.bits, kMinBits, kMaxBits);
     checkAtLeast("activation.block_size", activation.blockSize, 1);
-    checkChoice("activation.zero_point", activation.zeroPoint, {"rounded", "float"});
+    checkChoice("activation.zero_point", activation.zeroPoint, {"rounded", "float", "none"});
+    checkChoice("activation.scale", activation.scale, {"token", "tensor"});
+    if (activation.scale == "tensor") {
+        if (activation.format != "int") {
+            refuse(message("activation.scale tensor needs activation.format int, not ",
+                           activation.format));
+        }
+        if (activation.zeroPoint == "float") {
+            refuse("activation.scale tensor has an integer zero point; use zero_point rounded or "
+                   "none");
+        }
+    }
     if (activation.attention && activation.format != "mxint") {
         refuse(
             message("activation.attention needs activation.format mxint, not ", activation.format));
@@ -293,6 +318,8 @@ void validate(const RunSpec& spec)
     checkReconstruction(spec.reconstruction);
     checkTraining(spec.training);
     checkGptq(spec.gptq);
+    checkAwq(spec.awq);
+    checkSmooth(spec.smooth);
     checkActivation(spec.activation);
     checkKvCache(spec.kvCache);
     checkPoints(spec);

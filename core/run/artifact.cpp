@@ -1,5 +1,6 @@
 #include "run/artifact.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
@@ -17,6 +18,8 @@ constexpr const char* kModelFile = "model.qw.safetensors";
 constexpr const char* kDescriptionFile = "artifact.json";
 /// Keeps them apart from the tensors of a linear, which begin with its name.
 constexpr const char* kReplacedPrefix = "replaced.";
+constexpr const char* kFoldedColumns = "folded_columns.";
+constexpr const char* kFoldedRows = "folded_rows.";
 
 Json resultsToJson(const std::vector<std::vector<LayerResult>>& results)
 {
@@ -115,6 +118,35 @@ ReplacedTensors replacedIn(const SafetensorsFile& file)
                    ": the replaced tensor \"", name, "\" holds no floating-point numbers");
     }
     return replaced;
+}
+
+std::map<std::string, LayerFold> foldsIn(const SafetensorsFile& file)
+{
+    std::map<std::string, LayerFold> folds;
+    for (const auto& [layer, scale] : tensorsUnder(kFoldedColumns, file)) {
+        folds[layer].columns = scale;
+    }
+    for (const auto& [layer, scale] : tensorsUnder(kFoldedRows, file)) {
+        folds[layer].rows = scale;
+    }
+    return folds;
+}
+
+/// Each as long as its layer's side.
+void requireFolds(const BlockArtifact& block, const std::string& where)
+{
+    for (const auto& [layer, fold] : block.folds) {
+        const auto found = std::find_if(block.linears.begin(), block.linears.end(),
+                                        [&](const QuantizedLinear& l) { return l.name == layer; });
+        const auto fits = [](const at::Tensor& scale, std::int64_t size) {
+            return !scale.defined() ||
+                   (scale.scalar_type() == at::kFloat && scale.dim() == 1 && scale.size(0) == size);
+        };
+        QW_REQUIRE(found != block.linears.end() && fits(fold.columns, found->in) &&
+                       fits(fold.rows, found->out),
+                   ErrorCode::BadFile, where, ": what was folded into \"", layer,
+                   "\" does not fit any of its layers");
+    }
 }
 
 Json metadataOf(const SafetensorsFile& file, const char* key)
@@ -225,6 +257,14 @@ void ArtifactFolder::writeBlock(const BlockArtifact& block) const
         formats.push_back({{"name", linear.name}, {"format", describeFormat(linear)}});
     }
     announce(block.replaced, tensors);
+    for (const auto& [layer, fold] : block.folds) {
+        if (fold.columns.defined()) {
+            tensors.emplace(kFoldedColumns + layer, fold.columns);
+        }
+        if (fold.rows.defined()) {
+            tensors.emplace(kFoldedRows + layer, fold.rows);
+        }
+    }
     writeSafetensors(blockFile(block.block), tensors,
                      {{"qw_formats", formats.dump()},
                       {"qw_results", resultsToJson(block.results).dump()},
@@ -246,6 +286,8 @@ BlockArtifact ArtifactFolder::readBlock(std::int64_t block) const
                 quantizedLinearFrom(name, layer.at("format"), tensorsUnder(name + ".", file)));
         }
         result.replaced = replacedIn(file);
+        result.folds = foldsIn(file);
+        requireFolds(result, where);
         result.results = resultsFromJson(metadataOf(file, "qw_results"));
         result.substitutions = metadataOf(file, "qw_substitutions").get<std::vector<std::string>>();
         if (file.metadata().contains("qw_block")) { // not in artifacts of 0.1

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/json_io.h"
+#include "methods/fold.h"
 #include "quant/quantized_linear.h"
 #include "report/run_result.h"
 
@@ -25,6 +26,9 @@ struct BlockArtifact {
     std::int64_t block = 0;
     std::vector<QuantizedLinear> linears;
     ReplacedTensors replaced; ///< folded norms, biases
+    /// By layer, for those whose codes stand for a folded weight: what it takes to compare them
+    /// with the model's own. No part of how the model computes.
+    std::map<std::string, LayerFold> folds;
     /// By spec of the sweep (one for a single run), then by linear.
     std::vector<std::vector<LayerResult>> results;
     std::vector<std::string> substitutions;

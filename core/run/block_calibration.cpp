@@ -53,4 +53,13 @@ BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& need
     return statistics;
 }
 
+void BlockCalibration::follow(const BlockCalibration& other, const RunContext& run)
+{
+    for (std::int64_t at = 0; at < m_hidden.windows(); at += m_perForward) {
+        run.checkpoint();
+        const std::int64_t count = std::min(m_perForward, m_hidden.windows() - at);
+        m_hidden.store(at, other.m_hidden.load(at, count));
+    }
+}
+
 } // namespace qw

@@ -30,6 +30,9 @@ public:
                                                                      const RunContext& run,
                                                                      BlockHooks hooks = {});
 
+    /// Takes the states of another of the same windows.
+    void follow(const BlockCalibration& other, const RunContext& run);
+
     const HiddenStates& states() const { return m_hidden; }
 
     std::int64_t cachedBytes() const { return m_hidden.bytes(); }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "methods/error_correction.h"
+#include "methods/settings.h"
 #include "run/activation_points.h"
 #include "run/layer_measure.h"
 
@@ -42,6 +44,9 @@ void finishLayer(const RunGroup& group, const LayerTask& task, LayerOutcome outc
                  BlockArtifact& artifact, const RunContext& run)
 {
     run.checkpoint();
+    if (task.spec->activation.scale == "tensor") {
+        outcome.linear.activation = staticQuantizer(task.spec->activation, *task.statistics);
+    }
     if (task.spec->lowRank.correction != "none") {
         correctErrors(task.spec->lowRank.correction, task, outcome, run);
     }
@@ -88,6 +93,31 @@ const InputStatistics* statisticsOf(const BlockStatistics& statistics, std::int6
     return found == statistics.end() ? nullptr : found->second.get();
 }
 
+/// From here on all layers are seen as folded: weights, and once for each group its statistics.
+void followFolds(const std::vector<LayerOutcome>& outcomes, const BlockWeights& block,
+                 const BlockStatistics& statistics, BlockTask& task, BlockArtifact& artifact)
+{
+    std::set<std::int64_t> followed;
+    for (std::size_t i = 0; i < task.layers.size(); ++i) {
+        LayerTask& layer = task.layers[i];
+        const LayerFold& fold = outcomes[i].fold;
+        if (!fold.defined()) {
+            continue;
+        }
+        layer.weight = fold.apply(layer.weight);
+        artifact.folds[layer.name] = {fold.columns.defined() ? fold.columns.cpu() : fold.columns,
+                                      fold.rows.defined() ? fold.rows.cpu() : fold.rows};
+        const auto linear =
+            std::find_if(block.linears.begin(), block.linears.end(),
+                         [&](const LinearWeights& l) { return l.info.name == layer.name; });
+        const auto found = statistics.find(linear->info.inputGroup);
+        if (fold.columns.defined() && found != statistics.end() &&
+            followed.insert(linear->info.inputGroup).second) {
+            found->second->divideBy(fold.columns);
+        }
+    }
+}
+
 BlockArtifact emptyArtifact(const RunGroup& group, const BlockWeights& block)
 {
     BlockArtifact artifact;
@@ -124,13 +154,17 @@ StatisticsNeeds statisticsNeeds(const RunGroup& group)
         if (id == "none") {
             continue;
         }
-        if (const auto* method = dynamic_cast<const LayerMethod*>(&findMethod(id))) {
-            const StatisticsNeeds more = method->needs(group.factorSpec);
-            needs.meanAbs = needs.meanAbs || more.meanAbs;
-            needs.meanSquare = needs.meanSquare || more.meanSquare;
-        }
+        const QuantMethod& method = findMethod(id);
+        const auto* layerwise = dynamic_cast<const LayerMethod*>(&method);
+        const StatisticsNeeds more =
+            layerwise != nullptr ? layerwise->needs(group.factorSpec)
+                                 : dynamic_cast<const BlockMethod&>(method).needs(group.factorSpec);
+        needs.meanAbs = needs.meanAbs || more.meanAbs;
+        needs.meanSquare = needs.meanSquare || more.meanSquare;
+        needs.range = needs.range || more.range;
     }
     needs.autocorrelation = true;
+    needs.range = needs.range || group.factorSpec.activation.scale == "tensor";
     return needs;
 }
 
@@ -188,10 +222,12 @@ BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, Bl
     task.spec = &group.factorSpec;
     task.seed = layerSeed(task.spec->seed, message("block ", block.index));
     task.stateFile = paths.stateFile;
+    task.scratch = paths.scratch;
     task.layers = layerTasks(group, block, statistics);
     BlockOutcome outcome = method.quantize(task, run);
     artifact.replaced = std::move(outcome.replaced);
     artifact.substitutions = std::move(outcome.substitutions);
+    followFolds(outcome.layers, block, statistics, task, artifact);
     for (std::size_t i = 0; i < task.layers.size(); ++i) {
         finishLayer(group, task.layers[i], std::move(outcome.layers[i]), kMissing, artifact, run);
     }

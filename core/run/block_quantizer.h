@@ -50,9 +50,10 @@ BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, Bl
 /// What a block-wise method works between.
 struct BlockPaths {
     const Decoder* decoder = nullptr;
-    const HiddenStates* inputs = nullptr;  ///< of the quantized model before the block
+    const HiddenStates* inputs = nullptr;  ///< before the block, of the model the method looks at
     const HiddenStates* targets = nullptr; ///< of the full-precision model after it
     std::filesystem::path stateFile;
+    HiddenStatesPlace scratch;
 };
 
 /// The same by a block-wise method. @param block  in float32

@@ -296,6 +296,10 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
     const LearningCost learning = learningCost(group, rate, work);
     const LearningCost training = trainingCost(group, c, rate, work);
     estimate.seconds += learning.seconds + training.seconds;
+    const bool searches = group.factorSpec.method == "awq";
+    if (searches) { // attention and MLP again at each ratio
+        estimate.seconds += static_cast<double>(group.factorSpec.awq.ratios) * calibration.blocks;
+    }
 
     // Of the three phases the largest counts; each holds one block in float32.
     const double block = shapes.widestBlock * 4;
@@ -304,7 +308,9 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
         dynamic_cast<const BlockMethod*>(&findMethod(group.factorSpec.method)) != nullptr;
     const double cached =
         std::min(calibrationTokens * hidden * 4, static_cast<double>(hiddenBudgetBytes)) *
-        (twoPaths ? 2 : 1);
+        (searches   ? 4
+         : twoPaths ? 2
+                    : 1);
     const auto forward = [&](double seqlen) {
         return std::max(kTokensPerForward, seqlen) * 4 *
                (3 * static_cast<double>(c.intermediate) + 8 * hidden);

@@ -90,6 +90,7 @@ void GroupRun::prepare()
     m_decoder.emplace(*m_checkpoint, DecoderOptions{at::kFloat, common().device});
     readTexts();
     warnOfOverlap();
+    noteRoundedStates();
     m_run.checkpoint();
     m_artifact.emplace(artifactPlace(), fingerprint());
     m_run.checkpoint();
@@ -153,6 +154,24 @@ void GroupRun::warnOfOverlap()
     }
 }
 
+/// Methods that look at hidden states twice and more keep those past the budget in bfloat16.
+bool GroupRun::roundsStates() const
+{
+    return m_texts.calibration &&
+           m_texts.calibration->ids.numel() * m_checkpoint->config().hidden * std::int64_t{4} >
+               m_options.hiddenBudgetBytes &&
+           dynamic_cast<const BlockMethod*>(&findMethod(common().method)) != nullptr;
+}
+
+void GroupRun::noteRoundedStates()
+{
+    if (roundsStates()) {
+        m_said.push_back(message("hidden states of the calibration windows are kept in a file, "
+                                 "rounded to bfloat16: they take more than ",
+                                 m_options.hiddenBudgetBytes >> 20, " MiB"));
+    }
+}
+
 std::string GroupRun::fingerprint() const
 {
     Json all = Json::array();
@@ -164,8 +183,9 @@ std::string GroupRun::fingerprint() const
     return hashOf(message(all.dump(), m_group.factorSpec.lowRank.rank, " ",
                           m_checkpoint->hash(m_run), m_tokenizer->hash(),
                           m_texts.calibration ? m_texts.calibration->textHash : "",
-                          m_texts.training ? m_texts.training->textHash : "", engineInfo().torch,
-                          engineInfo().cpu, QW_VERSION, at::get_num_threads()));
+                          m_texts.training ? m_texts.training->textHash : "",
+                          roundsStates() ? "bf16 states" : "", engineInfo().torch, engineInfo().cpu,
+                          QW_VERSION, at::get_num_threads()));
 }
 
 void GroupRun::describeRuns()
@@ -244,12 +264,14 @@ void GroupRun::quantizeBlocks()
     }
     const std::unique_ptr<LayerMethod> trained = trainLayers(method, lastMissing >= 0);
     m_run.beginPhase("quantize", blocks * steps);
-    // The full-precision model, and for methods that look at what came before the quantized one.
+    // The full-precision model, and beside it, for block methods, what the block begins with: the
+    // quantized model's states, or the full-precision model's before it moves on.
     std::optional<BlockCalibration> full;
     std::optional<BlockCalibration> quantized;
+    const HiddenStatesPlace place{m_options.hiddenBudgetBytes, m_artifact->folder(),
+                                  roundsStates() ? at::kBFloat16 : at::kFloat};
     if (m_texts.calibration && lastMissing >= 0) {
         m_watch.begin("calibrate");
-        const HiddenStatesPlace place{m_options.hiddenBudgetBytes, m_artifact->folder()};
         const auto begin = [&](std::optional<BlockCalibration>& path) {
             path.emplace(*m_decoder, m_texts.calibration->ids, common().calibration.statBatch,
                          place, m_run);
@@ -265,6 +287,9 @@ void GroupRun::quantizeBlocks()
         BlockWeights block = m_decoder->loadBlock(index);
         const bool missing = !m_artifact->hasBlock(index);
         BlockStatistics statistics;
+        if (quantized && missing && !blockMethod->quantizedInputs()) {
+            quantized->follow(*full, m_run);
+        }
         if (full) { // where a resumed run has the block, only the hidden states move on
             statistics =
                 full->advance(block, missing ? statisticsNeeds(m_group) : StatisticsNeeds{}, m_run);
@@ -275,7 +300,7 @@ void GroupRun::quantizeBlocks()
                 quantized
                     ? quantizeBlock(m_group, *blockMethod, block, std::move(statistics),
                                     {&*m_decoder, &quantized->states(), &full->states(),
-                                     m_artifact->stateFile(index)},
+                                     m_artifact->stateFile(index), place},
                                     m_run)
                     : quantizeBlock(m_group,
                                     trained ? *trained : dynamic_cast<const LayerMethod&>(method),
@@ -288,7 +313,7 @@ void GroupRun::quantizeBlocks()
                 }
             }
         }
-        if (quantized && index < lastMissing) {
+        if (quantized && index < lastMissing && blockMethod->quantizedInputs()) {
             m_watch.begin("calibrate");
             quantized->advance(block, {}, m_run, pathHooks(index, block));
         }

@@ -37,6 +37,8 @@ private:
     std::filesystem::path artifactPlace() const;
     void readTexts();
     void warnOfOverlap();
+    void noteRoundedStates();
+    bool roundsStates() const;
     void describeRuns();
     void openFolder();
     void quantizeBlocks();

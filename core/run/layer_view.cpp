@@ -37,8 +37,14 @@ double largestSingularValue(const at::Tensor& w)
     return at::linalg_svdvals(at::matmul(w, basis)).max().item<double>();
 }
 
+/// A layer of a run, and how the weight it stands for was folded.
+struct DeployedLayer {
+    QuantizedLinear linear;
+    LayerFold fold;
+};
+
 /// The layer as the run deployed it, or nothing if the run skipped it or kept no artifact.
-std::optional<QuantizedLinear> fromArtifact(const RunResult& run, const LinearInfo& layer)
+std::optional<DeployedLayer> fromArtifact(const RunResult& run, const LinearInfo& layer)
 {
     if (run.artifactFolder.empty()) {
         return std::nullopt;
@@ -50,7 +56,9 @@ std::optional<QuantizedLinear> fromArtifact(const RunResult& run, const LinearIn
     BlockArtifact block = folder.readBlock(layer.block);
     for (QuantizedLinear& linear : block.linears) {
         if (linear.name == layer.name) {
-            return linear.withRank(std::min(linear.rank(), settingsFor(run.spec, layer.name).rank));
+            const std::int64_t rank = settingsFor(run.spec, layer.name).rank;
+            return DeployedLayer{linear.withRank(std::min(linear.rank(), rank)),
+                                 block.folds[layer.name]};
         }
     }
     return std::nullopt;
@@ -196,14 +204,19 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
     const at::NoGradGuard noGrad;
     const Checkpoint checkpoint(resolveModel(spec.model));
     const LinearInfo& layer = findLayer(checkpoint, request.layer);
-    const at::Tensor w = checkpoint.linearWeight(layer).to(at::kFloat).contiguous();
+    at::Tensor w = checkpoint.linearWeight(layer).to(at::kFloat).contiguous();
     run.checkpoint();
     LayerView view;
     view.rows = w.size(0);
     view.cols = w.size(1);
     std::optional<QuantizedLinear> linear;
+    at::Tensor columns; // what the layer's inputs were divided by
     if (stored != nullptr) {
-        linear = fromArtifact(*stored, layer);
+        if (const auto deployed = fromArtifact(*stored, layer)) {
+            linear = deployed->linear;
+            columns = deployed->fold.columns;
+            w = deployed->fold.apply(w); // the codes stand for that
+        }
         view.fromRun = linear.has_value();
     }
     if (!linear) {
@@ -224,7 +237,8 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
         QW_REQUIRE(static_cast<std::int64_t>(request.inputScale.size()) == view.cols,
                    ErrorCode::BadShape, request.layer, ": ", request.inputScale.size(),
                    " input sizes for ", view.cols, " columns");
-        error = error * at::tensor(request.inputScale, at::kFloat);
+        const at::Tensor sizes = at::tensor(request.inputScale, at::kFloat);
+        error = error * (columns.defined() ? sizes / columns : sizes);
     }
     view.map = mapOf(request.map == LayerViewRequest::Map::Weight ? w : error, request, view);
     checkpoint.releaseBlock(layer.block);

@@ -7,6 +7,7 @@
 #include <ATen/ops/linear.h>
 
 #include "base/error.h"
+#include "model/block_tensors.h"
 #include "run/activation_points.h"
 
 namespace qw {
@@ -27,36 +28,11 @@ Factor moved(const Factor& factor, const DecoderOptions& options)
     return result;
 }
 
-/// The places a replaced tensor can go, by full Hugging Face name.
-std::map<std::string, at::Tensor*> placesOf(BlockWeights& block, const ArchSpec& arch)
-{
-    std::map<std::string, at::Tensor*> places;
-    for (LinearWeights& linear : block.linears) {
-        places[linear.info.name + ".weight"] = &linear.weight;
-        places[linear.info.name + ".bias"] = &linear.bias;
-    }
-    const std::string layer = std::string(arch.prefixes.front()) + std::string(arch.layers) +
-                              std::to_string(block.index) + ".";
-    const auto addNorm = [&](const std::string& name, NormWeights& norm) {
-        places[layer + name + ".weight"] = &norm.weight;
-        if (arch.norm == Norm::Layer) {
-            places[layer + name + ".bias"] = &norm.bias;
-        }
-    };
-    addNorm(std::string(arch.attentionNorm), block.attentionNorm);
-    addNorm(std::string(arch.mlpNorm), block.mlpNorm);
-    if (arch.queryKeyNorm) {
-        addNorm("self_attn.q_norm", block.queryNorm);
-        addNorm("self_attn.k_norm", block.keyNorm);
-    }
-    return places;
-}
-
 BlockWeights withReplaced(BlockWeights block, const ReplacedTensors& replaced,
                           const Decoder& decoder)
 {
     const DecoderOptions& options = decoder.options();
-    const auto places = placesOf(block, *decoder.config().arch);
+    const auto places = tensorsOf(block, *decoder.config().arch);
     for (const auto& [name, tensor] : replaced) {
         const auto place = places.find(name);
         QW_REQUIRE(place != places.end(), ErrorCode::BadFile, "the artifact replaces \"", name,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -40,6 +41,22 @@ void settleRank(const MethodInfo& method, const LowRankSpec& lowRank, LayerPlan&
         layer.settings.rank = full;
     }
 }
+
+/// What a block-wise method replaces besides weights.
+std::int64_t replacedBytes(const BlockMethod& method, const RunPlan& plan,
+                           const Checkpoint& checkpoint)
+{
+    std::set<std::string> quantized;
+    for (const LayerPlan& layer : plan.layers) {
+        quantized.insert(layer.info.name);
+    }
+    std::int64_t bytes = 0;
+    for (std::int64_t block = 0; block < checkpoint.config().layers; ++block) {
+        bytes += method.replacedBytes(checkpoint.linearsOf(block), checkpoint.config(), quantized);
+    }
+    return bytes;
+}
+
 /// A pattern that matches nothing is most likely a typing error.
 void noteUnusedOverrides(const RunSpec& spec, const Checkpoint& checkpoint,
                          std::vector<std::string>& said)
@@ -122,11 +139,23 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
     QW_REQUIRE(!method.info().lowRank || spec.lowRank.correction == "none", ErrorCode::BadInput,
                spec.method, " is a low-rank correction itself; drop --correction ",
                spec.lowRank.correction);
-    if (const auto* blockwise = dynamic_cast<const BlockMethod*>(&method)) {
+    QW_REQUIRE(spec.activation.scale == "token" ||
+                   (!method.info().lowRank && spec.lowRank.correction == "none"),
+               ErrorCode::BadInput,
+               "activation.scale tensor has no scale for what a low-rank correction makes of the "
+               "inputs; use token");
+    const auto* blockwise = dynamic_cast<const BlockMethod*>(&method);
+    if (blockwise != nullptr) {
         blockwise->check(spec);
     }
     RunPlan plan;
     noteUnusedOverrides(spec, checkpoint, plan.substitutions);
+    if (spec.activation.scale == "tensor") {
+        plan.substitutions.emplace_back(
+            "experimental: activations have one scale for each layer, from the least and the "
+            "largest calibration input of the full-precision model; papers that do so do not say "
+            "how they find it");
+    }
     std::int64_t skipped = 0;
     for (const LinearInfo& linear : checkpoint.linears()) {
         if (settingsFor(spec, linear.name).skip) {
@@ -150,6 +179,9 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
     }
     QW_REQUIRE(!plan.layers.empty(), ErrorCode::BadInput,
                "nothing is left to quantize: the overrides skip all ", skipped, " linear layers");
+    if (blockwise != nullptr) {
+        plan.bytes += replacedBytes(*blockwise, plan, checkpoint);
+    }
     return plan;
 }
 

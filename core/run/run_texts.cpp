@@ -14,6 +14,9 @@ void requireTexts(const RunSpec& spec)
                    ErrorCode::BadInput, "method ", id,
                    " learns from data: give a calibration text");
     }
+    QW_REQUIRE(spec.activation.scale != "tensor" || !spec.calibration.text.empty(),
+               ErrorCode::BadInput,
+               "activation.scale tensor is found from data: give a calibration text");
     if (!trainsModel(spec.method)) {
         return;
     }

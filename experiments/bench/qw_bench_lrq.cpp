@@ -1,7 +1,8 @@
 // Speed and memory of one iteration of LRQ on one Llama block, beside the floor that its products
-// set and beside the formulation of the official code in plain operations: ./workbench bench lrq
+// set and beside the formulation of the official code in plain operations, and, where a Python with
+// torch and transformers is given, in these: ./workbench bench lrq
 //
-// usage: qw_bench_lrq [--threads N] [--hidden N]
+// usage: qw_bench_lrq [--threads N] [--hidden N] [--python PATH]   (or QW_PYTHON=PATH)
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -27,7 +28,9 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "base/error.h"
 #include "base/files.h"
+#include "base/json_io.h"
 #include "engine.h"
 #include "methods/block_error.h"
 #include "model/block_forward.h"
@@ -194,6 +197,23 @@ Measured measureOurs(BlockTask task, RunSpec spec, const char* compute)
             peakRssBytes()};
 }
 
+/// The official formulation in the Python that was given.
+Measured measurePeer(const std::string& python, const RandomModelSpec& shape, std::int64_t rank,
+                     const std::string& compute, const std::filesystem::path& folder)
+{
+    const std::filesystem::path script = std::filesystem::path(QW_BENCH_DIR) / "peer_lrq.py";
+    const std::filesystem::path answer = folder / "peer.json";
+    const std::string command = message(
+        "'", python, "' '", script.string(), "' ", shape.hidden, " ", shape.intermediate, " ", rank,
+        " ", kTokens, " ", compute, " ", at::get_num_threads(), " > '", answer.string(), "'");
+    if (std::system(command.c_str()) != 0) {
+        std::printf("  (the official formulation did not run)\n");
+        return {};
+    }
+    const Json json = readJsonFile(answer, 1 << 16);
+    return {json.at("seconds").get<double>(), json.at("peak_bytes").get<std::int64_t>()};
+}
+
 void print(const char* name, const Measured& measured, double floor)
 {
     std::printf("  %-28s %7.3f s/iteration  %6.2f it/s  %5.1f %% of the floor (%.3f s)  peak %4.0f "
@@ -202,7 +222,7 @@ void print(const char* name, const Measured& measured, double floor)
                 static_cast<double>(measured.peak) / 1e6);
 }
 
-void benchmark(std::int64_t hidden, const std::filesystem::path& folder)
+void benchmark(std::int64_t hidden, const std::filesystem::path& folder, const std::string& python)
 {
     RandomModelSpec shape;
     shape.hidden = hidden;
@@ -243,10 +263,26 @@ void benchmark(std::int64_t hidden, const std::filesystem::path& folder)
                 static_cast<long long>(hidden), static_cast<long long>(shape.intermediate),
                 static_cast<long long>(kTokens), static_cast<long long>(rank), work / 1e9);
     print("plain operations, float32", measurePlain(decoder, task, rank), wide);
-    print("fused, float32", measureOurs(task, spec, "f32"), wide);
+    const Measured ours = measureOurs(task, spec, "f32");
+    print("fused, float32", ours, wide);
+    const auto beside = [&](const char* name, const char* compute, const Measured& own,
+                            double floor) {
+        const Measured peer = measurePeer(python, shape, rank, compute, folder);
+        if (peer.seconds > 0) {
+            print(name, peer, floor);
+            std::printf("    %.2f times as long as ours\n", peer.seconds / own.seconds);
+        }
+    };
+    if (!python.empty()) {
+        beside("official on PyTorch, float32", "f32", ours, wide);
+    }
     if (engineInfo().nativeBf16) {
-        print("fused, mixed", measureOurs(task, spec, "bf16"),
-              work / productRate(hidden, shape.intermediate, at::kBFloat16));
+        const double narrow = work / productRate(hidden, shape.intermediate, at::kBFloat16);
+        const Measured mixed = measureOurs(task, spec, "bf16");
+        print("fused, mixed", mixed, narrow);
+        if (!python.empty()) {
+            beside("official, autocast bf16", "bf16", mixed, narrow);
+        }
     }
 }
 } // namespace
@@ -256,13 +292,18 @@ int main(int argc, char** argv)
 {
     std::int64_t threads = 0;
     std::vector<std::int64_t> widths = {512, 1024};
+    const char* given = std::getenv("QW_PYTHON");
+    std::string python = given != nullptr ? given : "";
     for (int i = 1; i + 1 < argc; i += 2) {
         if (std::strcmp(argv[i], "--threads") == 0) {
             threads = std::atoll(argv[i + 1]);
         } else if (std::strcmp(argv[i], "--hidden") == 0) {
             widths = {std::atoll(argv[i + 1])};
+        } else if (std::strcmp(argv[i], "--python") == 0) {
+            python = argv[i + 1];
         } else {
-            std::fprintf(stderr, "usage: qw_bench_lrq [--threads N] [--hidden N]\n");
+            std::fprintf(stderr,
+                         "usage: qw_bench_lrq [--threads N] [--hidden N] [--python PATH]\n");
             return 2;
         }
     }
@@ -271,7 +312,7 @@ int main(int argc, char** argv)
     const std::filesystem::path folder =
         std::filesystem::temp_directory_path() / ("qw_bench_lrq_" + std::to_string(::getpid()));
     for (const std::int64_t hidden : widths) {
-        qw::benchmark(hidden, folder);
+        qw::benchmark(hidden, folder, python);
         std::filesystem::remove_all(folder);
     }
 }

@@ -89,8 +89,9 @@ class Clamp(torch.autograd.Function):
 class Layer(torch.nn.Module):
     """A linear layer while its rounding is learned, formulated as the official code does."""
 
-    def __init__(self, weight, bias, bits, method, rank, generator):
+    def __init__(self, weight, bias, bits, method, rank, generator, product):
         super().__init__()
+        self.product = product
         self.register_buffer("w", weight)
         self.bias = bias
         out, n = weight.shape
@@ -112,11 +113,19 @@ class Layer(torch.nn.Module):
         else:
             self.left = make(torch.zeros(out, n))
 
-    def parts(self):
+    def divisor(self):
         low_rank = hasattr(self, "right")
         z = self.left @ self.right if low_rank else self.left
-        exponent = self.log_scale + z + self.row + (self.column if low_rank else 0)
-        code = Clamp.apply(Round.apply(self.w / exponent.exp()), self.low, self.high)
+        if self.product:
+            factors = [1 + z, 1 + self.row] + ([1 + self.column] if low_rank else [])
+            result = self.log_scale.exp()
+            for factor in factors:
+                result = result * factor.clamp(min=0.01)
+            return result
+        return (self.log_scale + z + self.row + (self.column if low_rank else 0)).exp()
+
+    def parts(self):
+        code = Clamp.apply(Round.apply(self.w / self.divisor()), self.low, self.high)
         return code, self.log_scale.exp() * code
 
     def forward(self, x):
@@ -133,7 +142,7 @@ def layers_of(block, prefix):
     return found
 
 
-def block_case(model_name, prefix, method, bits, rank, lr, steps=20):
+def block_case(model_name, prefix, method, bits, rank, lr, steps=20, product=False):
     folder = HERE / "models" / model_name
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager").eval()
@@ -156,7 +165,8 @@ def block_case(model_name, prefix, method, bits, rank, lr, steps=20):
     generator = torch.Generator().manual_seed(SEED)
     learned = {}
     for name, (parent, attribute, linear) in layers_of(block, prefix).items():
-        learned[name] = Layer(linear.weight.detach(), linear.bias, bits, method, rank, generator)
+        learned[name] = Layer(linear.weight.detach(), linear.bias, bits, method, rank, generator,
+                              product)
         setattr(parent, attribute, learned[name])
     state = {"losses": torch.zeros(0)}
     keys = ["log_scale", "left", "right", "row", "column"]
@@ -192,10 +202,10 @@ def block_case(model_name, prefix, method, bits, rank, lr, steps=20):
         codes = {n: (l.parts()[0] - l.low).int().tolist() for n, l in learned.items()}
         ratios = {}
         for n, l in learned.items():  # how far each quotient lies from a tie
-            z = l.left @ l.right if hasattr(l, "right") else l.left
-            q = l.w / (l.log_scale + z + l.row + (l.column if hasattr(l, "column") else 0)).exp()
+            q = l.w / l.divisor()
             ratios[n] = (q - torch.floor(q) - 0.5).abs().min().item()
-    return {"name": f"{model_name}, {method}", "model": model_name, "method": method, "bits": bits,
+    divisor = "product" if product else "exp"
+    return {"name": f"{model_name}, {method}, {divisor}", "divisor": divisor, "model": model_name, "method": method, "bits": bits,
             "rank": rank, "lr": lr, "ids": ids.tolist(), "losses": losses, "after": after,
             "codes": codes, "nearest_tie": min(ratios.values())}
 
@@ -219,6 +229,8 @@ def main():
             block_case("opt", "model.decoder.layers.0", "lrq", 3, 5, 0.01),
             block_case("neox_parallel", "gpt_neox.layers.0", "lrq", 4, 5, 0.01),
             block_case("qwen3", "model.layers.0", "flexround", 2, 0, 0.01),
+            block_case("opt", "model.decoder.layers.0", "flexround", 3, 0, 0.01, product=True),
+            block_case("qwen3", "model.layers.0", "lrq", 3, 5, 0.01, product=True),
         ],
     }
     text = json.dumps(golden, separators=(",", ":"))

@@ -100,11 +100,21 @@ constexpr double kRoundingGradientGap = 2e-5;
 /// Losses of twenty steps of learned rounding against the reference library's, relative: float32 in
 /// another order, through roundings that a last digit may tip.
 constexpr double kTrajectoryGap = 2e-3;
+/// The final error of learned rounding with bfloat16 products against float32's, over three seeds.
+constexpr double kMixedPrecisionGap = 0.01;
 /// Gradients of a block through fused operations against plain ones, as a share of the largest.
 constexpr double kBlockGradientGap = 2e-5;
 /// Scales of groups that GPTQ finds on float32 weights, updated by many float32 columns, against
 /// float64 ones.
 constexpr double kGptqScaleGap = 1e-4;
+/// Scales of inputs from float32 means, and weights times or over them: a few roundings, and a
+/// power that multiplies them.
+constexpr double kFoldedGap = 5e-6;
+/// Squared errors of a module that AWQ compares: sums of float32 differences, a few of which lie
+/// beside a rounding that a last digit may tip.
+constexpr double kSearchedErrorGap = 1e-3;
+/// A block with scales folded in against the block as it was, as a share of the largest value.
+constexpr double kFoldedFunctionGap = 1e-5;
 
 /// Gradients with bfloat16 products against another grouping of the same: each factor's gradient is
 /// a product of values rounded to bfloat16 and is itself rounded, 2^-8.

@@ -3,6 +3,8 @@
 
 #include <fstream>
 
+#include <ATen/ops/equal.h>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
@@ -41,6 +43,10 @@ private Q_SLOTS:
     void roundTrip();
     void otherArchitectures_data();
     void otherArchitectures();
+    void foldedRuns_data();
+    void foldedRuns();
+    void foldedArchitectures_data();
+    void foldedArchitectures();
     void refusals_data();
     void refusals();
     void plansForAllTargets();
@@ -82,6 +88,16 @@ private:
     ExportReport exported(const RunResult& run, const ExportOptions& options)
     {
         return exportRun(run, nullptr, options, {});
+    }
+    RunSpec foldedSpec(const QString& method) const
+    {
+        RunSpec spec = specOf(weightOf("int 4 asym 64"));
+        spec.method = method.toStdString();
+        spec.awq.ratios = 4;
+        spec.calibration.text = (path() / "calibration.txt").string();
+        spec.calibration.nsamples = 2;
+        spec.calibration.seqlen = 32;
+        return spec;
     }
     static Json configOf(const ExportOptions& options)
     {
@@ -212,6 +228,69 @@ void TestExportRun::otherArchitectures()
     const ExportReport merged = exported(run, to("safetensors", "f32"));
     QCOMPARE(merged.maxAbsDifference, 0.0);
     QVERIFY(merged.maxLogitDifference > 0);
+}
+
+void TestExportRun::foldedRuns_data()
+{
+    QTest::addColumn<QString>("method");
+    QTest::addColumn<QString>("target");
+    for (const char* method : {"awq", "smoothquant"}) {
+        for (const char* target : {"compressed-tensors", "gptq", "awq", "gguf", "safetensors"}) {
+            QTest::addRow("%s to %s", method, target) << method << target;
+        }
+    }
+}
+
+/// Norms that scales were folded into go into the files, and come back.
+void TestExportRun::foldedRuns()
+{
+    QFETCH(QString, method);
+    QFETCH(QString, target);
+    const RunResult run = made(foldedSpec(method));
+    const std::string name = "model.layers.1.input_layernorm.weight";
+    const ReplacedTensors replaced = ArtifactFolder(run.artifactFolder, {}).readBlock(1).replaced;
+    QVERIFY(replaced.contains(name));
+    ExportOptions options = to(target, target == "gguf" ? "" : "f32");
+    options.gptqVersion = 2;
+    const ExportReport report = exported(run, options);
+    QVERIFY2(report.lossless, report.verdict.c_str());
+    QCOMPARE(report.maxAbsDifference, 0.0);
+    QCOMPARE(report.maxLogitDifference, 0.0);
+    if (target != "gguf") {
+        const SafetensorsFile file(options.out / "model.safetensors");
+        QVERIFY(at::equal(file.borrow(name), replaced.at(name)));
+    }
+}
+
+void TestExportRun::foldedArchitectures_data()
+{
+    QTest::addColumn<QString>("model");
+    for (const char* model : {"gpt2", "neox_parallel", "opt", "qwen3", "llama_bias_head_dim"}) {
+        QTest::newRow(model) << model;
+    }
+}
+
+/// Biases of norms and of layers whose outputs were scaled, too.
+void TestExportRun::foldedArchitectures()
+{
+    QFETCH(QString, model);
+    RunSpec spec = foldedSpec("awq");
+    spec.weight.groupSize = kPerChannel;
+    const auto folder = path() / ("folded " + model.toStdString());
+    std::filesystem::copy(std::filesystem::path(QW_GOLDEN_DIR "/models") / model.toStdString(),
+                          folder);
+    test::writeBytes(folder / "tokenizer.json", smallTokenizer().dump());
+    spec.model = folder.string();
+    const RunResult run = made(spec);
+    for (const QString target : {"safetensors", "compressed-tensors", "gguf"}) {
+        if ((model == "gpt2" && target == "compressed-tensors") ||
+            (model.startsWith("opt") && target == "gguf")) {
+            continue;
+        }
+        const ExportReport report = exported(run, to(target, "f32"));
+        QVERIFY2(report.lossless, report.verdict.c_str());
+        QCOMPARE(report.maxLogitDifference, 0.0);
+    }
 }
 
 void TestExportRun::refusals_data()

@@ -49,6 +49,23 @@ private Q_SLOTS:
         QVERIFY(at::equal(memory.load(1, 3), file.load(1, 3)));
     }
 
+    void narrowFileRoundsAndTakesHalf()
+    {
+        HiddenStatesPlace place = tinyBudget();
+        place.fileType = at::kBFloat16;
+        HiddenStates file(5, 3, 4, "cpu", place);
+        const at::Tensor states =
+            at::randn({5, 3, 4}, at::detail::createCPUGenerator(1), at::kFloat);
+        file.store(0, states);
+        QVERIFY(
+            at::equal(file.load(1, 3), states.narrow(0, 1, 3).to(at::kBFloat16).to(at::kFloat)));
+        QVERIFY(file.load(0, 1).scalar_type() == at::kFloat);
+        place.budgetBytes = 1000; // enough memory: every bit stays
+        HiddenStates memory(5, 3, 4, "cpu", place);
+        memory.store(0, states);
+        QVERIFY(!memory.inFile() && at::equal(memory.load(0, 5), states));
+    }
+
     void fileHasNoNameThatCouldStay()
     {
         const HiddenStates file(5, 3, 4, "cpu", tinyBudget());

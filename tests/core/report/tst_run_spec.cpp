@@ -223,6 +223,13 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"method":"peqa","training":{"lr":0.1}})", "training.lr is no setting of peqa");
     row(R"({"method":"lr-qat","weight":{"bits":8}})", "\"fixed8\" has no room for 8 bits");
     row(R"({"gptq":{"damp_percent":0}})", "gptq.damp_percent 0");
+    row(R"({"reconstruction":{"divisor":"sum"}})", "choose one of exp, product");
+    row(R"({"awq":{"ratios":0}})", "awq.ratios 0 is not in 1..1000");
+    row(R"({"awq":{"clip":"yes"}})", "awq.clip \"yes\"");
+    row(R"({"smooth":{"alpha":1.5}})", "smooth.alpha 1.5 is not in 0..1");
+    row(R"({"activation":{"scale":"tensor"}})", "needs activation.format int, not none");
+    row(R"({"activation":{"format":"int","scale":"tensor","zero_point":"float"}})",
+        "use zero_point rounded or none");
     row(R"({"low_rank":{"rank":-1}})", "low_rank.rank -1 is too small");
     row(R"({"low_rank":{"factor_bits":16}})", "low_rank.factor_bits 16");
     row(R"({"activation":{"format":"int","attention":true}})", "needs activation.format mxint");

@@ -44,6 +44,11 @@ void TestSpecCommand::commands_data()
     QTest::newRow("training on the grid of another method")
         << R"({"model": "demo", "method": "peqa", "weight": {"range": "minmax"}})"
         << "qw run demo --method peqa --range minmax";
+    QTest::newRow("scaled inputs")
+        << R"({"model": "demo", "method": "awq", "awq": {"ratios": 5, "clip": "none"},
+               "smooth": {"alpha": 0.5}, "activation": {"format": "int", "scale": "tensor"}})"
+        << "qw run demo --act-format int --act-scale tensor --awq-clip none --awq-ratios 5 "
+           "--method awq --smooth-alpha 0.5";
     QTest::newRow("overrides and skips")
         << R"({"model": "demo", "overrides": [{"pattern": "q_proj$", "bits": 8, "rank": 0},
                {"pattern": "it's", "skip": true}]})"

@@ -639,6 +639,106 @@ private Q_SLOTS:
         QCOMPARE(corrected.estimate.bytes, corrected.bytes);
     }
 
+    void foldedRunIsMeasuredAsItIs_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::newRow("awq") << "awq";
+        QTest::newRow("smoothquant") << "smoothquant";
+    }
+    void foldedRunIsMeasuredAsItIs()
+    {
+        QFETCH(QString, method);
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = method.toStdString();
+        spec.lowRank.rank = 0;
+        spec.awq.ratios = 6;
+        const RunResult whole = runQuantization(spec, store, options(), {});
+        QCOMPARE(estimateRun(spec).bytes, whole.bytes);
+        QCOMPARE(whole.blocks.size(), std::size_t{kBlocks});
+        QVERIFY(evaluateModel(spec.model, &whole, spec.evaluation, "cpu", {}).score.nll ==
+                whole.score.nll);
+        // At 8 bits nothing is left of the folding in the logits.
+        spec.weight.bits = 8;
+        const RunResult fine = runQuantization(spec, store, options(), {});
+        QVERIFY(fine.comparison.klMean < whole.comparison.klMean / 50);
+        QVERIFY(fine.layers.front().outputError < 0.02);
+        // A layer is seen as the codes stand for it.
+        LayerViewRequest request;
+        request.layer = fine.layers.front().name;
+        const LayerView view = layerView(spec, &fine, request, {});
+        QVERIFY(view.fromRun);
+        QVERIFY(std::abs(view.relativeError - fine.layers.front().weightError) < 1e-6);
+        // A correction comes on top: of the folded weight, for the folded inputs.
+        spec.weight.bits = 3;
+        spec.lowRank.correction = "qera-exact";
+        spec.lowRank.rank = 4;
+        const RunResult corrected = runQuantization(spec, store, options(), {});
+        for (std::size_t i = 0; i < whole.layers.size(); ++i) {
+            QVERIFY(corrected.layers[i].outputError < whole.layers[i].outputError);
+        }
+        QVERIFY(corrected.comparison.klMean < whole.comparison.klMean);
+        // It goes on where it was stopped.
+        spec.lowRank = {};
+        const std::string id = cancelInSecondBlock(spec, store);
+        const RunResult resumed = resumeRuns(id, store, options(), {}).front();
+        QVERIFY(outcomeOf(resumed) == outcomeOf(whole));
+    }
+
+    void activationsOfOneScale()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = "rtn";
+        spec.lowRank.rank = 0;
+        spec.weight.bits = 8;
+        spec.activation = {"int", 8};
+        const RunResult dynamic = runQuantization(spec, store, options(), {});
+        spec.activation.scale = "tensor";
+        const RunResult fixed = runQuantization(spec, store, options(), {});
+        const QuantizedLinear layer =
+            ArtifactFolder(fixed.artifactFolder, {}).readBlock(1).linears.front();
+        QVERIFY(layer.activation.kind == ActivationQuantizer::Kind::TensorStatic);
+        QVERIFY(layer.activation.scale > 0 && layer.activation.zero > 0);
+        QVERIFY(fixed.comparison.klMean > dynamic.comparison.klMean);
+        QVERIFY(fixed.comparison.klMean < 30 * dynamic.comparison.klMean);
+        const auto isSaid = [](const std::string& note) {
+            return note.find("experimental: activations") != std::string::npos;
+        };
+        QVERIFY(std::any_of(fixed.substitutions.begin(), fixed.substitutions.end(), isSaid));
+        spec.activation.zeroPoint = "none";
+        QVERIFY(runQuantization(spec, store, options(), {}).artifactHash != fixed.artifactHash);
+        spec.method = "l2qer";
+        const std::string refusal =
+            sentenceOf([&] { runQuantization(spec, store, options(), {}); });
+        QVERIFY2(refusal.find("low-rank correction") != std::string::npos, refusal.c_str());
+        spec.method = "rtn";
+        spec.calibration.text.clear();
+        const std::string missing =
+            sentenceOf([&] { runQuantization(spec, store, options(), {}); });
+        QVERIFY2(missing.find("give a calibration text") != std::string::npos, missing.c_str());
+    }
+
+    void statesPastTheBudgetAreRounded()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = "gptq";
+        spec.lowRank.rank = 0;
+        RunOptions tiny = options();
+        tiny.hiddenBudgetBytes = 1000;
+        const RunResult inFile = runQuantization(spec, store, tiny, {});
+        const RunResult inMemory = runQuantization(spec, store, options(), {});
+        const auto isSaid = [](const std::string& note) {
+            return note.find("rounded to bfloat16") != std::string::npos;
+        };
+        QVERIFY(std::any_of(inFile.substitutions.begin(), inFile.substitutions.end(), isSaid));
+        QVERIFY(std::none_of(inMemory.substitutions.begin(), inMemory.substitutions.end(), isSaid));
+        QVERIFY(inFile.artifactHash != inMemory.artifactHash);
+        QVERIFY(std::abs(inFile.score.nll - inMemory.score.nll) < 0.01);
+        QVERIFY(runQuantization(spec, store, tiny, {}).artifactHash == inFile.artifactHash);
+    }
+
     void correctedRoundToNearestIsLqer()
     {
         RunStore store(storeFile());
