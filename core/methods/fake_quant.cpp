@@ -59,6 +59,17 @@ at::Tensor plainIntegers(const FakeQuantParts& p, const at::Tensor& scale)
     return straightThrough(clamped, at::where(clamped == code, felt, clamped));
 }
 
+/// function(the values as the kernels take them).
+template <class Function>
+void withElements(const at::Tensor& values, Function function)
+{
+    if (values.scalar_type() == at::kBFloat16) {
+        function(static_cast<std::uint16_t*>(values.data_ptr()));
+    } else {
+        function(values.data_ptr<float>());
+    }
+}
+
 /// x W^^T by kernels: everything on the CPU and dense, the scale as stored.
 class FusedLinear
 {
@@ -128,29 +139,19 @@ FakeQuantArguments<Element> FusedLinear::arguments(const at::Tensor& product) co
 void FusedLinear::quantize(const at::Tensor& product, bool codesOnly,
                            const at::Tensor& values) const
 {
-    const auto with = [&](auto* to) {
+    withElements(values, [&](auto* to) {
         using Element = std::remove_pointer_t<decltype(to)>;
         fakeQuant(arguments<Element>(product), codesOnly, to);
-    };
-    if (m_parts.compute == at::kBFloat16) {
-        with(static_cast<std::uint16_t*>(values.data_ptr()));
-    } else {
-        with(values.data_ptr<float>());
-    }
+    });
 }
 
 at::Tensor FusedLinear::scaleGradient(const at::Tensor& product, const at::Tensor& w) const
 {
     const at::Tensor gradient = at::empty_like(m_scale);
-    const auto with = [&](auto* of) {
+    withElements(w, [&](auto* of) {
         using Element = std::remove_pointer_t<decltype(of)>;
         fakeQuantBackward(arguments<Element>(product), of, gradient.data_ptr<float>());
-    };
-    if (m_parts.compute == at::kBFloat16) {
-        with(static_cast<std::uint16_t*>(w.data_ptr()));
-    } else {
-        with(w.data_ptr<float>());
-    }
+    });
     return gradient.mul_(m_parts.scale.detach().ge(scaleFloor(m_parts)));
 }
 

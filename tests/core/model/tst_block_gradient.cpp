@@ -140,6 +140,35 @@ private Q_SLOTS:
         QVERIFY(at::equal(a.grad(), 2 * b.detach()));
         QVERIFY(!b.grad().defined());
     }
+
+    void recomputedFunctionsGiveTheSameGradients()
+    {
+        const at::Tensor x = normal({4, 3}, 1, 1).set_requires_grad(true);
+        const at::Tensor fixed = normal({4, 3}, 1, 2);
+        const at::Tensor w = normal({3, 3}, 1, 3).set_requires_grad(true); // no input
+        int calls = 0;
+        const auto function = [&](const std::vector<at::Tensor>& inputs) {
+            ++calls;
+            return at::tanh(at::matmul(inputs[0] * inputs[1], w));
+        };
+        const auto gradients = [&](const at::Tensor& y) {
+            (y * fixed).sum().backward();
+            const std::vector<at::Tensor> all = {x.grad().clone(), w.grad().clone()};
+            x.mutable_grad().reset();
+            w.mutable_grad().reset();
+            return all;
+        };
+        const at::Tensor y = function({x * 2, fixed});
+        const std::vector<at::Tensor> expected = gradients(y);
+        calls = 0;
+        const at::Tensor again = recomputed({x * 2, fixed}, function);
+        QCOMPARE(calls, 1);
+        QVERIFY(at::equal(again, y));
+        const std::vector<at::Tensor> found = gradients(again);
+        QCOMPARE(calls, 2);
+        QVERIFY(at::equal(found[0], expected[0]));
+        QVERIFY(at::equal(found[1], expected[1]));
+    }
 };
 
 QTEST_GUILESS_MAIN(TestBlockGradient)

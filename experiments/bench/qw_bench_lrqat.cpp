@@ -1,0 +1,276 @@
+// Speed and memory of one training step of LR-QAT on a whole Llama, beside the floor that its
+// products set and beside plain operations of autograd: ./workbench bench lrqat
+//
+// The loss is the squared distance of the last block's output from a fixed one, so that the figures
+// are those of the blocks. Memory is what a step takes beside the frozen part of the weights, the
+// learned tensors and Adam's moments.
+//
+// usage: qw_bench_lrqat [--threads N] [--hidden N] [--phi NAME] [--compute f32|bf16]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <string>
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+
+#include "base/files.h"
+#include "engine.h"
+#include "methods/adam.h"
+#include "methods/trained_weight.h"
+#include "model/block_forward.h"
+#include "model/custom_gradient.h"
+#include "random_model.h"
+
+namespace qw {
+namespace {
+constexpr std::int64_t kWindows = 4;
+constexpr std::int64_t kLength = 512;
+constexpr std::int64_t kTokens = kWindows * kLength;
+constexpr std::int64_t kLayers = 4;
+constexpr std::int64_t kRank = 32;
+constexpr int kSteps = 2;
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start)
+{
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Flops a second of a product of the model's shape: x [tokens, hidden] times w [inter, hidden].
+double productRate(std::int64_t hidden, std::int64_t intermediate, at::ScalarType type)
+{
+    const at::Tensor x = at::randn({kTokens, hidden}).to(type);
+    const at::Tensor w = at::randn({intermediate, hidden}).to(type);
+    double best = 1e9;
+    for (int i = 0; i < 5; ++i) {
+        const auto start = Clock::now();
+        at::linear(x, w);
+        best = std::min(best, secondsSince(start));
+    }
+    return 2.0 * static_cast<double>(kTokens * hidden * intermediate) / best;
+}
+
+/// Gives freed memory back, and has the next peakRssBytes() count from here.
+std::int64_t settledRss()
+{
+    ::malloc_trim(0);
+    std::ofstream("/proc/self/clear_refs") << 5;
+    return peakRssBytes();
+}
+
+/// What is done again for the gradient instead of kept.
+enum class Recompute { Nothing, Linears, Blocks };
+
+struct Way {
+    const char* name;
+    bool fused;
+    Recompute recompute;
+};
+constexpr Way kWays[] = {
+    {"plain operations", false, Recompute::Nothing},
+    {"plain, linears done again", false, Recompute::Linears},
+    {"plain, blocks done again", false, Recompute::Blocks},
+    {"fused", true, Recompute::Linears},
+    {"fused, blocks done again", true, Recompute::Blocks},
+};
+
+/// The blocks of a model under training, without full-precision copies of their weights.
+class Model
+{
+public:
+    Model(const Checkpoint& checkpoint, at::ScalarType compute, const std::string& phi)
+        : m_compute(compute), m_decoder(checkpoint, DecoderOptions{compute, "cpu"}),
+          m_rotary(m_decoder.config(), "cpu")
+    {
+        TrainedWeightOptions options;
+        options.grid.sym = true;
+        options.compute = compute;
+        options.phi = phi;
+        options.rank = kRank;
+        std::vector<std::pair<std::string, at::Tensor>> learned;
+        for (std::int64_t i = 0; i < m_decoder.blockCount(); ++i) {
+            m_blocks.push_back(m_decoder.loadBlock(i));
+            for (LinearWeights& linear : m_blocks.back().linears) {
+                const std::string& name = linear.info.name;
+                m_flops += 6.0 * static_cast<double>(linear.weight.numel() * (kTokens + kRank));
+                if (i == 0 && linear.info.inputGroup == m_blocks[0].linears[0].info.inputGroup) {
+                    m_flops -= 2.0 * static_cast<double>(linear.weight.numel() * kTokens);
+                }
+                const TrainedWeight& weight =
+                    m_weights
+                        .try_emplace(name, name, linear.weight, options, nullptr, 1, RunContext{})
+                        .first->second;
+                linear.weight.reset();
+                m_bytes += weight.frozenBytes() + 12 * weight.parameterCount();
+                for (const LearnedTensor& tensor : weight.learned()) {
+                    learned.emplace_back(name + "." + tensor.name, tensor.value);
+                }
+            }
+        }
+        m_adam = std::make_unique<Adam>(std::move(learned), AdamOptions{0.9, 0.95});
+        for (const Adam::Entry& entry : m_adam->entries()) {
+            m_start.push_back(entry.value.detach().clone());
+        }
+    }
+    /// Back to where training began.
+    void restart()
+    {
+        for (std::size_t i = 0; i < m_start.size(); ++i) {
+            m_adam->entries()[i].value.detach().copy_(m_start[i]);
+        }
+    }
+    double flops() const { return m_flops; } ///< of a step's products
+    std::int64_t bytes() const { return m_bytes; }
+    const Decoder& decoder() const { return m_decoder; }
+
+    double step(const Way& way, const at::Tensor& input, const at::Tensor& target)
+    {
+        const at::AutoGradMode withGradients(true);
+        at::Tensor x = input;
+        for (const BlockWeights& block : m_blocks) {
+            if (way.recompute == Recompute::Blocks) {
+                // A node is only made of what requires a gradient.
+                x = recomputed({x.requires_grad() ? x : x.detach().set_requires_grad(true)},
+                               [&](const std::vector<at::Tensor>& inputs) {
+                                   return run(way, block, inputs.front());
+                               });
+            } else {
+                x = run(way, block, x);
+            }
+        }
+        const at::Tensor loss = (x - target).square().mean();
+        loss.backward();
+        m_adam->step(1e-4);
+        return loss.item<double>();
+    }
+
+private:
+    at::Tensor run(const Way& way, const BlockWeights& block, const at::Tensor& x)
+    {
+        BlockHooks hooks;
+        hooks.linear = [&](const LinearWeights& linear, const at::Tensor& rows) {
+            const TrainedWeight& weight = m_weights.at(linear.info.name);
+            if (way.fused) {
+                return weight.linear(rows);
+            }
+            return way.recompute == Recompute::Linears
+                       ? plainFakeQuantLinear(rows, weight.parts())
+                       : at::linear(rows, plainFakeQuant(weight.parts()));
+        };
+        return way.fused ? m_decoder.differentiateBlock(block, x, hooks)
+                         : BlockForward(m_decoder.config(), m_compute, block, hooks, nullptr,
+                                        m_rotary, plainDifferentiableOps())
+                               .run(x);
+    }
+
+    at::ScalarType m_compute;
+    Decoder m_decoder;
+    RotaryTables m_rotary;
+    std::vector<BlockWeights> m_blocks;
+    std::map<std::string, TrainedWeight> m_weights;
+    std::unique_ptr<Adam> m_adam;
+    std::vector<at::Tensor> m_start;
+    double m_flops = 0;
+    std::int64_t m_bytes = 0;
+};
+
+void benchmark(Model& model, const char* precision, double rate)
+{
+    const at::Tensor input =
+        model.decoder().embed(at::randint(0, 512, {kWindows, kLength}, at::kLong));
+    const at::Tensor target = at::randn(input.sizes());
+    const double floor = model.flops() / rate;
+    std::printf("%s: frozen part, pairs, scales and moments %.0f MB; products %.0f GFlop a step, "
+                "%.3f s at their rate\n",
+                precision, static_cast<double>(model.bytes()) / 1e6, model.flops() / 1e9, floor);
+    for (const Way& way : kWays) {
+        model.restart();
+        const std::int64_t before = settledRss();
+        const double loss = model.step(way, input, target);
+        const auto start = Clock::now();
+        for (int i = 0; i < kSteps; ++i) {
+            model.step(way, input, target);
+        }
+        const double seconds = secondsSince(start) / kSteps;
+        std::printf("  %-26s %6.0f tokens/s  %6.3f s/step  %4.0f %% of the floor  peak %5.0f MB  "
+                    "(first loss %.4f)\n",
+                    way.name, static_cast<double>(kTokens) / seconds, seconds,
+                    100 * floor / seconds, static_cast<double>(peakRssBytes() - before) / 1e6,
+                    loss);
+        std::fflush(stdout);
+    }
+}
+
+void benchmark(std::int64_t hidden, const std::string& phi, const std::string& computes,
+               const std::filesystem::path& folder)
+{
+    RandomModelSpec shape;
+    shape.hidden = hidden;
+    shape.intermediate = hidden * 11 / 4;
+    shape.layers = kLayers;
+    shape.heads = hidden / 64;
+    shape.kvHeads = std::max<std::int64_t>(1, hidden / 256);
+    writeRandomModel(folder, shape);
+    const Checkpoint checkpoint(folder);
+    std::printf("hidden %lld, intermediate %lld, %lld layers, %lld x %lld tokens, rank %lld, phi "
+                "%s\n",
+                static_cast<long long>(hidden), static_cast<long long>(shape.intermediate),
+                static_cast<long long>(kLayers), static_cast<long long>(kWindows),
+                static_cast<long long>(kLength), static_cast<long long>(kRank), phi.c_str());
+    const auto with = [&](at::ScalarType compute, const char* precision) {
+        Model model(checkpoint, compute, phi);
+        benchmark(model, precision, productRate(hidden, shape.intermediate, compute));
+    };
+    if (computes != "bf16") {
+        with(at::kFloat, "float32");
+    }
+    if (computes == "bf16" || (computes.empty() && engineInfo().nativeBf16)) {
+        with(at::kBFloat16, "bfloat16 products");
+    }
+}
+} // namespace
+} // namespace qw
+
+int main(int argc, char** argv)
+{
+    std::int64_t threads = 0;
+    std::int64_t hidden = 1024;
+    std::string phi = "fixed8";
+    std::string computes; // both, if the processor has them
+    for (int i = 1; i < argc; i += 2) {
+        const bool hasValue = i + 1 < argc;
+        if (hasValue && std::strcmp(argv[i], "--threads") == 0) {
+            threads = std::atoll(argv[i + 1]);
+        } else if (hasValue && std::strcmp(argv[i], "--hidden") == 0) {
+            hidden = std::atoll(argv[i + 1]);
+        } else if (hasValue && std::strcmp(argv[i], "--phi") == 0) {
+            phi = argv[i + 1];
+        } else if (hasValue && std::strcmp(argv[i], "--compute") == 0) {
+            computes = argv[i + 1];
+        } else {
+            std::fprintf(stderr, "usage: qw_bench_lrqat [--threads N] [--hidden N] [--phi NAME] "
+                                 "[--compute f32|bf16]\n");
+            return 2;
+        }
+    }
+    qw::startEngine(threads);
+    const at::NoGradGuard noGrad;
+    const std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / ("qw_bench_lrqat_" + std::to_string(::getpid()));
+    qw::benchmark(hidden, phi, computes, folder);
+    std::filesystem::remove_all(folder);
+}
