@@ -57,9 +57,10 @@ LearningRate learningRate(const RunSpec& spec, const ModelConfig& config)
         return {spec.reconstruction.lr, ""};
     }
     const auto rateOf = [&](const TableRow& row) {
-        return spec.activation.format != "none" ? row.w4a8
-               : spec.weight.bits <= 3          ? row.w3a16
-                                                : row.w4a16;
+        const ActivationSpec& activation = spec.activation;
+        return activation.format != "none" || activation.points != "linear" ? row.w4a8
+               : spec.weight.bits <= 3                                      ? row.w3a16
+                                                                            : row.w4a16;
     };
     const auto isSmallest = [&](const TableRow& row) {
         return row.method == spec.method && row.hidden == kTable.front().hidden;

@@ -84,6 +84,7 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["sweep"] = result.sweep;
     json["act_format"] = result.spec.activation.format;
     json["act_bits"] = result.spec.activation.bits;
+    json["act_points"] = result.spec.activation.points;
     json["kv_format"] = result.spec.kvCache.format;
     json["kv_bits"] = result.spec.kvCache.bits;
     json["factor_bits"] = result.spec.lowRank.factorBits;

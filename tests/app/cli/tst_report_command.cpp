@@ -70,7 +70,7 @@ void TestReportCommand::printedCommandMakesTheSameSpec()
     spec.weight.exponentBits = 4;
     spec.weight.mxRule = "qera";
     spec.lowRank = {2, 8, 8, "rms", "mean", "full"};
-    spec.activation = {"mxint", 8, 32, "rounded", true};
+    spec.activation = {"mxint", 8, 32, "rounded", "token", true};
     spec.calibration.text = "demo:calibration";
     spec.calibration.nsamples = 2;
     spec.calibration.seqlen = 16;

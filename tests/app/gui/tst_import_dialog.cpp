@@ -7,6 +7,8 @@
 #include <QTableView>
 #include <QTest>
 
+#include "app/gui/inspect_page.h"
+#include "app/gui/layer_inspector.h"
 #include "store/run_store.h"
 #include "support/gui_fixture.h"
 #include "support/qw_process.h"
@@ -42,11 +44,11 @@ private:
 
 void TstImportDialog::initTestCase()
 {
-    const QString id = m_qw.run("run demo --bits 4 --sym --group-size 32 --threads 1 --json")
-                           .json()["id"]
+    const QString id = m_qw.run(u"run demo --bits 4 --sym --group-size 32 --threads 1 --json"_s)
+                           .json()[u"id"_s]
                            .toString();
-    QCOMPARE(m_qw.run("export " + id + " --to gptq --out gptq --json").status, 0);
-    QCOMPARE(m_qw.run("export " + id + " --to gguf --out model.gguf --json").status, 0);
+    QCOMPARE(m_qw.run(u"export %1 --to gptq --out gptq --json"_s.arg(id)).status, 0);
+    QCOMPARE(m_qw.run(u"export %1 --to gguf --out model.gguf --json"_s.arg(id)).status, 0);
 }
 
 void TstImportDialog::becomesTheRunInView()
@@ -71,6 +73,9 @@ void TstImportDialog::becomesTheRunInView()
     QVERIFY(run.score.perplexity > 1); // measured as the form says
     QCOMPARE(gui.window->mode(), Mode::Inspect);
     QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
+    const auto& inspector = gui.find<qw::InspectPage>("inspectPage")->inspector();
+    QTRY_VERIFY_WITH_TIMEOUT(inspector.view() && inspector.view()->fromRun, kPatience);
+    QVERIFY(inspector.view()->relativeError > 0); // of its codes from the model's weights
     gui.window->setMode(Mode::Compare);
     auto* table = gui.find<QTableView>("runTable");
     QTRY_COMPARE_WITH_TIMEOUT(table->model()->rowCount(), 1, kPatience);

@@ -279,7 +279,7 @@ void TestExportRun::foldedArchitectures()
     const auto folder = path() / ("folded " + model.toStdString());
     std::filesystem::copy(std::filesystem::path(QW_GOLDEN_DIR "/models") / model.toStdString(),
                           folder);
-    test::writeBytes(folder / "tokenizer.json", smallTokenizer().dump());
+    test::writeBytes(folder / "tokenizer.json", test::smallTokenizer());
     spec.model = folder.string();
     const RunResult run = made(spec);
     for (const QString target : {"safetensors", "compressed-tensors", "gguf"}) {

@@ -295,6 +295,7 @@ void TestImportRun::withoutTheModel()
         options.model.clear();
         options.evaluation.text = (path() / "text.txt").string();
         options.evaluation.seqlen = 64;
+        options.evaluation.windows = 4;
         const RunResult back = imported(options);
         compareRuns(run, back);
         QVERIFY(back.spec.model.find(path() / "imports" / back.id) == 0);
@@ -318,6 +319,7 @@ void TestImportRun::measured()
     ImportOptions options = from(exported(run, "gptq"));
     options.evaluation.text = (path() / "text.txt").string();
     options.evaluation.seqlen = 64;
+    options.evaluation.windows = 4;
     const RunResult back = imported(options);
     const EvaluationResult own = evaluateModel(run.spec.model, &run, options.evaluation, "cpu", {});
     QCOMPARE(back.score.nll, own.score.nll);
@@ -375,6 +377,7 @@ void TestImportRun::cancelLeavesNothing()
         options.model.clear();
         options.evaluation.text = (path() / "text.txt").string();
         options.evaluation.seqlen = 64;
+        options.evaluation.windows = 4;
         options.workFolder = path() / "cancelled";
         RunStore store(path() / "empty.sqlite");
         QVERIFY_EXCEPTION_THROWN(importRun(options, store, context), Cancelled);

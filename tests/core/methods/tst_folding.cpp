@@ -167,9 +167,13 @@ private Q_SLOTS:
         for (const auto& [layer, bounds] : found.bounds) {
             const at::Tensor expected = matrixOf(one.at("bounds").at(layer));
             const at::Tensor gap = (bounds - expected).abs() / expected.abs().clamp_min(1e-12);
-            // A bound is one of ten; another is 5 % off.
+            // A bound is one of ten, the next is 5 % off; two may be as good but for a last digit.
             const auto other = (gap > kFoldedGap).sum().item<std::int64_t>();
-            QVERIFY2(other <= expected.numel() / 200, layer.c_str());
+            QVERIFY2(other <= expected.numel() / 50,
+                     qPrintable(QStringLiteral("%1: %2 of %3 bounds")
+                                    .arg(layer.c_str())
+                                    .arg(other)
+                                    .arg(expected.numel())));
         }
         compareFolded(block.quantize(), block, "awq_" + model);
     }

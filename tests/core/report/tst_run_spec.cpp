@@ -33,11 +33,13 @@ RunSpec everythingChanged()
     spec.method = "l2qer";
     spec.weight = {"mxint", 3, 32, true, "bf16", "lp", 0.1 + 0.2, 77, 4, "qera"};
     spec.lowRank = {48, 6, 32, "rms", "mean", "full", "lqer"};
-    spec.reconstruction = {77, 0.1 + 0.2, "17", 0.3, 5, "bf16", "row"};
+    spec.reconstruction = {77, 0.1 + 0.2, "17", 0.3, 5, "bf16", "row", "product"};
     spec.training = {"c.txt", 300, 2,   3,     64,      0.1 + 0.2, 0.5,   7, 0.25,
                      0.5,     5,   2.0, "int", "loftq", "bf16",    false, 11};
     spec.gptq = {true, true, true, 0.1 + 0.7};
-    spec.activation = {"mxint", 6, 32, "float", true, "a4"};
+    spec.awq = {7, "none"};
+    spec.smooth = {0.1 + 0.2};
+    spec.activation = {"mxint", 6, 32, "float", "tensor", true, "a4"};
     spec.kvCache = {"int", 5};
     spec.calibration = {"a.txt", 5, 300, "sequential", 1};
     spec.evaluation = {"b.txt", 511, 3, "llama.cpp", "bf16"};
