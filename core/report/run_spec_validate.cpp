@@ -183,6 +183,10 @@ void checkTrainingMethod(const RunSpec& spec)
         refuse(message("activation.format \"mxint\" does not go with ", method,
                        ", which trains with integer activations; use int or none"));
     }
+    if (spec.activation.scale == "tensor") {
+        refuse(message("activation.scale \"tensor\" does not go with ", method,
+                       ", which trains with a scale for each token; use token"));
+    }
     const TrainingSpec usual;
     if (method != "lr-qat" && (training.rank != usual.rank || training.alpha != usual.alpha ||
                                training.phi != usual.phi || training.init != usual.init)) {

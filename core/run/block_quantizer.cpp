@@ -44,13 +44,12 @@ void finishLayer(const RunGroup& group, const LayerTask& task, LayerOutcome outc
                  BlockArtifact& artifact, const RunContext& run)
 {
     run.checkpoint();
-    if (task.spec->activation.scale == "tensor") {
-        outcome.linear.activation = staticQuantizer(task.spec->activation, *task.statistics);
-    }
     if (task.spec->lowRank.correction != "none") {
         correctErrors(task.spec->lowRank.correction, task, outcome, run);
     }
-    outcome.linear.activation = inputQuantizer(*task.spec, task.role);
+    outcome.linear.activation = task.spec->activation.scale == "tensor"
+                                    ? staticQuantizer(task.spec->activation, *task.statistics)
+                                    : inputQuantizer(*task.spec, task.role);
     const LayerMeasure measure(
         task.weight, task.statistics != nullptr ? task.statistics->autocorrelation() : at::Tensor(),
         outcome.linear, run);
@@ -154,11 +153,13 @@ StatisticsNeeds statisticsNeeds(const RunGroup& group)
         if (id == "none") {
             continue;
         }
+        StatisticsNeeds more; // a method that trains the model sees to its own
         const QuantMethod& method = findMethod(id);
-        const auto* layerwise = dynamic_cast<const LayerMethod*>(&method);
-        const StatisticsNeeds more =
-            layerwise != nullptr ? layerwise->needs(group.factorSpec)
-                                 : dynamic_cast<const BlockMethod&>(method).needs(group.factorSpec);
+        if (const auto* layerwise = dynamic_cast<const LayerMethod*>(&method)) {
+            more = layerwise->needs(group.factorSpec);
+        } else if (const auto* blockwise = dynamic_cast<const BlockMethod*>(&method)) {
+            more = blockwise->needs(group.factorSpec);
+        }
         needs.meanAbs = needs.meanAbs || more.meanAbs;
         needs.meanSquare = needs.meanSquare || more.meanSquare;
         needs.range = needs.range || more.range;
