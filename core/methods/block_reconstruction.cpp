@@ -159,6 +159,9 @@ double Reconstruction::iterate(std::int64_t iteration)
 
 void Reconstruction::learn()
 {
+    if (m_layers.empty()) { // all are skipped
+        return;
+    }
     const at::AutoGradMode withGradients(true);
     for (auto i = static_cast<std::int64_t>(m_losses.size()); i < m_spec.iterations; ++i) {
         if (i % kSaveEvery == 0 && i > 0) {

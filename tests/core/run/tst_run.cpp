@@ -605,6 +605,33 @@ private Q_SLOTS:
         }
     }
 
+    void skippedBlocksStay_data()
+    {
+        QTest::addColumn<QString>("method");
+        for (const char* method : {"gptq", "awq", "smoothquant", "flexround", "lrq"}) {
+            QTest::newRow(method) << method;
+        }
+    }
+    void skippedBlocksStay()
+    {
+        QFETCH(QString, method);
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = method.toStdString();
+        spec.lowRank.rank = 0;
+        spec.reconstruction.iterations = 2;
+        spec.awq.ratios = 2;
+        LayerOverride skipped;
+        skipped.pattern = "layers\\.1\\.";
+        skipped.skip = true;
+        spec.overrides = {skipped};
+        const RunResult result = runQuantization(spec, store, options(), {});
+        QCOMPARE(result.layers.size(), std::size_t{7 * (kBlocks - 1)});
+        QCOMPARE(result.blocks.size(), std::size_t{kBlocks});
+        QVERIFY(result.blocks[1].losses.empty());
+        QCOMPARE(estimateRun(spec).bytes, result.bytes);
+    }
+
     void blockMethodsLookAtTheQuantizedPath_data()
     {
         QTest::addColumn<QString>("method");
