@@ -9,8 +9,8 @@ namespace qw {
 
 /// How one linear layer is stored.
 struct LayerScheme {
-    enum class Kind { Plain, Packed, Integers, Gptq, Awq };
-    Kind kind = Kind::Plain;
+    enum class Kind { Packed, Integers, Gptq, Awq };
+    Kind kind = Kind::Packed;
     std::int64_t bits = 4;
     std::int64_t group = -1; ///< columns; -1: whole rows
     bool symmetric = true;

@@ -16,6 +16,7 @@ namespace qw {
 namespace {
 using Kind = LayerScheme::Kind;
 constexpr std::int64_t kMostConfigBytes = 64 << 20;
+constexpr std::int64_t kMostSide = std::int64_t{1} << 31; ///< of a matrix
 
 /// Endings of the tensors that stand for a coded layer; the first is always there.
 const std::vector<std::string>& endingsOf(const std::string& method)
@@ -107,8 +108,11 @@ std::vector<FolderReader::CodedLayer> FolderReader::codedLayers() const
             m_files.shape(layer.module + (m_scheme.method() != "compressed-tensors" ? ".qweight"
                                           : integers                                ? ".weight"
                                                      : ".weight_packed"));
-        QW_REQUIRE(shape.size() == 2, ErrorCode::BadFile, where(), ": the codes of ", layer.module,
-                   " are no matrix");
+        QW_REQUIRE(shape.size() == 2 &&
+                       std::all_of(shape.begin(), shape.end(),
+                                   [](auto side) { return side > 0 && side <= kMostSide; }),
+                   ErrorCode::BadFile, where(), ": the codes of ", layer.module,
+                   " are no matrix, or of a size that no layer has");
         const std::int64_t inWord = 32 / scheme.bits;
         layer.out = scheme.kind == Kind::Gptq  ? shape[1]
                     : scheme.kind == Kind::Awq ? shape[1] * inWord
@@ -153,11 +157,9 @@ std::optional<StoredCodes> FolderReader::codes(const std::string& module, std::i
     case Kind::Gptq:
         return gptq(module, out, in, scheme);
     case Kind::Awq:
-        return awq(module, out, in, scheme);
-    case Kind::Plain:
         break;
     }
-    return std::nullopt;
+    return awq(module, out, in, scheme);
 }
 
 at::Tensor FolderReader::plainWeight(const std::string& module, std::int64_t out, std::int64_t in)

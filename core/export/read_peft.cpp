@@ -38,12 +38,20 @@ public:
         if (!m_files.has(name + ".lora_A.weight")) {
             return {};
         }
-        return {m_files.take(name + ".lora_A.weight").to(at::kFloat).t().contiguous(),
-                m_files.take(name + ".lora_B.weight").to(at::kFloat).t().contiguous() * m_scale};
+        return {matrix(name + ".lora_A.weight"), matrix(name + ".lora_B.weight") * m_scale};
     }
     std::vector<std::string> unread() const override { return m_files.unread(); }
 
 private:
+    /// Turned around, float32.
+    at::Tensor matrix(const std::string& name)
+    {
+        const at::Tensor stored = m_files.take(name);
+        QW_REQUIRE(stored.dim() == 2, ErrorCode::BadFile, m_files.folder().string(), ": tensor \"",
+                   name, "\" is no matrix");
+        return stored.to(at::kFloat).t().contiguous();
+    }
+
     TensorFiles m_files;
     double m_scale = 1;
 };

@@ -220,6 +220,10 @@ void TestImportDamaged::refused_data()
             all = plain;
         }),
         "holds no layer as codes");
+    row("codes without a row", "gptq alone", tensors([](Tensors& all) {
+            all.at(kLayer + ".qweight") = at::zeros({0, 128}, at::kInt);
+        }),
+        "are no matrix, or of a size that no layer has");
     row("AWQ of 8 bits", "awq", config([](Json& json) { json["bits"] = 8; }),
         "packing of this many bits: 8 is not supported");
     row("AWQ in another order", "awq", config([](Json& json) { json["version"] = "gemv"; }),
@@ -263,6 +267,13 @@ void TestImportDamaged::refused_data()
             writeSafetensors(file, all);
         },
         "which do not fit its 128 inputs and 128 outputs");
+    row(
+        "adapter of vectors", "gptq",
+        [](const Folder& folder) {
+            writeSafetensors(folder / "adapter" / "adapter_model.safetensors",
+                             {{"base_model.model." + kLayer + ".lora_A.weight", at::zeros({7})}});
+        },
+        "lora_A.weight\" is no matrix");
     row(
         "adapter that scales by nothing", "gptq",
         [](const Folder& folder) {
@@ -325,12 +336,12 @@ void TestImportDamaged::refused()
     QFETCH(QString, sentence);
     const auto copy = path() / "damaged";
     std::filesystem::remove_all(copy);
-    std::filesystem::copy(path() / source.toStdString(), copy,
+    std::filesystem::copy(path() / source.section(' ', 0, 0).toStdString(), copy,
                           std::filesystem::copy_options::recursive);
     damage(copy);
     ImportOptions options;
     options.source = source == "gguf" ? copy / "model.gguf" : copy;
-    options.model = (path() / "model").string();
+    options.model = source.endsWith("alone") ? "" : (path() / "model").string();
     options.adapter = copy / (source == "gguf" ? "adapter.gguf" : "adapter");
     options.workFolder = path() / "imports";
     RunStore store(path() / "imports.sqlite");
