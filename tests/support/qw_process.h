@@ -56,9 +56,9 @@ public:
 
     static QwOutcome finish(QProcess& process)
     {
-        constexpr int kLongest = 300000; // milliseconds, of a busy machine
+        constexpr int kSlowest = 300000; // of a busy machine
         QwOutcome outcome;
-        if (process.waitForFinished(kLongest) && process.exitStatus() == QProcess::NormalExit) {
+        if (process.waitForFinished(kSlowest) && process.exitStatus() == QProcess::NormalExit) {
             outcome.status = process.exitCode();
         }
         outcome.out = process.readAllStandardOutput();
