@@ -76,6 +76,12 @@ Json measured(Json run)
                             "artifact_folder", "estimated_seconds", "estimated_peak_rss_bytes"}) {
         run.erase(key);
     }
+    if (run.contains("blocks")) {
+        for (Json& block : run["blocks"]) {
+            block.erase("seconds");
+            block.erase("peak_rss_bytes");
+        }
+    }
     return run;
 }
 
