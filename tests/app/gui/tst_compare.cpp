@@ -189,10 +189,13 @@ void TstCompare::everyTabShowsItsRuns()
     QTRY_COMPARE_WITH_TIMEOUT(gui.find<QComboBox>("spectraLayerComboBox")->currentText(),
                               gui.window->state().layer(), kPatience);
     shoot(*gui.window, u"compare-spectra"_s);
-    gui.openTab("lossTab"); // sampleResult() learned one block
+    gui.openTab("lossTab"); // sampleResult() trained a model, and learned one block
     auto* loss = gui.find<SeriesPlot>("lossPlot");
     QTRY_COMPARE_WITH_TIMEOUT(loss->data().series.size(), 3U, kPatience);
-    QCOMPARE(gui.find<QComboBox>("lossBlockComboBox")->currentText(), u"block 3"_s);
+    auto* block = gui.find<QComboBox>("lossBlockComboBox");
+    QCOMPARE(block->currentText(), u"whole model"_s);
+    QCOMPARE(block->count(), 2);
+    QCOMPARE(block->itemText(1), u"block 3"_s);
     gui.openTab("settingsTab");
     auto* settings = gui.find<QTableView>("settingsTable");
     QTRY_COMPARE_WITH_TIMEOUT(settings->model()->columnCount(), 4, kPatience);
