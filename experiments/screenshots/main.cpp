@@ -209,6 +209,9 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
             [&] { return camera.find<QAbstractButton>("compareTextButton").isEnabled(); });
     camera.shoot(u"compare-text"_s);
     open("paretoTab");
+    qw::RunSpec spec = smallRun("l2qer", 4);
+    spec.model = window.state().modelName().toStdString();
+    window.state().setDraft(spec);
     camera.trigger("sweepAction");
     auto& sweep = camera.find<QDialog>("sweepDialog");
     camera.find<QCheckBox>("sweepMethod_rtn").setChecked(true);
