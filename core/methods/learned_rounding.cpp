@@ -244,6 +244,10 @@ RoundingParameters LearnedRounding::exponents() const
 
 at::Tensor LearnedRounding::weight(at::ScalarType type) const
 {
+    if (m_shape.hasZ && !m_parameters.right.defined()) { // no product made it: it stays float32
+        return roundLearned(m_weight, exponents(), z(at::kFloat), m_low, m_high, at::kFloat)
+            .to(type);
+    }
     return roundLearned(m_weight, exponents(), z(type), m_low, m_high, type);
 }
 
