@@ -1,9 +1,9 @@
 // Speed and memory of one training step of LR-QAT on a whole Llama, beside the floor that its
 // products set and beside plain operations of autograd: ./workbench bench lrqat
 //
-// The loss is the squared distance of the last block's output from a fixed one, so that the figures
-// are those of the blocks. Memory is what a step takes beside the frozen part of the weights, the
-// learned tensors and Adam's moments.
+// All ways share the next-token loss, its gradient and AdamW. Memory is what a step takes beside
+// the model: embeddings and head, the frozen part of the weights, learned tensors and Adam's
+// moments.
 //
 // usage: qw_bench_lrqat [--threads N] [--hidden N] [--phi NAME] [--compute f32|bf16]
 #include <algorithm>
@@ -13,9 +13,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <malloc.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 
 #include "base/files.h"
 #include "engine.h"
+#include "eval/next_token_loss.h"
 #include "methods/adam.h"
 #include "methods/trained_weight.h"
 #include "model/block_forward.h"
@@ -41,6 +43,7 @@ constexpr std::int64_t kLength = 512;
 constexpr std::int64_t kTokens = kWindows * kLength;
 constexpr std::int64_t kLayers = 4;
 constexpr std::int64_t kRank = 32;
+constexpr std::int64_t kVocabulary = 8192;
 constexpr int kSteps = 2;
 
 using Clock = std::chrono::steady_clock;
@@ -96,6 +99,8 @@ public:
         : m_compute(compute), m_decoder(checkpoint, DecoderOptions{compute, "cpu"}),
           m_rotary(m_decoder.config(), "cpu")
     {
+        // Logits and their gradient; the head itself stays.
+        m_flops = 4.0 * static_cast<double>(kTokens * kVocabulary * m_decoder.config().hidden);
         TrainedWeightOptions options;
         options.grid.sym = true;
         options.compute = compute;
@@ -135,12 +140,12 @@ public:
     }
     double flops() const { return m_flops; } ///< of a step's products
     std::int64_t bytes() const { return m_bytes; }
-    const Decoder& decoder() const { return m_decoder; }
 
-    double step(const Way& way, const at::Tensor& input, const at::Tensor& target)
+    /// One step on windows [B, T]; the mean loss before it.
+    double step(const Way& way, const at::Tensor& ids)
     {
         const at::AutoGradMode withGradients(true);
-        at::Tensor x = input;
+        at::Tensor x = m_decoder.embed(ids);
         for (const BlockWeights& block : m_blocks) {
             if (way.recompute == Recompute::Blocks) {
                 // A node is only made of what requires a gradient.
@@ -152,10 +157,11 @@ public:
                 x = run(way, block, x);
             }
         }
-        const at::Tensor loss = (x - target).square().mean();
-        loss.backward();
+        const auto predictions = static_cast<double>(ids.size(0) * (ids.size(1) - 1));
+        const NextTokenLoss loss = nextTokenLoss(m_decoder, x.detach(), ids, 1 / predictions, {});
+        x.backward(loss.gradient);
         m_adam->step(1e-4);
-        return loss.item<double>();
+        return loss.nll / predictions;
     }
 
 private:
@@ -190,9 +196,7 @@ private:
 
 void benchmark(Model& model, const char* precision, double rate)
 {
-    const at::Tensor input =
-        model.decoder().embed(at::randint(0, 512, {kWindows, kLength}, at::kLong));
-    const at::Tensor target = at::randn(input.sizes());
+    const at::Tensor ids = at::randint(0, kVocabulary, {kWindows, kLength}, at::kLong);
     const double floor = model.flops() / rate;
     std::printf("%s: frozen part, pairs, scales and moments %.0f MB; products %.0f GFlop a step, "
                 "%.3f s at their rate\n",
@@ -200,10 +204,10 @@ void benchmark(Model& model, const char* precision, double rate)
     for (const Way& way : kWays) {
         model.restart();
         const std::int64_t before = settledRss();
-        const double loss = model.step(way, input, target);
+        const double loss = model.step(way, ids);
         const auto start = Clock::now();
         for (int i = 0; i < kSteps; ++i) {
-            model.step(way, input, target);
+            model.step(way, ids);
         }
         const double seconds = secondsSince(start) / kSteps;
         std::printf("  %-26s %6.0f tokens/s  %6.3f s/step  %4.0f %% of the floor  peak %5.0f MB  "
@@ -224,6 +228,7 @@ void benchmark(std::int64_t hidden, const std::string& phi, const std::string& c
     shape.layers = kLayers;
     shape.heads = hidden / 64;
     shape.kvHeads = std::max<std::int64_t>(1, hidden / 256);
+    shape.vocabulary = kVocabulary;
     writeRandomModel(folder, shape);
     const Checkpoint checkpoint(folder);
     std::printf("hidden %lld, intermediate %lld, %lld layers, %lld x %lld tokens, rank %lld, phi "
@@ -259,7 +264,9 @@ int main(int argc, char** argv)
             hidden = std::atoll(argv[i + 1]);
         } else if (hasValue && std::strcmp(argv[i], "--phi") == 0) {
             phi = argv[i + 1];
-        } else if (hasValue && std::strcmp(argv[i], "--compute") == 0) {
+        } else if (hasValue && std::strcmp(argv[i], "--compute") == 0 &&
+                   (std::strcmp(argv[i + 1], "f32") == 0 ||
+                    std::strcmp(argv[i + 1], "bf16") == 0)) {
             computes = argv[i + 1];
         } else {
             std::fprintf(stderr, "usage: qw_bench_lrqat [--threads N] [--hidden N] [--phi NAME] "
