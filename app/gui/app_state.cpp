@@ -58,6 +58,7 @@ RunSpec defaultDraft()
     draft.weight.groupSize = 16;
     draft.lowRank.rank = 32;
     draft.calibration.text = "demo:calibration";
+    draft.training.text = "demo:calibration";
     draft.evaluation.text = "demo:evaluation";
     return draft;
 }

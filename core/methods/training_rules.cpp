@@ -16,8 +16,8 @@ struct Rate {
     double most;
 };
 constexpr Rate kLowRankRate = {1e-3, 1e-2};
-constexpr Rate kWeightRate = {5e-5, 1e-3};
-constexpr Rate kScaleRate = {1e-5, 1e-4};
+constexpr Rate kWeightRate = {5e-5, 2e-4};
+constexpr Rate kScaleRate = {1e-5, 1e-3};
 constexpr double kWeightDecay = 0.1; // of LSQ
 
 double settledRate(double asked, const Rate& rate, const char* what, std::int64_t steps,

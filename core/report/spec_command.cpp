@@ -127,15 +127,13 @@ bool addOverrides(const std::vector<LayerOverride>& overrides, std::string& comm
     }
     return true;
 }
-/// Flags that several sections share, such as --rank and --lr, fill the one that the method looks
-/// at.
-bool otherSettingOfFlag(const RunSpec& spec, const std::string& setting)
+/// What a method that trains the model does not look at, and what only such a method does: their
+/// flags would be refused, or mean another setting.
+bool doesNotMatter(const RunSpec& spec, const std::string& setting)
 {
     const bool trains = trainsModel(spec.method);
-    const bool learns = spec.method == "lrq" || spec.method == "flexround";
     return (setting.rfind("training.", 0) == 0 && !trains) ||
            (setting.rfind("reconstruction.", 0) == 0 && trains) ||
-           (setting == "reconstruction.rank" && !learns) ||
            (setting == "low_rank.rank" && trains && spec.lowRank.correction == "none");
 }
 } // namespace
@@ -174,8 +172,12 @@ std::string runCommand(const RunSpec& spec)
         if (setting == "kv_cache.bits" && spec.kvCache.format == "int") {
             continue; // said with the format
         }
-        if (otherSettingOfFlag(spec, setting)) {
-            return {};
+        if (doesNotMatter(spec, setting)) {
+            continue;
+        }
+        const bool learns = spec.method == "lrq" || spec.method == "flexround";
+        if (setting == "reconstruction.rank" && !learns) {
+            return {}; // --rank means another setting there
         }
         if (setting == "low_rank.rank" && spec.lowRank.correction != "none") {
             command += " --correction-rank " + value;

@@ -25,8 +25,8 @@ struct TrainingResult {
     std::int64_t warmup = 0;
     std::int64_t rank = 0;
     std::int64_t trainedParameters = 0;
-    std::int64_t frozenBytes = 0; ///< of what stays in memory of the quantized weights
-    double seconds = __builtin_nan("");
+    std::int64_t frozenBytes = 0;       ///< of what stays in memory of the quantized weights
+    double seconds = __builtin_nan(""); ///< of the steps
     std::vector<TrainingStep> steps;
     bool operator==(const TrainingResult&) const;
 };

@@ -67,6 +67,7 @@ private:
     void begin();
     void step(std::int64_t number);
     at::Tensor batch(std::int64_t step, std::int64_t part);
+    double tokensOfStep() const;
     double gradientNorm() const;
     [[noreturn]] void stopAt(std::int64_t number, const std::string& what,
                              const std::string& where);
@@ -138,6 +139,12 @@ void Training::begin()
         m_adam->entries()[i].rate = scale ? m_rules.lrScale : m_rules.lr;
         m_adam->entries()[i].decay = scale ? 0 : m_rules.weightDecay;
     }
+}
+
+double Training::tokensOfStep() const
+{
+    return static_cast<double>(m_training.batchSize * m_training.gradAccum *
+                               m_task.tokens->seqlen());
 }
 
 at::Tensor Training::batch(std::int64_t step, std::int64_t part)
@@ -214,9 +221,8 @@ double Training::validationPerplexity()
 void Training::step(std::int64_t number)
 {
     const auto start = std::chrono::steady_clock::now();
-    const std::int64_t seqlen = m_task.tokens->seqlen();
-    const std::int64_t windows = m_training.batchSize * m_training.gradAccum;
-    const double predictions = static_cast<double>(windows * (seqlen - 1));
+    const double predictions =
+        tokensOfStep() - static_cast<double>(m_training.batchSize * m_training.gradAccum);
     double nll = 0;
     for (std::int64_t part = 0; part < m_training.gradAccum; ++part) {
         const at::Tensor ids = batch(number, part);
@@ -239,7 +245,7 @@ void Training::step(std::int64_t number)
     const double share = scheduledRate(1, number, m_rules.warmup, m_training.steps);
     m_adam->step(share);
     done.rate = share * (m_spec.method == "peqa" ? m_rules.lrScale : m_rules.lr);
-    done.tokensPerSecond = static_cast<double>(windows * seqlen) / secondsSince(start);
+    done.tokensPerSecond = tokensOfStep() / secondsSince(start);
     m_steps.push_back(done); // before anything may be cancelled: the update is made
 }
 
@@ -270,7 +276,6 @@ std::string Training::describeStep() const
 
 TrainedLayers Training::execute()
 {
-    const auto start = std::chrono::steady_clock::now();
     begin();
     if (std::filesystem::exists(m_task.stateFile)) {
         m_steps = restoreTraining(m_task.stateFile, *m_model, *m_adam);
@@ -304,7 +309,10 @@ TrainedLayers Training::execute()
         result.trainedParameters += weight->parameterCount();
         result.frozenBytes += weight->frozenBytes();
     }
-    result.seconds = secondsSince(start);
+    result.seconds = 0; // of all steps, those before an interruption included
+    for (const TrainingStep& one : m_steps) {
+        result.seconds += tokensOfStep() / one.tokensPerSecond;
+    }
     result.steps = std::move(m_steps);
     trained.layers =
         std::make_unique<LearnedLayers>(*m_task.method, std::move(m_decoder), std::move(m_model));

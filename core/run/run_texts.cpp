@@ -20,8 +20,8 @@ void requireTexts(const RunSpec& spec)
     if (!trainsModel(spec.method)) {
         return;
     }
-    QW_REQUIRE(!spec.training.text.empty(), ErrorCode::BadInput, "method ", spec.method,
-               " trains on a text: give a training text");
+    QW_REQUIRE(!spec.training.text.empty(), ErrorCode::BadInput, "training.text is missing; ",
+               spec.method, " trains on a text: give a file, or demo:calibration");
     QW_REQUIRE(spec.training.init != "qera-exact" || !spec.calibration.text.empty(),
                ErrorCode::BadInput,
                "training.init qera-exact looks at inputs of layers: give a calibration text");
@@ -41,9 +41,9 @@ RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokeniz
             spec.evaluation, resolveText(spec.evaluation.text).string(), config, tokenizer, run);
     }
     if (trainsModel(spec.method)) {
-        texts.training = trainingText(spec.training, resolveText(spec.training.text).string(),
-                                      config, tokenizer, static_cast<std::uint64_t>(spec.seed),
-                                      run);
+        texts.training =
+            trainingText(spec.training, resolveText(spec.training.text).string(), config, tokenizer,
+                         static_cast<std::uint64_t>(spec.seed), run);
     }
     return texts;
 }

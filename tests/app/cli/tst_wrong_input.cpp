@@ -102,7 +102,7 @@ void TestWrongInput::oneSentence_data()
     row("run demo --method lr-qat --train-text demo:calibration --asym",
         {"--asym", "lr-qat", "symmetric grids only"});
     row("sweep demo --methods rtn,peqa --asym", {"--asym", "peqa"});
-    row("run demo --method lr-qat", {"lr-qat trains on a text", "training text"});
+    row("run demo --method lr-qat", {"training.text is missing", "lr-qat trains on a text"});
     row("run demo --method lr-qat --train-text nowhere.txt", {"nowhere.txt", "no such text file"});
     row("run demo --method lr-qat --train-text short.txt --train-seqlen 64",
         {"short.txt", "one window of 64"});

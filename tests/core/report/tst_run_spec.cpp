@@ -219,6 +219,8 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"method":"lsq","weight":{"format":"mxint"}})", "trains on integer grids");
     row(R"({"method":"peqa","weight":{"group_size":"tensor"}})", "a scale per row or group");
     row(R"({"method":"peqa","activation":{"format":"mxint"}})", "trains with integer activations");
+    row(R"({"method":"lsq","activation":{"format":"int","scale":"tensor"}})",
+        "activation.scale \"tensor\" does not go with lsq");
     row(R"({"method":"lsq","training":{"phi":"int"}})",
         "training.phi is a setting of lr-qat, not of lsq");
     row(R"({"method":"peqa","training":{"rank":4}})", "training.rank is a setting of lr-qat");
