@@ -40,6 +40,16 @@ QLabel* titled(const QString& text)
     label->setFont(bold);
     return label;
 }
+/// As withMethod(); methods that train have integer grids alone.
+RunSpec turnedTo(RunSpec spec, const std::string& method)
+{
+    spec = withMethod(std::move(spec), method);
+    if (trainsModel(method) && spec.weight.format != "int") {
+        spec.weight.format = "int";
+        spec.weight.groupSize = RunSpec().weight.groupSize;
+    }
+    return spec;
+}
 } // namespace
 
 QuantizePage::QuantizePage(AppState& state, Dialogs& dialogs, QWidget* parent)
@@ -201,7 +211,7 @@ RunSpec QuantizePage::preset() const
     }
     RunSpec usual = defaultDraft(); // of this program, for the method chosen
     usual.model = m_state.draft().model;
-    return withMethod(usual, m_state.draft().method);
+    return turnedTo(usual, m_state.draft().method);
 }
 
 void QuantizePage::rebuildFields()
@@ -244,10 +254,9 @@ void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
 {
     const RunSpec& before = m_state.draft();
     RunSpec spec = edited;
-    spec.method = before.method; // what the new one refuses, or begins with otherwise
-    spec = withMethod(std::move(spec), edited.method);
-    if (trainsModel(spec.method) && spec.method != before.method) {
-        spec.weight.format = "int"; // there is no other
+    if (edited.method != before.method) {
+        spec.method = before.method;
+        spec = turnedTo(std::move(spec), edited.method);
     }
     if (spec.weight.format != before.weight.format) { // each format has its usual group
         spec.weight.groupSize = spec.weight.format == "mxint" ? 16 : 128;

@@ -153,6 +153,7 @@ void TstQuantize::methodsThatTrainHaveTheirGrid()
     QVERIFY(draftOf(gui).weight.sym);
     QCOMPARE(draftOf(gui).weight.format, std::string("int"));
     QCOMPARE(draftOf(gui).weight.range, std::string("lp"));
+    QVERIFY(!shown(gui, u"weightFormatResetButton"_s)); // nothing differs from what is usual
     QVERIFY(shown(gui, u"trainingTextField"_s) && shown(gui, u"trainingStepsField"_s));
     chooseText(*gui.find<QComboBox>("trainingPhiField"), u"int"_s);
     QCOMPARE(draftOf(gui).training.phi, std::string("int"));
