@@ -2,10 +2,13 @@
 import importlib.metadata
 import importlib.util
 import json
+import os
 import pathlib
 
 import numpy
-import torch
+
+os.environ["TORCHDYNAMO_DISABLE"] = "1"  # GPTQModel's layers as they are, not compiled first
+import torch  # noqa: E402
 
 
 def has(module: str) -> bool:

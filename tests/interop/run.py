@@ -158,13 +158,10 @@ def gguf_weights(model, flags, type_name):
     return case
 
 
-def import_again(model, flags, options, tolerance, needs=()):
+def import_again(model, flags, options, tolerance):
     """The export loaded and saved by its client, then imported: the run measures as before."""
 
     def case(bench: Bench):
-        for module in needs:
-            if not clients.has(module):
-                raise Skip(f"{module} is not installed")
         folder = bench.export(model, flags, options)
         saved = folder.with_name(folder.name + "-saved")
         clients.saved_again(folder, saved)
@@ -255,9 +252,6 @@ CASES = {
     "awq, Llama": hf("demo", ASYMMETRIC, "--to awq", HALF, needs=("gptqmodel",)),
     "import of compressed-tensors saved by transformers, Llama": import_again(
         "demo", GROUPED, "--to compressed-tensors --dtype f32", SAME
-    ),
-    "import of gptq saved by transformers, Llama": import_again(
-        "demo", GROUPED, "--to gptq --dtype f32", SAME, needs=("gptqmodel",)
     ),
     "import of gguf Q4_0 by gguf, Llama": import_gguf(GROUPED),
     "import of gguf Q8_0 by gguf, Llama": import_gguf("--format int --bits 8 --sym --group-size 32"),
