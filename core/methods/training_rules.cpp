@@ -17,7 +17,8 @@ struct Rate {
 };
 constexpr Rate kLowRankRate = {1e-3, 1e-2};
 constexpr Rate kWeightRate = {5e-5, 2e-4};
-constexpr Rate kScaleRate = {1e-5, 1e-3};
+constexpr Rate kScaleRate = {1e-5, 1e-4};
+constexpr Rate kScaleRateAtTwoBits = {1e-5, 1e-3}; // LR-QAT searches ten times higher there
 constexpr double kWeightDecay = 0.1; // of LSQ
 
 double settledRate(double asked, const Rate& rate, const char* what, std::int64_t steps,
@@ -49,7 +50,8 @@ TrainingRules trainingRules(const RunSpec& spec, const ModelConfig& config)
                                                       : 0;
     }
     rules.lrScale =
-        settledRate(training.lrScale, kScaleRate, "of scales", training.steps, rules.said);
+        settledRate(training.lrScale, spec.weight.bits == 2 ? kScaleRateAtTwoBits : kScaleRate,
+                    "of scales", training.steps, rules.said);
     rules.warmup = training.warmup >= 0 ? training.warmup : training.steps / 10;
     if (spec.method == "lr-qat") {
         rules.rank = training.rank > 0
