@@ -51,6 +51,7 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     m_tree->setIndentation(12);
     m_tree->header()->setStretchLastSection(false);
     m_tree->header()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    m_tree->header()->setResizeContentsPrecision(0); // of the rows in sight: there may be hundreds
     m_tree->header()->setSectionResizeMode(Model::NameColumn, QHeaderView::Stretch);
     m_tree->header()->setMinimumSectionSize(48);
     m_tree->header()->setContextMenuPolicy(Qt::CustomContextMenu);
