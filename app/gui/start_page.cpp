@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include <QDateTime>
 #include <QDirIterator>
@@ -329,8 +330,9 @@ void StartPage::showUnfinished()
         const RunResult& result = run.result;
         const QString id = QString::fromStdString(result.id);
         const std::filesystem::path folder = result.artifactFolder;
+        std::error_code unreadable; // of another user, perhaps: then there is nothing to resume
         const bool interrupted = result.status == "running" && !folder.empty() &&
-                                 std::filesystem::exists(folder) &&
+                                 std::filesystem::exists(folder, unreadable) &&
                                  !FileLock::held(folder / kArtifactLock); // else at work elsewhere
         if ((!interrupted && !m_pausedRuns.contains(id)) || m_workingRuns.contains(id) ||
             ++shown > kMaxUnfinished) {

@@ -15,6 +15,7 @@
 #include <QTreeView>
 
 #include "app/gui/app_state.h"
+#include "base/files.h"
 #include "store/run_store.h"
 #include "support/base_results.h"
 #include "support/gui_fixture.h"
@@ -113,7 +114,14 @@ void TstWindow::unfinishedRunsAreOffered()
     run.status = "running";
     run.artifactFolder = gui.folder.path().toStdString();
     qw::RunStore(gui.storeFile().toStdString()).save(run);
-    gui.reopen();
+    {
+        const qw::FileLock atWork(std::filesystem::path(run.artifactFolder) / qw::kArtifactLock);
+        gui.reopen();
+        QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runsLoaded(), kPatience);
+        QCOMPARE(gui.window->state().runs().size(), std::size_t{1});
+        QVERIFY(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s) == nullptr);
+    }
+    gui.reopen(); // who was at work is gone
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s), kPatience);
     shoot(*gui.window, u"start-resume"_s);
     QTest::mouseClick(gui.find<QPushButton>("dismissButton"), Qt::LeftButton);
