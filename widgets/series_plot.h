@@ -4,6 +4,7 @@
 #include <set>
 #include <vector>
 
+#include "report/label_places.h"
 #include "report/plot_data.h"
 #include "widgets/plot_view.h"
 
@@ -16,7 +17,7 @@ namespace qw {
 
 /// Draws PlotData: lines, points, bars, error bars, reference lines, log axes. Few series are
 /// labelled directly at their ends, many by a legend: a click on a label or an entry switches the
-/// series off and on. An optional
+/// series off and on. Points are labelled where PlotData asks for it and there is room. An optional
 /// guide (a vertical line) is dragged with the mouse or moved with the arrow keys.
 class SeriesPlot : public PlotView
 {
@@ -76,7 +77,10 @@ private:
     void drawHighlights();
     void setTickers();
     void reserveLabelRoom();
-    void placeLabels();
+    void placeLabels(); ///< after the layout: of lines at their ends, of points beside them
+    void placeEndLabels();
+    void placePointLabels();
+    std::vector<Box> pointObstacles() const;
     double legendShare() const; ///< of the plot's height
     void setShown(std::size_t series, bool shown);
     bool isShown(std::size_t series) const;
@@ -93,8 +97,9 @@ private:
     PlotData m_data;
     std::vector<Drawn> m_drawn;
     std::vector<QCPItemText*> m_referenceLabels;
-    std::optional<bool> m_logX, m_logY; ///< chosen by the user
-    std::set<std::string> m_off;        ///< names of series switched off
+    std::vector<QCPItemText*> m_pointLabels; ///< those that found room
+    std::optional<bool> m_logX, m_logY;      ///< chosen by the user
+    std::set<std::string> m_off;             ///< names of series switched off
     std::vector<std::string> m_highlighted;
     std::vector<double> m_verticals;
     QCPItemStraightLine* m_guide = nullptr;

@@ -7,12 +7,10 @@
 #include "widgets/series_style.h"
 #include "widgets/theme.h"
 
-// What SeriesPlot draws; series_plot.cpp has what users do with it.
+// What SeriesPlot draws; series_plot_labels.cpp has the writing, series_plot.cpp what users do.
 namespace qw {
 
 namespace {
-constexpr int kDirectLabels = 4; // at most so many series are labelled at their ends
-constexpr double kMarkerSize = 7;
 constexpr double kPowersFrom = 50;        // upper over lower end of a log axis
 constexpr std::size_t kMarkersUpTo = 200; // more points than this are drawn as a line only
 
@@ -104,6 +102,7 @@ void SeriesPlot::rebuild()
     plot()->clearPlottables();
     m_drawn.clear();
     m_referenceLabels.clear();
+    m_pointLabels.clear();
     m_guide = nullptr;
     setEmptyText(m_data.series.empty() ? QString::fromStdString(m_data.empty) : QString());
     plot()->xAxis->setLabel(QString::fromStdString(m_data.xLabel));
@@ -311,71 +310,6 @@ void SeriesPlot::setTickers()
                                              : QSharedPointer<QCPAxisTicker>::create());
     }
     plot()->yAxis->setTicker(m_data.logY ? logTicker() : QSharedPointer<QCPAxisTicker>::create());
-}
-
-bool SeriesPlot::directLabels() const
-{
-    return m_data.series.size() > 1 && m_data.series.size() <= kDirectLabels &&
-           std::none_of(m_data.series.begin(), m_data.series.end(), [](const Series& s) {
-               return s.draw == Series::Draw::Bars || s.draw == Series::Draw::Points;
-           });
-}
-
-void SeriesPlot::reserveLabelRoom()
-{
-    int widest = 0;
-    if (directLabels()) {
-        const QFontMetrics metrics(plot()->xAxis->tickLabelFont());
-        for (const Series& series : m_data.series) {
-            widest =
-                std::max(widest, metrics.horizontalAdvance(QString::fromStdString(series.name)));
-        }
-    }
-    plot()->axisRect()->setMinimumMargins(QMargins(8, 10, widest > 0 ? widest + 14 : 10, 8));
-}
-
-void SeriesPlot::placeLabels()
-{
-    if (!directLabels()) {
-        return;
-    }
-    const QFontMetrics metrics(plot()->xAxis->tickLabelFont());
-    struct Place {
-        double y = 0;
-        QCPItemText* label = nullptr;
-    };
-    std::vector<Place> places;
-    const QCPRange visible = plot()->xAxis->range();
-    for (std::size_t i = 0; i < m_drawn.size(); ++i) {
-        const Series& series = m_data.series[i];
-        Drawn& drawn = m_drawn[i];
-        drawn.label->setVisible(!series.x.empty());
-        if (!drawn.label->visible()) {
-            continue;
-        }
-        double y = series.y.front();
-        for (std::size_t p = 0; p < series.x.size(); ++p) {
-            if (visible.contains(series.x[p]) && std::isfinite(series.y[p]) &&
-                (!m_data.logY || series.y[p] > 0)) {
-                y = series.y[p];
-            }
-        }
-        places.push_back({plot()->yAxis->coordToPixel(y), drawn.label});
-    }
-    std::sort(places.begin(), places.end(),
-              [](const Place& a, const Place& b) { return a.y < b.y; });
-    const QRect area = plot()->axisRect()->rect();
-    double lowest = area.top() + metrics.height() / 2.0;
-    for (Place& place : places) { // downwards, so that no label covers another
-        place.y = std::max(place.y, lowest);
-        lowest = place.y + metrics.height();
-    }
-    double highest = area.bottom();
-    for (auto place = places.rbegin(); place != places.rend(); ++place) {
-        place->y = std::min(place->y, highest);
-        highest = place->y - metrics.height();
-        place->label->position->setPixelPosition(QPointF(area.right() + 6, place->y));
-    }
 }
 
 } // namespace qw

@@ -7,6 +7,8 @@
 
 namespace qw {
 
+constexpr double kMarkerSize = 7; ///< diameter, pixels
+
 /// How the i-th series of a plot looks: a method's colour and marker, or for series without a
 /// method (several curves of one layer) the i-th of a palette that colour-blind people tell apart.
 struct SeriesStyle {

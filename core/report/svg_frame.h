@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "report/axis_ticks.h"
+#include "report/label_places.h"
 #include "report/svg_canvas.h"
 
 /// What all SVG plots share: sizes, heading, legend, axes.
@@ -15,19 +16,6 @@ constexpr double kSmallSize = 11;
 constexpr double kRowHeight = 18;
 constexpr double kMarkerRadius = 4;
 constexpr double kEdge = 12; ///< free space along the picture's edges
-
-struct Box {
-    double left = 0, top = 0, right = 0, bottom = 0;
-    bool overlaps(const Box& other) const
-    {
-        return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
-    }
-    bool contains(const Box& other) const
-    {
-        return left <= other.left && right >= other.right && top <= other.top &&
-               bottom >= other.bottom;
-    }
-};
 
 /// Data to pixels.
 struct Scale {

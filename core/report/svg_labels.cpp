@@ -8,32 +8,6 @@ namespace qw::svg {
 
 namespace {
 constexpr double kLineHeight = 15;
-
-/// Where the text may stand: its box and its place.
-struct Candidate {
-    Box box;
-    double x;
-    double y;
-    Anchor anchor;
-};
-
-std::vector<Candidate> candidates(const PointLabel& label)
-{
-    constexpr double kOff = kMarkerRadius + 4;
-    const double width = textWidth(label.text, kSmallSize);
-    const double up = kSmallSize * 0.8;
-    const auto at = [&](double left, double baseline, double x, Anchor anchor) {
-        return Candidate{{left, baseline - up, left + width, baseline + 3}, x, baseline, anchor};
-    };
-    const double right = label.x + kOff;
-    const double left = label.x - kOff;
-    return {at(right, label.y + 4, right, Anchor::Start),
-            at(left - width, label.y + 4, left, Anchor::End),
-            at(label.x - width / 2, label.y - kOff - 2, label.x, Anchor::Middle),
-            at(label.x - width / 2, label.y + kOff + up + 2, label.x, Anchor::Middle),
-            at(right - 2, label.y - kOff + 2, right - 2, Anchor::Start),
-            at(right - 2, label.y + kOff + up - 2, right - 2, Anchor::Start)};
-}
 } // namespace
 
 std::vector<double> spread(const std::vector<double>& wanted, double distance, double top,
@@ -83,24 +57,29 @@ void drawEndLabels(SvgCanvas& canvas, const std::vector<EndLabel>& labels, const
 void drawPointLabels(SvgCanvas& canvas, const std::vector<PointLabel>& labels,
                      const std::vector<Box>& obstacles, const Box& area)
 {
-    constexpr double kAround = kMarkerRadius + 1;
-    std::vector<Box> taken = obstacles;
+    constexpr double kDescent = 3;
+    std::vector<PointText> texts;
     for (const PointLabel& label : labels) {
-        taken.push_back(
-            {label.x - kAround, label.y - kAround, label.x + kAround, label.y + kAround});
+        texts.push_back(
+            {label.x, label.y, textWidth(label.text, kSmallSize), kSmallSize * 0.8 + kDescent});
     }
-    for (const PointLabel& label : labels) {
-        for (const Candidate& candidate : candidates(label)) {
-            const bool free = std::none_of(taken.begin(), taken.end(), [&](const Box& box) {
-                return box.overlaps(candidate.box);
-            });
-            if (free && area.contains(candidate.box)) {
-                canvas.text(candidate.x, candidate.y, label.text, label.important ? kInk : kMuted,
-                            kSmallSize, candidate.anchor);
-                taken.push_back(candidate.box);
-                break;
-            }
+    const auto places = placeBeside(texts, kMarkerRadius, obstacles, area);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (!places[i]) {
+            continue;
         }
+        const Box& box = places[i]->box;
+        double x = (box.left + box.right) / 2;
+        Anchor anchor = Anchor::Middle;
+        if (places[i]->side == LabelPlace::Side::Right) {
+            x = box.left;
+            anchor = Anchor::Start;
+        } else if (places[i]->side == LabelPlace::Side::Left) {
+            x = box.right;
+            anchor = Anchor::End;
+        }
+        canvas.text(x, box.bottom - kDescent, labels[i].text, labels[i].important ? kInk : kMuted,
+                    kSmallSize, anchor);
     }
 }
 

@@ -77,6 +77,7 @@ private Q_SLOTS:
     void labelsSwitchSeries();
     void keysZoomAndMove();
     void labelsDoNotCoverEachOther();
+    void pointsAreLabelledWhereThereIsRoom();
     void barsAreWhole();
     void savesPictureDocumentAndNumbers();
     void followsThePalette();
@@ -240,6 +241,41 @@ void TstPlots::labelsDoNotCoverEachOther()
     QCOMPARE(boxes.size(), 2);
     QVERIFY(!boxes[0].adjusted(0, 1, 0, -1).intersects(boxes[1].adjusted(0, 1, 0, -1)));
     QVERIFY(boxes[0].right() <= inner(plot).width());
+}
+
+void TstPlots::pointsAreLabelledWhereThereIsRoom()
+{
+    PlotData data;
+    data.labelPoints = true;
+    Series points;
+    points.draw = Series::Draw::Points;
+    points.x = {1, 2, 2, 3};
+    points.y = {1, 2, 2, 3}; // two at one place
+    points.labels = {"first run", "second run", "run below it", "third run"};
+    points.keys = {"a", "b", "c", "d"};
+    data.series = {points};
+    SeriesPlot plot;
+    plot.setData(data);
+    show(plot);
+    const auto written = [&] {
+        QStringList texts;
+        for (int i = 0; i < inner(plot).itemCount(); ++i) {
+            if (const auto* text = qobject_cast<QCPItemText*>(inner(plot).item(i))) {
+                texts << text->text();
+            }
+        }
+        texts.sort();
+        return texts;
+    };
+    QCOMPARE(written(),
+             (QStringList{u"first run"_s, u"run below it"_s, u"second run"_s, u"third run"_s}));
+    inner(plot).xAxis->setRange(2.5, 3.5);
+    inner(plot).replot(); // what went out of sight takes its name along
+    QCOMPARE(written(), QStringList{u"third run"_s});
+    data.labelPoints = false;
+    plot.setData(data);
+    inner(plot).replot();
+    QCOMPARE(written(), QStringList());
 }
 
 void TstPlots::barsAreWhole()
