@@ -342,7 +342,11 @@ void ComparePlots::refresh()
     View& view = m_views[index];
     m_runs.setDetailsWanted(view.layers);
     if (view.stale) {
+        if (m_worker.busy()) { // its question is dropped for this one
+            m_views[m_drawing].stale = true;
+        }
         view.stale = false;
+        m_drawing = index;
         view.draw();
     }
 }

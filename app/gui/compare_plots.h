@@ -77,6 +77,7 @@ private:
     QComboBox* m_layerBox = nullptr;
     QComboBox* m_blockBox = nullptr;
     Background m_worker;
+    std::size_t m_drawing = 0; ///< the view whose question the worker has
 };
 
 } // namespace qw

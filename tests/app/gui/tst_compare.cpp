@@ -99,6 +99,7 @@ private Q_SLOTS:
     void ticksDecideWhatIsDrawn();
     void filterNarrowsAndExplains();
     void everyTabShowsItsRuns();
+    void tabLeftBeforeItWasDrawnIsDrawnLater();
     void selectionSaysWhatDiffers();
     void clicksSelectEverywhere();
     void pairFollowsTheSelection();
@@ -206,6 +207,20 @@ void TstCompare::everyTabShowsItsRuns()
     QTRY_COMPARE_WITH_TIMEOUT(parallel->data().lines.size(), 7U, kPatience);
     gui.select({u"l2qer32"_s});
     shoot(*gui.window, u"compare-parallel"_s);
+}
+
+void TstCompare::tabLeftBeforeItWasDrawnIsDrawnLater()
+{
+    Compare gui;
+    QTRY_COMPARE_WITH_TIMEOUT(gui.drawn("paretoPlot"), kAll, kPatience);
+    gui.find<SeriesPlot>("paretoPlot")->setData({});
+    gui.trigger("untickRunsAction");
+    gui.tick({u"rtn0"_s, u"lqer8"_s}); // asks for the Pareto chart
+    gui.openTab("rankTab");            // before it can have been answered
+    QTRY_VERIFY_WITH_TIMEOUT(!gui.drawn("rankPlot").isEmpty(), kPatience);
+    gui.openTab("paretoTab");
+    QTRY_COMPARE_WITH_TIMEOUT(gui.drawn("paretoPlot"), (QStringList{u"lqer8"_s, u"rtn0"_s}),
+                              kPatience);
 }
 
 void TstCompare::selectionSaysWhatDiffers()
