@@ -28,7 +28,6 @@ using namespace Qt::Literals::StringLiterals;
 using Model = RunTableModel;
 
 namespace {
-constexpr int kNameWidth = 185;
 constexpr int kLeftShare = 540;
 constexpr int kRightShare = 680;
 constexpr std::size_t kShownDifferences = 4;
@@ -131,7 +130,7 @@ void ComparePage::makeTable()
                                             theme::kMargin);
     }
     const int letter = header->fontMetrics().averageCharWidth();
-    m_table->setColumnWidth(Model::NameColumn, kNameWidth);
+    m_table->setColumnWidth(Model::NameColumn, 33 * letter);
     m_table->setColumnWidth(Model::StarColumn, theme::kSmallIcon + theme::kSection);
     m_table->setColumnWidth(Model::PerplexityColumn, 17 * letter);
     for (const int column : {Model::StartedColumn, Model::ModelColumn, Model::TextColumn,

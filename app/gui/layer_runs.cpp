@@ -14,6 +14,7 @@
 #include "app/gui/run_text.h"
 #include "store/run_store.h"
 #include "widgets/number_text.h"
+#include "widgets/table_text.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -63,6 +64,7 @@ LayerRuns::LayerRuns(AppState& state, QWidget* parent)
     m_table->setShowGrid(false);
     m_table->setAlternatingRowColors(true);
     m_table->setFrameShape(QFrame::NoFrame);
+    enableCopy(*m_table);
     m_table->setToolTip(tr("Return or a double click takes the run into view"));
     m_table->verticalHeader()->hide();
     m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + theme::kGap);
