@@ -7,7 +7,7 @@
 #include <QDir>
 
 #include "app/gui/run_queue.h"
-#include "report/imported.h"
+#include "report/run_groups.h"
 #include "widgets/number_text.h"
 
 namespace qw::run_text {
@@ -21,29 +21,8 @@ QString tr(const char* text)
 
 QString settings(const RunSpec& spec)
 {
-    QString result = QString::fromStdString(spec.method)
-                         .toUpper()
-                         .replace(QStringLiteral("L2"), QStringLiteral("L\u00b2"));
-    result += QStringLiteral(" W%1").arg(spec.weight.bits);
-    if (spec.weight.format == "mxint") {
-        result += QStringLiteral(" MX%1").arg(spec.weight.groupSize);
-    } else if (spec.weight.groupSize > 0) {
-        result += QStringLiteral(" g%1").arg(spec.weight.groupSize);
-    } else {
-        result += spec.weight.groupSize == kPerChannel ? tr(" per channel") : tr(" per tensor");
-    }
-    if (spec.activation.points != "linear") {
-        result +=
-            QStringLiteral(" %1").arg(QString::fromStdString(spec.activation.points).toUpper());
-    } else if (spec.activation.format != "none") {
-        result += QStringLiteral(" A%1").arg(spec.activation.bits);
-    }
-    if (trainsModel(spec.method)) {
-        result += tr(" %1 steps").arg(spec.training.steps);
-    } else if (spec.method == kImported ? spec.lowRank.rank > 0 : spec.method != "rtn") {
-        result += QStringLiteral(" r%1").arg(spec.lowRank.rank);
-    }
-    return result;
+    const QString name = QString::fromStdString(shortName(spec));
+    return trainsModel(spec.method) ? name + tr(" %1 steps").arg(spec.training.steps) : name;
 }
 
 QString title(const RunResult& run)

@@ -1,11 +1,14 @@
 #include "report/run_groups.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <set>
 
+#include "report/imported.h"
 #include "report/method_style.h"
+#include "report/rank_prediction.h"
 
 namespace qw {
 
@@ -111,17 +114,33 @@ Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch)
     return result;
 }
 
+std::string shortName(const RunSpec& spec)
+{
+    std::string name = methodStyle(spec.method).title + " " + weightName(spec.weight);
+    if (spec.activation.points != "linear") {
+        std::string points = spec.activation.points; // a8kv4
+        std::transform(points.begin(), points.end(), points.begin(),
+                       [](unsigned char letter) { return std::toupper(letter); });
+        name += " " + points;
+    } else if (spec.activation.format != "none") {
+        name += " A" + std::to_string(spec.activation.bits);
+    }
+    if (spec.kvCache.format != "none") {
+        name += " KV" + std::to_string(spec.kvCache.bits);
+    }
+    if (spec.lowRank.correction != "none") {
+        name += " + " + methodStyle(spec.lowRank.correction).title;
+    }
+    const bool corrects = !minimisedMatrix(spec).name.empty() || spec.method == kImported;
+    return corrects && spec.lowRank.rank > 0 ? name + " r" + std::to_string(spec.lowRank.rank)
+                                             : name;
+}
+
 std::string shortName(const RunResult& run)
 {
-    std::string name = methodStyle(run.spec.method).title + " " + weightName(run.spec.weight);
-    if (run.spec.activation.format != "none") {
-        name += " A" + std::to_string(run.spec.activation.bits);
-    }
-    if (run.spec.kvCache.format != "none") {
-        name += " KV" + std::to_string(run.spec.kvCache.bits);
-    }
-    const std::int64_t rank = run.status == "finished" ? run.rank : run.spec.lowRank.rank;
-    return rank > 0 ? name + " r" + std::to_string(rank) : name;
+    RunSpec spec = run.spec;
+    spec.lowRank.rank = run.status == "finished" ? run.rank : spec.lowRank.rank;
+    return shortName(spec);
 }
 
 std::vector<std::string> distinctNames(const std::vector<RunResult>& runs)

@@ -39,7 +39,9 @@ using Mismatch = std::function<std::string(const RunResult&, const RunResult&)>;
 /// Runs that match share a group; the group of the first drawable run comes first.
 Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch);
 
-/// "L²QER W3 g128 r8", "RTN MXINT4 b16 A8".
+/// "L²QER W3 g128 r8", "RTN MXINT4 b16 A8", "GPTQ W3 channel + QERA-exact r16".
+std::string shortName(const RunSpec& spec);
+/// The same with the rank that was deployed.
 std::string shortName(const RunResult& run);
 /// Short names made distinct by the settings that differ ("… seed 1"), else by the id.
 std::vector<std::string> distinctNames(const std::vector<RunResult>& runs);
