@@ -15,6 +15,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "methods/thin_product.h"
 
 namespace qw {
 
@@ -126,7 +127,7 @@ public:
     Krylov(const at::Tensor& error, const ErrorNorm& norm, const FactorizeOptions& options)
         : m_error(error), m_norm(norm), m_options(options),
           // Half the rank at a time: fewer directions until settled than with whole ranks, and
-          // multiples of what the kernels of thin products take at once.
+          // multiples of what the thin products take at once.
           m_block(std::max<std::int64_t>(16, (options.rank + 31) / 32 * 16)),
           // Drawn on the host, so that all devices start alike.
           m_generator(at::detail::createCPUGenerator(options.seed)),
@@ -173,7 +174,7 @@ at::Tensor Krylov::push(const at::Tensor& x)
 {
     const double largest = x.abs().max().item<double>();
     m_scale = largest > 0 ? largest : 1;
-    return at::matmul((x / m_scale).to(at::kFloat), m_error.t());
+    return timesTransposed((x / m_scale).to(at::kFloat), m_error);
 }
 
 /// The part of E R E^T times a Ritz vector outside the basis is its residual; a Ritz value is at
@@ -214,7 +215,7 @@ DominantSpace Krylov::run(const RunContext& run)
         m_last = m_basis.size() - before;
         run.checkpoint();
         const at::Tensor images =
-            at::matmul(m_basis.all().narrow(0, before, m_last), m_error).to(at::kDouble);
+            timesMatrix(m_basis.all().narrow(0, before, m_last), m_error).to(at::kDouble);
         m_images.append(images);
         run.checkpoint();
         const at::Tensor weighted = timesNorm(images, m_norm);

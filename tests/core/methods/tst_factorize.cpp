@@ -397,7 +397,7 @@ void TestFactorize::stopsBetweenProducts_data()
     QTest::addColumn<QString>("norm");
     QTest::addColumn<int>("percent");
     for (const char* norm : {"none", "diagonal", "dense"}) {
-        for (const int percent : {0, 20, 40, 60}) {
+        for (const int percent : {0, 20, 40}) {
             QTest::addRow("%s, after %d%%", norm, percent) << norm << percent;
         }
     }
