@@ -11,6 +11,7 @@
 #include <QDialog>
 #include <QDir>
 #include <QElapsedTimer>
+#include <QLineEdit>
 #include <QListView>
 #include <QListWidget>
 #include <QStatusBar>
@@ -32,9 +33,9 @@ using qw::AppState;
 using qw::Mode;
 
 namespace {
-constexpr int kPatience = 600000;        // milliseconds for one step
-constexpr int kSettle = 400;             // milliseconds: debounced updates, estimates
-constexpr std::size_t kLayersInRun = 21; // of the picture of a run at work: three blocks
+constexpr int kPatience = 600000;       // milliseconds for one step
+constexpr int kSettle = 400;            // milliseconds: debounced updates, estimates
+constexpr std::size_t kLossPoints = 40; // of the picture of a run at work
 
 template <class Ready>
 void waitFor(const char* what, Ready ready)
@@ -104,13 +105,18 @@ private:
 };
 
 /// Of the bundled model, in seconds.
-qw::RunSpec smallRun(const std::string& method, std::int64_t bits)
+qw::RunSpec smallRun(const std::string& method, std::int64_t bits, std::int64_t rank = 16)
 {
+    constexpr std::int64_t kIterations = 60; // of a block, where rounding is learned
     qw::RunSpec spec = qw::defaultDraft();
     spec.method = method;
+    spec.weight.format = "int";
+    spec.weight.groupSize = 128;
     spec.weight.bits = bits;
-    spec.lowRank.rank = 16;
+    spec.lowRank.rank = rank;
+    spec.reconstruction.iterations = kIterations;
     spec.calibration.nsamples = 16;
+    spec.calibration.seqlen = 256;
     spec.evaluation.windows = 16;
     return spec;
 }
@@ -121,13 +127,13 @@ void makeRuns(qw::MainWindow& window, const Photographer& camera)
     if (!window.state().runs().empty()) {
         return;
     }
-    for (const std::int64_t bits : {4, 3}) {
-        for (const char* method : {"rtn", "lqer", "l2qer", "qera-exact"}) {
-            window.state().setDraft(smallRun(method, bits));
-            waitFor("the form",
-                    [&] { return camera.find<QAction>("enqueueRunAction").isEnabled(); });
-            camera.trigger("enqueueRunAction");
-        }
+    for (const qw::RunSpec& spec :
+         {smallRun("rtn", 4, 0), smallRun("l2qer", 4), smallRun("rtn", 3, 0),
+          smallRun("gptq", 3, 0), smallRun("lrq", 3, 0), smallRun("l2qer", 3, 8),
+          smallRun("l2qer", 3), smallRun("qera-exact", 3)}) {
+        window.state().setDraft(spec);
+        waitFor("the form", [&] { return camera.find<QAction>("enqueueRunAction").isEnabled(); });
+        camera.trigger("enqueueRunAction");
     }
     waitFor("the runs", [&] { return window.queue().idle(); });
     camera.trigger("clearQueueAction");
@@ -137,7 +143,8 @@ void shootInspect(qw::MainWindow& window, const Photographer& camera)
 {
     const auto runs = window.state().runsOfModel();
     for (const qw::RunSummary& run : runs) {
-        if (run.result.spec.method == "l2qer" && run.result.spec.weight.bits == 3) {
+        if (run.result.spec.method == "l2qer" && run.result.spec.weight.bits == 3 &&
+            run.result.rank == 16) {
             window.state().setRunInView(QString::fromStdString(run.result.id));
         }
     }
@@ -188,9 +195,20 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
     const auto rows = [&] { return static_cast<std::size_t>(table.model()->rowCount()); };
     waitFor("the table", [&] { return rows() > 0 && pointsOf("paretoPlot") >= rows(); });
     camera.shoot(u"compare"_s);
+    open("rankTab");
+    waitFor("the curves", [&] { return pointsOf("rankPlot") > 0; });
+    camera.shoot(u"compare-rank"_s);
     open("layersTab");
     waitFor("the errors of layers", [&] { return pointsOf("layersPlot") > rows(); });
     camera.shoot(u"compare-layers"_s);
+    open("spectraTab");
+    waitFor("the spectra", [&] { return pointsOf("runSpectraPlot") > 0; });
+    camera.shoot(u"compare-spectra"_s);
+    open("lossTab");
+    waitFor("the losses", [&] { return pointsOf("lossPlot") > 0; });
+    camera.shoot(u"compare-loss"_s);
+    open("layerPairTab");
+    camera.shoot(u"compare-pair"_s);
     open("parallelTab");
     waitFor("the lines",
             [&] { return !camera.find<qw::ParallelView>("parallelPlot").data().lines.empty(); });
@@ -204,7 +222,8 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
     waitFor("a line of the text",
             [&] { return camera.find<QAbstractButton>("compareTextButton").isEnabled(); });
     camera.find<QAbstractButton>("compareTextButton").click();
-    waitFor("the tokens", [&] { return !camera.find<qw::TokenText>("tokenText").tokens().empty(); });
+    waitFor("the tokens",
+            [&] { return !camera.find<qw::TokenText>("tokenText").tokens().empty(); });
     waitFor("the continuations",
             [&] { return camera.find<QAbstractButton>("compareTextButton").isEnabled(); });
     camera.shoot(u"compare-text"_s);
@@ -222,7 +241,9 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
 
 void shootQueue(qw::MainWindow& window, const Photographer& camera)
 {
-    qw::RunSpec spec = smallRun("qera-exact", 3);
+    constexpr std::int64_t kIterations = 2000; // the run is to last while it is photographed
+    qw::RunSpec spec = smallRun("lrq", 3, 0);
+    spec.reconstruction.iterations = kIterations;
     spec.model = window.state().modelName().toStdString();
     window.state().setDraft(spec);
     waitFor("the form", [&] { return camera.find<QAction>("startRunAction").isEnabled(); });
@@ -231,10 +252,12 @@ void shootQueue(qw::MainWindow& window, const Photographer& camera)
     window.state().setDraft(spec);
     waitFor("the form", [&] { return camera.find<QAction>("enqueueRunAction").isEnabled(); });
     camera.trigger("enqueueRunAction");
-    waitFor("layers of the run",
-            [&] { return window.queue().entries().front().layers.size() >= kLayersInRun; });
     auto& list = camera.find<QListView>("queueList");
     list.setCurrentIndex(list.model()->index(0, 0));
+    const auto& live = camera.find<qw::SeriesPlot>("queuePlot");
+    waitFor("the loss of the run", [&] {
+        return !live.data().series.empty() && live.data().series.front().x.size() >= kLossPoints;
+    });
     camera.shoot(u"queue"_s);
     for (const qw::QueueEntry& entry : window.queue().entries()) {
         window.queue().cancel(entry.number);
@@ -242,7 +265,7 @@ void shootQueue(qw::MainWindow& window, const Photographer& camera)
     waitFor("the runs to stop", [&] { return window.queue().idle(); });
 }
 
-void shootExport(qw::MainWindow& window, const Photographer& camera)
+void shootExport(qw::MainWindow& window, const Photographer& camera, const QString& work)
 {
     waitFor("the run in view", [&] { return window.state().runInView().has_value(); });
     camera.trigger("exportModelAction");
@@ -250,10 +273,24 @@ void shootExport(qw::MainWindow& window, const Photographer& camera)
     waitFor("the plans", [&] { return targets.count() > 0; });
     auto& dialog = camera.find<QDialog>("exportDialog");
     camera.shoot(u"export"_s, &dialog);
+    const QString exported = work + u"/exported"_s;
+    QDir(exported).removeRecursively();
+    camera.find<QLineEdit>("exportPlaceLineEdit").setText(exported);
+    auto& start = camera.find<QAbstractButton>("exportStartButton");
+    waitFor("the place", [&] { return start.isEnabled(); });
+    start.click();
+    waitFor("the files", [&] { return QDir(exported).exists(); });
+    camera.shoot(u"export-done"_s, &dialog);
     dialog.close();
+    camera.trigger("importModelAction");
+    auto& import = camera.find<QDialog>("importDialog");
+    camera.find<QLineEdit>("importSourceLineEdit").setText(exported);
+    camera.shoot(u"import"_s, &import);
+    import.close();
 }
 
-void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& camera)
+void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& camera,
+              const QString& work)
 {
     waitFor("the engine", [&] { return window.state().facts().has_value(); });
     camera.shoot(u"start-fresh"_s);
@@ -263,7 +300,7 @@ void shootAll(qw::MainWindow& window, qw::Dialogs& dialogs, const Photographer& 
     makeRuns(window, camera);
     camera.shoot(u"start"_s);
     shootInspect(window, camera);
-    shootExport(window, camera);
+    shootExport(window, camera, work);
     shootQuantize(window, camera);
     shootCompare(window, camera);
     shootQueue(window, camera);
@@ -309,7 +346,8 @@ int main(int argc, char** argv)
         window.resize(wide[0].toInt(), wide[1].toInt());
         window.show();
         shootAll(window, dialogs,
-                 Photographer(window, parser.positionalArguments().first(), parser.value(name)));
+                 Photographer(window, parser.positionalArguments().first(), parser.value(name)),
+                 folder.path());
     } catch (const std::exception& problem) {
         std::fprintf(stderr, "%s\n", problem.what());
         return 1;
