@@ -11,6 +11,7 @@
 #include "app/gui/overrides.h"
 #include "app/gui/settings.h"
 #include "base/error.h"
+#include "report/layer_rules.h"
 #include "widgets/layer_tree_model.h"
 #include "widgets/theme.h"
 
@@ -192,8 +193,9 @@ void LayerDock::fillPlans()
     std::vector<LayerPlanRow> plans;
     const RunSpec& draft = m_state.draft();
     try {
+        const LayerRules rules(draft);
         for (const LayerRow& row : m_model->layers()) {
-            const LayerSettings settings = settingsFor(draft, row.name.toStdString());
+            const LayerSettings settings = rules.of(row.name.toStdString());
             plans.push_back({.bits = settings.weight.bits,
                              .rank = settings.rank,
                              .skip = settings.skip,

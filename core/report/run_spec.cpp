@@ -1,7 +1,6 @@
 #include "report/run_spec.h"
 
 #include <charconv>
-#include <regex>
 
 #include "base/error.h"
 #include "report/typed_reader.h"
@@ -354,27 +353,6 @@ std::int64_t groupSizeFromText(const std::string& text)
     QW_REQUIRE(problem == std::errc{} && stop == end && value > 0, ErrorCode::BadInput,
                "group_size \"", text, "\" is neither a positive number nor channel nor tensor");
     return value;
-}
-
-LayerSettings settingsFor(const RunSpec& spec, const std::string& layer)
-{
-    LayerSettings settings{spec.weight, spec.lowRank.rank, false};
-    for (const LayerOverride& entry : spec.overrides) {
-        try {
-            if (!std::regex_search(layer, std::regex(entry.pattern, std::regex::ECMAScript))) {
-                continue;
-            }
-        } catch (const std::regex_error& problem) {
-            throw Error(ErrorCode::BadInput,
-                        message("override \"", entry.pattern,
-                                "\" is not a usable regular expression: ", problem.what()));
-        }
-        settings.weight.bits = entry.bits.value_or(settings.weight.bits);
-        settings.weight.groupSize = entry.groupSize.value_or(settings.weight.groupSize);
-        settings.rank = entry.rank.value_or(settings.rank);
-        settings.skip = entry.skip.value_or(settings.skip);
-    }
-    return settings;
 }
 
 } // namespace qw

@@ -180,7 +180,7 @@ Json groupSizeToJson(std::int64_t groupSize);
 /// @throws Error::BadInput
 std::int64_t groupSizeFromText(const std::string& text);
 
-/// The settings of one layer after all overrides.
+/// The settings of one layer after all overrides; LayerRules is for many layers.
 struct LayerSettings {
     WeightSpec weight;
     std::int64_t rank = 0;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "methods/method.h"
 #include "methods/training_rules.h"
+#include "report/layer_rules.h"
 #include "report/rank_prediction.h"
 
 namespace qw {
@@ -115,10 +116,10 @@ const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& nam
                         nearest.empty() ? std::string() : "; did you mean \"" + nearest + "\"?"));
 }
 
-LayerSettings settledSettings(const RunSpec& spec, const LinearInfo& layer,
-                              std::vector<std::string>& substitutions)
+namespace {
+LayerSettings settled(const RunSpec& spec, LayerSettings settings, const LinearInfo& layer,
+                      std::vector<std::string>& substitutions)
 {
-    LayerSettings settings = settingsFor(spec, layer.name);
     const std::int64_t group = settings.weight.groupSize;
     if (group <= 0 || layer.in % group == 0) {
         return settings;
@@ -131,6 +132,14 @@ LayerSettings settledSettings(const RunSpec& spec, const LinearInfo& layer,
                                     " instead of ", group, ", which does not divide its ", layer.in,
                                     " columns"));
     return settings;
+}
+
+} // namespace
+
+LayerSettings settledSettings(const RunSpec& spec, const LinearInfo& layer,
+                              std::vector<std::string>& substitutions)
+{
+    return settled(spec, settingsFor(spec, layer.name), layer, substitutions);
 }
 
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
@@ -157,12 +166,14 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
             "how they find it");
     }
     std::int64_t skipped = 0;
+    const LayerRules rules(spec);
     for (const LinearInfo& linear : checkpoint.linears()) {
-        if (settingsFor(spec, linear.name).skip) {
+        const LayerSettings settings = rules.of(linear.name);
+        if (settings.skip) {
             ++skipped;
             continue;
         }
-        LayerPlan layer{linear, settledSettings(spec, linear, plan.substitutions)};
+        LayerPlan layer{linear, settled(spec, settings, linear, plan.substitutions)};
         settleRank(method.info(), spec.lowRank, layer, plan.substitutions);
         if (const std::string phi = phiFor(spec.training, layer.settings.weight.bits);
             spec.method == "lr-qat" && phi != spec.training.phi) {

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "report/layer_rules.h"
 #include "report/run_spec.h"
 
 #include <QtTest>
@@ -69,6 +70,7 @@ private Q_SLOTS:
     void refusedSettings_data();
     void refusedSettings();
     void laterOverridesWin();
+    void wholeNamesAreMatchedAsExpressionsAre();
 };
 
 void TestRunSpec::jsonAndBackIsLossless()
@@ -282,6 +284,22 @@ void TestRunSpec::laterOverridesWin()
     QCOMPARE(query.weight.bits, 4);
     QCOMPARE(query.rank, 8);
     QVERIFY(settingsFor(spec, "lm_head").skip);
+}
+
+void TestRunSpec::wholeNamesAreMatchedAsExpressionsAre()
+{
+    RunSpec spec;
+    spec.overrides = {{R"(^model\.layers\.1\.mlp$)", 8, {}, {}, {}}, // one layer's whole name
+                      {R"(^model.layers.2.mlp$)", 7, {}, {}, {}},    // any letter for a dot
+                      {R"(^a\.b+$)", 6, {}, {}, {}}};
+    const LayerRules rules(spec);
+    QCOMPARE(rules.of("model.layers.1.mlp").weight.bits, 8);
+    QCOMPARE(rules.of("modelXlayers.1.mlp").weight.bits, 4);
+    QCOMPARE(rules.of("x.model.layers.1.mlp").weight.bits, 4);
+    QCOMPARE(rules.of("modelXlayers.2.mlp").weight.bits, 7);
+    QCOMPARE(rules.of("a.bbb").weight.bits, 6);
+    spec.overrides = {{"q(", 8, {}, {}, {}}};
+    QVERIFY(refusal([&] { LayerRules(spec).of("q"); }).contains("not a usable regular"));
 }
 
 QTEST_GUILESS_MAIN(TestRunSpec)
