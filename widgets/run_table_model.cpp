@@ -143,8 +143,8 @@ QString RunTableModel::tip(const RunSummary& run, const Cached& cached, int colu
         return ofColumn;
     }
     QString told = QStringLiteral("%1  %2").arg(cached.name, textOf(run.result.id));
-    if (run.result.status == "failed") {
-        told += u'\n' + tr("failed: %1").arg(textOf(run.result.problem));
+    if (!run.result.problem.empty()) {
+        told += u'\n' + tr("%1: %2").arg(textOf(run.result.status), textOf(run.result.problem));
     }
     if (!cached.reason.isEmpty()) {
         told += u'\n' + tr("Not drawn: %1").arg(cached.reason);

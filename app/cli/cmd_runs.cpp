@@ -167,6 +167,8 @@ int purge(const Session& session)
     RunStore store = session.openStore();
     std::set<std::filesystem::path> needed;
     for (const RunSummary& run : store.list()) {
+        QW_REQUIRE(run.result.status != "unreadable", ErrorCode::Store, run.result.problem,
+                   "; nothing was purged, since its files cannot be told from those to remove");
         needed.insert(run.result.artifactFolder);
     }
     const std::vector<RunResult> removed = store.removed();
@@ -230,7 +232,8 @@ void addRuns(CLI::App& app, Session& session)
     CLI::App& listing = add("list", "All runs, newest first", "list --method l2qer --limit 10");
     listing.add_option("--method", options.filter.method, "Only this method");
     listing.add_option("--tag", options.filter.tag, "Only with this tag");
-    listing.add_option("--status", options.filter.status, "finished, failed, cancelled, running");
+    listing.add_option("--status", options.filter.status,
+                       "finished, failed, cancelled, running, queued");
     listing.add_option("--sweep", options.filter.sweep, "Only of this sweep");
     listing.add_option("--limit", options.filter.limit, "At most so many")
         ->check(CLI::PositiveNumber);

@@ -132,8 +132,9 @@ struct RunResult {
     std::string id;
     RunSpec spec;
     Provenance provenance;
-    std::string status;    ///< "queued" | "running" | "finished" | "failed" | "cancelled"
-    std::string problem;   ///< the sentence, if failed
+    /// "queued" | "running" | "finished" | "failed" | "cancelled"; in lists also "unreadable"
+    std::string status;
+    std::string problem;   ///< the sentence, if failed or unreadable
     std::string started;   ///< UTC, ISO 8601
     std::int64_t rank = 0; ///< deployed
     double bitsPerWeight = kMissing;

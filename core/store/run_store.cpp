@@ -239,7 +239,7 @@ void RunStore::setStatus(const std::string& id, const std::string& status,
                          const std::string& problem)
 {
     Statement(d->db, "UPDATE runs SET status = ?2, body = json_set(body, '$.status', ?2, "
-                     "'$.problem', ?3) WHERE id = ?1 AND status = 'running'")
+                     "'$.problem', ?3) WHERE id = ?1 AND status IN ('running', 'queued')")
         .bind(d->resolve(id, false))
         .bind(status)
         .bind(problem)
@@ -276,7 +276,13 @@ std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
     std::vector<RunSummary> summaries;
     while (rows.step()) {
         RunSummary& summary = summaries.emplace_back();
-        summary.result = bodyOf(d->db, rows.text(0), rows.text(1));
+        try {
+            summary.result = bodyOf(d->db, rows.text(0), rows.text(1));
+        } catch (const Error& problem) { // one damaged run does not hide the others
+            summary.result.id = rows.text(0);
+            summary.result.status = "unreadable";
+            summary.result.problem = problem.what();
+        }
         summary.notes = rows.text(2);
         summary.starred = rows.integer(3) != 0;
         summary.tags = parseJson(rows.text(4), "tags").get<std::vector<std::string>>();
@@ -387,14 +393,26 @@ MergeReport RunStore::mergeFrom(const std::filesystem::path& other)
                ": there is no such run store");
     QW_REQUIRE(!std::filesystem::equivalent(other, file()), ErrorCode::BadInput, other.string(),
                ": is this store itself; merge another one");
-    {
-        const RunStore checked(other); // and upgraded, if it is an older one
-    }
-    Statement(d->db, "ATTACH ? AS other").bind(other.string()).run();
+    // Of a copy, upgraded if the store is an older one: the other file stays as it is.
+    const std::filesystem::path copy = file().string() + ".merged-" + newRunId();
     struct Detach {
         Database& db;
-        ~Detach() { db.tryExecute("DETACH other"); }
-    } detach{d->db};
+        const std::filesystem::path& copy;
+        ~Detach()
+        {
+            db.tryExecute("DETACH other");
+            std::error_code ignored;
+            for (const char* end : {"", "-wal", "-shm"}) {
+                std::filesystem::remove(copy.string() + end, ignored);
+            }
+        }
+    } detach{d->db, copy};
+    {
+        Database source(other);
+        Statement(source, "VACUUM INTO ?").bind(copy.string()).run();
+        const RunStore checked(copy);
+    }
+    Statement(d->db, "ATTACH ? AS other").bind(copy.string()).run();
     MergeReport report;
     Transaction transaction(d->db);
     // What was deleted there is not brought back; what was deleted here stays so.

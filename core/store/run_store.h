@@ -44,7 +44,7 @@ public:
     /// A new run in state "running"; the id is short, unique across stores and sortable by time.
     std::string newRunId() const;
     void save(const RunResult& result); ///< inserts or replaces, layers included
-    /// Closes a run that says "running"; one that says anything else stays as it is.
+    /// Closes a run that says "running" or "queued"; one that says anything else stays as it is.
     void setStatus(const std::string& id, const std::string& status, const std::string& problem);
     std::optional<RunResult> find(const std::string& idOrPrefix) const; ///< @throws if ambiguous
     RunResult get(const std::string& idOrPrefix) const;                 ///< @throws Error::NotFound

@@ -48,7 +48,7 @@ private Q_SLOTS:
     void idsAreUniqueAndSorted();
     void prefixes();
     void filters();
-    void onlyARunningRunIsClosed();
+    void onlyAnUnfinishedRunIsClosed();
     void runsOfLayer();
     void removeRestorePurge();
     void spectra();
@@ -61,7 +61,9 @@ private Q_SLOTS:
     void processesCreateTogether();
     void survivesKill();
     void mergeTwiceAddsNothing();
+    void mergeLeavesTheOtherFileAlone();
     void mergeOfWhatIsNotThere();
+    void unreadableRunDoesNotHideTheOthers();
     void manyRunsListQuickly();
 
 private:
@@ -177,7 +179,7 @@ void TestRunStore::filters()
     QCOMPARE(ids(status), std::string());
 }
 
-void TestRunStore::onlyARunningRunIsClosed()
+void TestRunStore::onlyAnUnfinishedRunIsClosed()
 {
     RunStore store(m_file);
     RunResult running = sampleResult("run1");
@@ -194,6 +196,11 @@ void TestRunStore::onlyARunningRunIsClosed()
     filter.status = "cancelled";
     QCOMPARE(store.list(filter).size(), 1U);
     QVERIFY(store.get("run2") == sampleResult("run2"));
+    running.id = "run3";
+    running.status = "queued";
+    store.save(running);
+    store.setStatus("run3", "cancelled", "it did not begin");
+    QCOMPARE(store.get("run3").status, std::string("cancelled"));
 }
 
 void TestRunStore::runsOfLayer()
@@ -422,6 +429,36 @@ void TestRunStore::mergeTwiceAddsNothing()
     QVERIFY(store.get("c") == sampleResult("c"));
     QCOMPARE(store.list().size(), 3U);
     QCOMPARE(store.mergeFrom(otherFile).added, 0);
+}
+
+void TestRunStore::mergeLeavesTheOtherFileAlone()
+{
+    const std::filesystem::path otherFile = m_folder->path().toStdString() + "/other.sqlite";
+    RunStore(otherFile).save(sampleResult("a"));
+    const std::string before = readTextFile(otherFile);
+    RunStore store(m_file);
+    QCOMPARE(store.mergeFrom(otherFile).added, 1);
+    QVERIFY(readTextFile(otherFile) == before);
+    for (const auto& entry : std::filesystem::directory_iterator(m_file.parent_path())) {
+        const std::string name = entry.path().filename().string();
+        QVERIFY2(name.find("merged") == std::string::npos, name.c_str()); // the copy is gone
+    }
+}
+
+void TestRunStore::unreadableRunDoesNotHideTheOthers()
+{
+    RunStore store(m_file);
+    store.save(sampleResult("a"));
+    store.save(sampleResult("b"));
+    Database db(m_file);
+    db.execute("UPDATE runs SET body = '{\"of_a_later_version\": 1}' WHERE id = 'a'");
+    const std::vector<RunSummary> runs = store.list();
+    QCOMPARE(runs.size(), 2U);
+    for (const RunSummary& run : runs) {
+        QCOMPARE(run.result.status == "unreadable", run.result.id == "a");
+        QCOMPARE(run.result.problem.empty(), run.result.id == "b");
+    }
+    QVERIFY(refusal(ErrorCode::Store, [&] { store.get("a"); }).contains("run a is damaged"));
 }
 
 void TestRunStore::mergeOfWhatIsNotThere()
