@@ -143,8 +143,8 @@ void ComparePage::updateActions()
             continue;
         }
         const QString name = action->objectName();
-        const bool one = name == u"showRunAction" || name == u"exportRunAction" ||
-                         name == u"noteRunAction";
+        const bool one =
+            name == u"showRunAction" || name == u"exportRunAction" || name == u"noteRunAction";
         const bool any = name == u"tickBestRunsAction" || name == u"copyRunsAction";
         action->setEnabled(one                           ? selected == 1
                            : any                         ? m_proxy->rowCount() > 0
@@ -213,9 +213,9 @@ void ComparePage::askNotes()
 {
     const QString id = selectedIds().value(0);
     const QString before = QString::fromStdString(find(id)->notes);
-    const QString notes = m_dialogs.askText(this, tr("Edit Notes"), tr("&Notes:"), before);
-    if (!notes.isEmpty()) {
-        run_edits::setNotes(m_state, id, notes);
+    const auto notes = m_dialogs.askLongText(this, tr("Edit Notes"), tr("&Notes:"), before);
+    if (notes) {
+        run_edits::setNotes(m_state, id, *notes);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <QInputDialog>
 #include <QMessageBox>
 #include <QPushButton>
+#include <QRegularExpression>
 
 #include "app/gui/log_file.h"
 #include "widgets/error_dialog.h"
@@ -36,7 +37,16 @@ QString Dialogs::askSaveFile(QWidget* parent, const QString& title, const QStrin
     if (m_nextPath) {
         return *std::exchange(m_nextPath, std::nullopt);
     }
-    return QFileDialog::getSaveFileName(parent, title, name, filter);
+    QFileDialog dialog(parent, title, {}, filter);
+    dialog.setAcceptMode(QFileDialog::AcceptSave);
+    dialog.selectFile(name);
+    const auto follow = [&dialog](const QString& chosen) { // "Document (*.pdf)": pdf
+        static const QRegularExpression kFirst(QStringLiteral("\\*\\.(\\w+)"));
+        dialog.setDefaultSuffix(kFirst.match(chosen).captured(1));
+    };
+    follow(filter);
+    connect(&dialog, &QFileDialog::filterSelected, &dialog, follow);
+    return dialog.exec() == QDialog::Accepted ? dialog.selectedFiles().value(0) : QString();
 }
 
 QString Dialogs::askText(QWidget* parent, const QString& title, const QString& label,
@@ -49,6 +59,17 @@ QString Dialogs::askText(QWidget* parent, const QString& title, const QString& l
     const QString answer =
         QInputDialog::getText(parent, title, label, QLineEdit::Normal, text, &accepted);
     return accepted ? answer : QString();
+}
+
+std::optional<QString> Dialogs::askLongText(QWidget* parent, const QString& title,
+                                            const QString& label, const QString& text)
+{
+    if (m_nextText) {
+        return std::exchange(m_nextText, std::nullopt);
+    }
+    bool accepted = false;
+    const QString answer = QInputDialog::getMultiLineText(parent, title, label, text, &accepted);
+    return accepted ? std::optional(answer) : std::nullopt;
 }
 
 int Dialogs::askChoice(QWidget* parent, const QString& title, const QString& sentence,

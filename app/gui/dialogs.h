@@ -25,6 +25,9 @@ public:
                         const QString& filter);
     QString askText(QWidget* parent, const QString& title, const QString& label,
                     const QString& text);
+    /// Of several lines. Nothing if the user changes their mind.
+    std::optional<QString> askLongText(QWidget* parent, const QString& title, const QString& label,
+                                       const QString& text);
     /// @param choices  button texts; @return the index, or -1 for Escape
     int askChoice(QWidget* parent, const QString& title, const QString& sentence,
                   const QStringList& choices);

@@ -24,9 +24,31 @@ void allowNoDisplay()
     }
 }
 
-QString told(const char* text)
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(Main)
+};
+
+/// Whether the store of the settings opens; if not, the default one is offered instead.
+bool haveStore(qw::Settings& settings, qw::Dialogs& dialogs)
 {
-    return QApplication::translate("main", text);
+    const QString file = settings.text(qw::Settings::Key::StoreFile);
+    if (file.isEmpty()) {
+        return true;
+    }
+    try {
+        const qw::RunStore opened(file.toStdString());
+        return true;
+    } catch (const qw::Error& error) {
+        const int choice =
+            dialogs.askChoice(nullptr, Text::tr("The Store of Runs Cannot Be Opened"),
+                              Text::tr("%1\nUse the default store from now on? Nothing is deleted.")
+                                  .arg(error.what()),
+                              {Text::tr("Use the Default Store")});
+        if (choice == 0) {
+            settings.set(qw::Settings::Key::StoreFile, QString());
+        }
+        return choice == 0;
+    }
 }
 
 /// @return the exit status
@@ -41,12 +63,13 @@ int report(const QCommandLineParser& parser, const QString& storeFile)
         }
     }
     if (out.isEmpty()) {
-        qCritical("%s", qPrintable(told("--report needs --out FILE.pdf or FILE.html")));
+        qCritical("%s", qPrintable(Text::tr("--report needs --out FILE.pdf or FILE.html")));
         return 2;
     }
     try {
-        qw::writeReport(storeFile.isEmpty() ? qw::RunStore::defaultFile().string()
-                                            : storeFile.toStdString(),
+        const QString chosen = qw::Settings().text(qw::Settings::Key::StoreFile);
+        const QString file = storeFile.isEmpty() ? chosen : storeFile;
+        qw::writeReport(file.isEmpty() ? qw::RunStore::defaultFile().string() : file.toStdString(),
                         ids, parser.value(QStringLiteral("title")), out);
     } catch (const qw::Error& error) {
         qCritical("%s", error.what());
@@ -66,30 +89,29 @@ int main(int argc, char** argv)
     }
     QApplication app(argc, argv);
     QApplication::setApplicationName(QStringLiteral("quant-workbench"));
-    QApplication::setApplicationDisplayName(QApplication::translate("main", "Quant Workbench"));
+    QApplication::setApplicationDisplayName(Text::tr("Quant Workbench"));
     QApplication::setApplicationVersion(QStringLiteral(QW_VERSION));
     QApplication::setDesktopFileName(QStringLiteral("quant-workbench"));
     QApplication::setWindowIcon(qw::icons::icon(qw::icons::Shape::App));
 
     QCommandLineParser parser;
-    parser.setApplicationDescription(QApplication::translate(
-        "main", "Quantizes language models with low-rank methods and shows what it did."));
+    parser.setApplicationDescription(
+        Text::tr("Quantizes language models with low-rank methods and shows what it did."));
     parser.addHelpOption();
     parser.addVersionOption();
-    const QCommandLineOption store(
-        QStringLiteral("store"),
-        QApplication::translate("main", "Use this store of runs instead of the default one."),
-        QStringLiteral("FILE"));
+    const QCommandLineOption store(QStringLiteral("store"),
+                                   Text::tr("Use this store of runs instead of the default one."),
+                                   QStringLiteral("FILE"));
     parser.addOption(store);
     parser.addOptions(
         {{QStringLiteral("report"),
-          told("Write a report of these runs (ids with commas) and end; needs no display."),
+          Text::tr("Write a report of these runs (ids with commas) and end; needs no display."),
           QStringLiteral("IDS")},
-         {QStringLiteral("out"), told("The report: a PDF, or HTML where the name ends so."),
+         {QStringLiteral("out"), Text::tr("The report: a PDF, or HTML where the name ends so."),
           QStringLiteral("FILE")},
-         {QStringLiteral("title"), told("Heading of the report."), QStringLiteral("TITLE")}});
+         {QStringLiteral("title"), Text::tr("Heading of the report."), QStringLiteral("TITLE")}});
     parser.addPositionalArgument(QStringLiteral("model"),
-                                 QApplication::translate("main", "Model folder to open, or demo."),
+                                 Text::tr("Model folder to open, or demo."),
                                  QStringLiteral("[model]"));
     parser.process(app);
     if (parser.isSet(QStringLiteral("report"))) {
@@ -100,6 +122,9 @@ int main(int argc, char** argv)
     try {
         qw::Settings settings;
         qw::Dialogs dialogs;
+        if (!parser.isSet(store) && !haveStore(settings, dialogs)) {
+            return 1;
+        }
         qw::MainWindow window(settings, dialogs, parser.value(store), qw::RunJob::engineWork());
         window.restoreSession();
         const QStringList arguments = parser.positionalArguments();
@@ -108,7 +133,7 @@ int main(int argc, char** argv)
         }
         window.show();
         return QApplication::exec();
-    } catch (const std::exception& error) { // a store that cannot be opened: nothing to show
+    } catch (const std::exception& error) { // the store of --store, or the default one
         qCritical("%s", error.what());
         return 1;
     }

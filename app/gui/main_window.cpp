@@ -273,16 +273,17 @@ void MainWindow::mergeStore(const QString& path)
     if (choice != 0) {
         return;
     }
-    try {
-        const MergeReport report = m_state.store().mergeFrom(path.toStdString());
-        m_state.storeChanged();
-        statusBar()->showMessage(
-            tr("%1 runs copied, %2 were there").arg(report.added).arg(report.alreadyThere),
-            kMessageTime);
-    } catch (const Error& error) {
-        m_dialogs.showProblem(this, tr("Cannot Merge the Store"),
-                              QString::fromStdString(error.what()));
-    }
+    statusBar()->showMessage(tr("Copying runs from %1\u2026").arg(path));
+    m_merger.ask(
+        [store = m_state.storeFile(), path](const RunContext& /*run*/) {
+            return RunStore(store).mergeFrom(path.toStdString());
+        },
+        [this](const MergeReport& report) {
+            m_state.storeChanged();
+            statusBar()->showMessage(
+                tr("%1 runs copied, %2 were there").arg(report.added).arg(report.alreadyThere),
+                kMessageTime);
+        });
 }
 
 void MainWindow::editSettings()
@@ -318,8 +319,7 @@ void MainWindow::showEngineFacts()
             .arg(QString::fromStdString(info.torch), QString::fromStdString(info.cpu)));
     if (info.slowBlas) {
         m_engineLabel->setText(tr("slow matrix library: runs take fifty times longer"));
-        m_engineLabel->setToolTip(
-            tr("The reference BLAS is in use; install libopenblas0-pthread."));
+        m_engineLabel->setToolTip(tr("The reference BLAS is in use; install libopenblas0-openmp."));
     }
 }
 

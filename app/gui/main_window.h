@@ -107,6 +107,8 @@ private:
     void resumeRun(const QString& id);
     void discardRun(const QString& id);
     void notifyDone(const std::vector<RunResult>& results);
+    /// By the desktop, if the user wants that and looks elsewhere.
+    void notify(const QString& title, const QString& text);
     bool mayClose();
 
     Settings& m_settings;
@@ -135,6 +137,7 @@ private:
     QLabel* m_memoryLabel = nullptr;
     QString m_runToRestore;
     Background m_reportWorker;
+    Background m_merger;
     QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far
     QList<QAction*> m_modelActions; // need an open model
     QList<QAction*> m_runActions;   // need a draft that can run

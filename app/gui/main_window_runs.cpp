@@ -47,6 +47,10 @@ void MainWindow::connectQueue()
     m_sweepTimer = new QTimer(this);
     connect(m_sweepTimer, &QTimer::timeout, &m_state, &AppState::storeChanged);
     connect(&m_queue, &RunQueue::stateChanged, this, &MainWindow::watchSweep);
+    connect(&m_merger, &Background::failed, this,
+            [this](const QString& sentence, const QString& details) {
+                m_dialogs.showProblem(this, tr("Cannot Merge the Store"), sentence, details);
+            });
     connect(&m_reportWorker, &Background::failed, this,
             [this](const QString& sentence, const QString& details) {
                 m_dialogs.showProblem(this, tr("Cannot Write the Report"), sentence, details);
@@ -79,17 +83,18 @@ void MainWindow::connectQueue()
                              ? QString()
                              : u'\n' + tr("Finished blocks are kept; it can be resumed.")),
                     details);
+                notify(tr("A run failed"), tr("%1: %2").arg(entry->title, sentence));
             });
 }
 
 void MainWindow::resumeRun(const QString& id)
 {
     try {
-        if (const QueueEntry* entry = m_queue.findRun(id)) {
+        const RunResult run = m_state.store().get(id.toStdString());
+        if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
             m_queue.resume(entry->number);
             return;
         }
-        const RunResult run = m_state.store().get(id.toStdString());
         RunRequest request;
         request.specs = {run.spec};
         request.storeFile = m_state.storeFile();
@@ -106,10 +111,17 @@ void MainWindow::resumeRun(const QString& id)
 void MainWindow::discardRun(const QString& id)
 {
     try {
-        if (const QueueEntry* entry = m_queue.findRun(id)) {
+        RunStore& store = m_state.store();
+        const RunResult run = store.get(id.toStdString());
+        if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
             m_queue.cancel(entry->number);
         }
-        m_state.store().setStatus(id.toStdString(), "cancelled", "interrupted and not resumed");
+        RunFilter ofSweep;
+        ofSweep.sweep = run.sweep;
+        for (const RunSummary& other :
+             run.sweep.empty() ? std::vector<RunSummary>{{run}} : store.list(ofSweep)) {
+            store.setStatus(other.result.id, "cancelled", "interrupted and not resumed");
+        }
         m_state.storeChanged();
     } catch (const Error& error) {
         m_dialogs.showProblem(this, tr("Cannot Change the Run"),
@@ -260,9 +272,8 @@ void MainWindow::exportReport()
         setMode(Mode::Compare);
         return;
     }
-    const QString file =
-        m_dialogs.askSaveFile(this, tr("Export Report"), QStringLiteral("report.html"),
-                              tr("Web page (*.html);;Document (*.pdf)"));
+    const QString file = m_dialogs.askSaveFile(this, tr("Export Report"), QStringLiteral("report"),
+                                               tr("Web page (*.html);;Document (*.pdf)"));
     if (file.isEmpty()) {
         return;
     }
@@ -288,6 +299,11 @@ void MainWindow::notifyDone(const std::vector<RunResult>& results)
     }
     const QString text = run_text::title(results.back());
     statusBar()->showMessage(tr("Finished: %1").arg(text), kMessageTime);
+    notify(tr("A run is finished"), text);
+}
+
+void MainWindow::notify(const QString& title, const QString& text)
+{
     QDBusConnection bus = QDBusConnection::sessionBus();
     if (!m_settings.flag(Key::Notify) || isActiveWindow() || !bus.isConnected()) {
         return;
@@ -296,8 +312,8 @@ void MainWindow::notifyDone(const std::vector<RunResult>& results)
     QDBusMessage message = QDBusMessage::createMethodCall(
         u"org.freedesktop.Notifications"_s, u"/org/freedesktop/Notifications"_s,
         u"org.freedesktop.Notifications"_s, u"Notify"_s);
-    message << u"Quant Workbench"_s << 0U << u"quant-workbench"_s << tr("A run is finished") << text
-            << QStringList() << QVariantMap() << -1;
+    message << u"Quant Workbench"_s << 0U << u"quant-workbench"_s << title << text << QStringList()
+            << QVariantMap() << -1;
     bus.call(message, QDBus::NoBlock);
 }
 

@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "report/spec_command.h"
+#include "store/run_store.h"
 #include "widgets/spec_form.h"
 #include "widgets/theme.h"
 
@@ -356,12 +357,19 @@ void QuantizePage::clearOverrides()
 
 void QuantizePage::copyCommand()
 {
-    const std::string command = runCommand(m_state.draft());
+    RunSpec spec = m_state.draft();
+    if (spec.threads == 0) {
+        spec.threads = m_state.settings().number(Settings::Key::Threads); // as when it is queued
+    }
+    std::string command = runCommand(spec);
     if (command.empty()) {
         m_dialogs.showProblem(this, tr("No Command"),
                               tr("A setting of this form has no option on the command line. Export "
                                  "the recipe and run it with: qw run recipe.json"));
         return;
+    }
+    if (m_state.storeFile() != RunStore::defaultFile()) {
+        command += " --store " + shellQuoted(m_state.storeFile().string());
     }
     QGuiApplication::clipboard()->setText(QString::fromStdString(command));
     Q_EMIT message(tr("Copied: %1").arg(QString::fromStdString(command)));

@@ -1,10 +1,10 @@
 #include "app/gui/report_file.h"
 
 #include <QAbstractTextDocumentLayout>
-#include <QFile>
 #include <QFontDatabase>
 #include <QPainter>
 #include <QPdfWriter>
+#include <QSaveFile>
 #include <QSvgRenderer>
 #include <QTextCursor>
 #include <QTextDocument>
@@ -179,7 +179,7 @@ void fill(QTextDocument& document, const ReportDocument& report)
 
 void writePdf(const ReportDocument& report, const QString& file)
 {
-    QFile target(file);
+    QSaveFile target(file); // what was there stays until all is written
     QW_REQUIRE(target.open(QIODevice::WriteOnly), ErrorCode::Io, file.toStdString(),
                ": cannot be written: ", target.errorString().toStdString());
     QPdfWriter writer(&target);
@@ -222,7 +222,7 @@ void writePdf(const ReportDocument& report, const QString& file)
         painter.restore();
     }
     painter.end();
-    QW_REQUIRE(target.flush() && target.error() == QFileDevice::NoError, ErrorCode::Io,
+    QW_REQUIRE(target.error() == QFileDevice::NoError && target.commit(), ErrorCode::Io,
                file.toStdString(), ": cannot be written: ", target.errorString().toStdString());
 }
 

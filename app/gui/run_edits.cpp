@@ -1,20 +1,22 @@
 #include "app/gui/run_edits.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 #include <QCoreApplication>
 #include <QUndoCommand>
 
 #include "app/gui/app_state.h"
 #include "base/error.h"
+#include "base/files.h"
 
 namespace qw::run_edits {
 
 namespace {
-QString tr(const char* text)
-{
-    return QCoreApplication::translate("run_edits", text);
-}
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(RunEdits)
+};
 
 using Change = std::function<void(RunStore&)>;
 
@@ -34,7 +36,7 @@ private:
         try {
             change(m_state.store());
         } catch (const Error& error) {
-            Q_EMIT m_state.problem(tr("The Store Cannot Be Changed"),
+            Q_EMIT m_state.problem(Text::tr("The Store Cannot Be Changed"),
                                    QString::fromStdString(error.what()), {});
         }
         m_state.storeChanged();
@@ -87,11 +89,11 @@ void setStarred(AppState& state, const QStringList& ids, bool starred)
             }
         };
     };
-    state.undoStack().push(
-        new RunEdit(state,
-                    starred ? counted(runs.size(), tr("Star a Run"), tr("Star %1 Runs"))
-                            : counted(runs.size(), tr("Unstar a Run"), tr("Unstar %1 Runs")),
-                    set(starred), set(!starred)));
+    state.undoStack().push(new RunEdit(
+        state,
+        starred ? counted(runs.size(), Text::tr("Star a Run"), Text::tr("Star %1 Runs"))
+                : counted(runs.size(), Text::tr("Unstar a Run"), Text::tr("Unstar %1 Runs")),
+        set(starred), set(!starred)));
 }
 
 void setTags(AppState& state, const QString& id, const QStringList& tags)
@@ -107,7 +109,8 @@ void setTags(AppState& state, const QString& id, const QStringList& tags)
     const std::string run = runs.front().result.id;
     const std::vector<std::string> before = runs.front().tags;
     state.undoStack().push(new RunEdit(
-        state, tr("Tag a Run"), [=](RunStore& store) { replaceTags(store, run, before, after); },
+        state, Text::tr("Tag a Run"),
+        [=](RunStore& store) { replaceTags(store, run, before, after); },
         [=](RunStore& store) { replaceTags(store, run, after, before); }));
 }
 
@@ -125,7 +128,7 @@ void addTag(AppState& state, const QStringList& ids, const QString& tag)
         return;
     }
     state.undoStack().push(new RunEdit(
-        state, counted(runs.size(), tr("Tag a Run"), tr("Tag %1 Runs")),
+        state, counted(runs.size(), Text::tr("Tag a Run"), Text::tr("Tag %1 Runs")),
         [runs, text](RunStore& store) {
             for (const RunSummary& run : runs) {
                 store.tag(run.result.id, text);
@@ -147,15 +150,29 @@ void setNotes(AppState& state, const QString& id, const QString& notes)
     }
     const std::string run = runs.front().result.id;
     state.undoStack().push(new RunEdit(
-        state, tr("Edit Notes"), [=](RunStore& store) { store.setNotes(run, after); },
+        state, Text::tr("Edit Notes"), [=](RunStore& store) { store.setNotes(run, after); },
         [run, before = runs.front().notes](RunStore& store) { store.setNotes(run, before); }));
+}
+
+bool atWork(const RunResult& run)
+{
+    const std::filesystem::path folder = run.artifactFolder;
+    return run.status == "running" && !folder.empty() && FileLock::held(folder / kArtifactLock);
 }
 
 int remove(AppState& state, const QStringList& ids)
 {
+    std::set<std::string> sweepsAtWork; // their queued runs are waited for
+    for (const RunSummary& run : state.runs()) {
+        if (!run.result.sweep.empty() && atWork(run.result)) {
+            sweepsAtWork.insert(run.result.sweep);
+        }
+    }
     std::vector<std::string> gone;
     for (const RunSummary& run : chosen(state, ids)) {
-        if (run.result.status != "running" && run.result.status != "queued") {
+        const bool waits =
+            run.result.status == "queued" && sweepsAtWork.count(run.result.sweep) > 0;
+        if (!waits && !atWork(run.result)) {
             gone.push_back(run.result.id);
         }
     }
@@ -167,7 +184,7 @@ int remove(AppState& state, const QStringList& ids)
         state.setRunInView({});
     }
     state.undoStack().push(new RunEdit(
-        state, counted(gone.size(), tr("Delete a Run"), tr("Delete %1 Runs")),
+        state, counted(gone.size(), Text::tr("Delete a Run"), Text::tr("Delete %1 Runs")),
         [gone](RunStore& store) {
             for (const std::string& id : gone) {
                 store.remove(id);

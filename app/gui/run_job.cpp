@@ -14,9 +14,16 @@ RunJob::Work RunJob::engineWork()
 {
     return [](const RunRequest& request, const RunOptions& options, const RunContext& run) {
         RunStore store(request.storeFile); // a store belongs to the thread that made it
-        return request.resumeId.empty()
+        if (!request.resumeId.empty()) {
+            return engine_calls::resume(request.resumeId, store, options, run);
+        }
+        RunFilter ofSweep;
+        ofSweep.sweep = request.sweep;
+        ofSweep.limit = 1;
+        // A sweep stores all its runs before the first begins: stopped in between, it goes on.
+        return request.sweep.empty() || store.list(ofSweep).empty()
                    ? engine_calls::quantize(request.specs, store, options, run)
-                   : engine_calls::resume(request.resumeId, store, options, run);
+                   : engine_calls::resume(request.sweep, store, options, run);
     };
 }
 

@@ -226,11 +226,12 @@ const QueueEntry* RunQueue::find(std::int64_t number) const
     return found == m_entries.end() ? nullptr : &*found;
 }
 
-const QueueEntry* RunQueue::findRun(const QString& runId) const
+const QueueEntry* RunQueue::findRun(const QString& runId, const std::string& sweep) const
 {
     const auto found = std::find_if(m_entries.begin(), m_entries.end(), [&](const QueueEntry& e) {
-        return e.runId == runId && !runId.isEmpty() && e.state != RunState::Finished &&
-               e.state != RunState::Cancelled;
+        const bool same =
+            (e.runId == runId && !runId.isEmpty()) || (!sweep.empty() && e.request.sweep == sweep);
+        return same && e.state != RunState::Finished && e.state != RunState::Cancelled;
     });
     return found == m_entries.end() ? nullptr : &*found;
 }

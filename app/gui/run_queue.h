@@ -67,8 +67,9 @@ public:
     bool mayMove(std::int64_t number, int step) const;
 
     const QueueEntry* find(std::int64_t number) const;
-    const QueueEntry* findRun(const QString& runId) const; ///< unfinished, with that run's id
-    const QueueEntry* current() const;                     ///< the one being worked on, or nullptr
+    /// The unfinished entry that has begun that run, or is of that sweep (empty: of none).
+    const QueueEntry* findRun(const QString& runId, const std::string& sweep) const;
+    const QueueEntry* current() const; ///< the one being worked on, or nullptr
     const std::vector<QueueEntry>& entries() const { return m_entries; }
     bool idle() const;
     /// Whether cancelling now would throw away more than a minute of work (finished blocks stay).

@@ -3,6 +3,8 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
+#include <QDir>
+#include <QFileInfo>
 #include <QFormLayout>
 #include <QLabel>
 #include <QLineEdit>
@@ -10,6 +12,7 @@
 #include <QVBoxLayout>
 
 #include "app/gui/settings.h"
+#include "base/error.h"
 #include "store/run_store.h"
 #include "widgets/theme.h"
 
@@ -26,6 +29,39 @@ QLabel* hint(const QString& text)
     label->setWordWrap(true);
     label->setForegroundRole(QPalette::PlaceholderText);
     return label;
+}
+
+/// "~" as the shell reads it.
+QString wholePath(const QString& text)
+{
+    return text == QStringLiteral("~") || text.startsWith(QStringLiteral("~/"))
+               ? QDir::homePath() + text.mid(1)
+               : text;
+}
+
+/// Why no store can be there, or empty: the window opens it before anything can be shown.
+QString problemOfStore(const QString& file)
+{
+    const QFileInfo info(file);
+    if (file.isEmpty()) {
+        return {};
+    }
+    if (info.isRelative() || info.isDir()) {
+        return SettingsDialog::tr("Not taken: a store is a file, named with its whole path.");
+    }
+    if (!info.exists()) {
+        const QFileInfo folder(info.path());
+        return folder.isDir() && folder.isWritable()
+                   ? QString()
+                   : SettingsDialog::tr("Not taken: nothing can be written in %1.")
+                         .arg(info.path());
+    }
+    try {
+        const RunStore checked(file.toStdString());
+        return {};
+    } catch (const Error& error) {
+        return SettingsDialog::tr("Not taken: %1").arg(QString::fromStdString(error.what()));
+    }
 }
 } // namespace
 
@@ -71,8 +107,18 @@ SettingsDialog::SettingsDialog(Settings& settings, const std::optional<engine_ca
     store->setObjectName(QStringLiteral("storeLineEdit"));
     store->setPlaceholderText(QString::fromStdString(RunStore::defaultFile().string()));
     store->setClearButtonEnabled(true);
-    connect(store, &QLineEdit::editingFinished, this,
-            [this, store] { m_settings.set(Key::StoreFile, store->text().trimmed()); });
+    auto* storeHint = hint(tr("Another store is opened at the next start."));
+    storeHint->setObjectName(QStringLiteral("storeHintLabel"));
+    connect(store, &QLineEdit::editingFinished, this, [this, store, storeHint] {
+        const QString file = wholePath(store->text().trimmed());
+        const QString problem = problemOfStore(file);
+        storeHint->setText(problem.isEmpty() ? tr("Another store is opened at the next start.")
+                                             : problem);
+        if (problem.isEmpty()) {
+            store->setText(file);
+            m_settings.set(Key::StoreFile, file);
+        }
+    });
 
     auto* form = new QFormLayout;
     form->setHorizontalSpacing(theme::kSection);
@@ -83,7 +129,7 @@ SettingsDialog::SettingsDialog(Settings& settings, const std::optional<engine_ca
     form->addRow(tr("T&hreads of new runs:"), threads);
     form->addRow(QString(), hint(tr("The number of threads decides the last bits of a result.")));
     form->addRow(tr("&Store of runs:"), store);
-    form->addRow(QString(), hint(tr("Another store is opened at the next start.")));
+    form->addRow(QString(), storeHint);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     auto* layout = new QVBoxLayout(this);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <system_error>
 
 #include <QDateTime>
@@ -326,15 +327,21 @@ void StartPage::showUnfinished()
         m_unfinished->addWidget(card);
     }
     int shown = 0;
+    std::set<std::string> sweeps; // one card for all runs of a sweep
     for (const RunSummary& run : m_state.runs()) {
         const RunResult& result = run.result;
         const QString id = QString::fromStdString(result.id);
+        if (m_workingRuns.contains(id)) {
+            sweeps.insert(result.sweep); // its lock is ours: not to be tried
+            continue;
+        }
         const std::filesystem::path folder = result.artifactFolder;
         std::error_code unreadable; // of another user, perhaps: then there is nothing to resume
         const bool interrupted = result.status == "running" && !folder.empty() &&
                                  std::filesystem::exists(folder, unreadable) &&
                                  !FileLock::held(folder / kArtifactLock); // else at work elsewhere
-        if ((!interrupted && !m_pausedRuns.contains(id)) || m_workingRuns.contains(id) ||
+        if ((!interrupted && !m_pausedRuns.contains(id)) ||
+            (!result.sweep.empty() && !sweeps.insert(result.sweep).second) ||
             ++shown > kMaxUnfinished) {
             continue;
         }

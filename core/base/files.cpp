@@ -1,9 +1,11 @@
 #include "base/files.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -161,7 +163,18 @@ FileLock::FileLock(const std::filesystem::path& file)
     : m_descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644))
 {
     QW_REQUIRE(m_descriptor >= 0, ErrorCode::Io, file.string(), ": cannot be written: ", reason());
-    if (::flock(m_descriptor, LOCK_EX | LOCK_NB) != 0) {
+    constexpr int kTries = 5; // held() of another process takes it for a moment
+    int taken = -1;
+    for (int i = 0; i < kTries && taken != 0; ++i) {
+        if (i > 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        taken = ::flock(m_descriptor, LOCK_EX | LOCK_NB);
+        if (taken != 0 && errno != EWOULDBLOCK) {
+            break;
+        }
+    }
+    if (taken != 0) {
         const bool held = errno == EWOULDBLOCK;
         const std::string why = reason();
         ::close(m_descriptor);

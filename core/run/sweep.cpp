@@ -68,6 +68,17 @@ std::vector<RunResult> deletedOf(const std::string& sweep, const RunStore& store
     return runs;
 }
 
+/// Runs of a cancelled sweep that did not begin are no longer at work.
+void closeWaiting(const std::vector<RunResult>& runs, RunStore& store)
+{
+    for (const RunResult& one : runs) {
+        const std::optional<RunResult> stored = store.find(one.id);
+        if (stored && stored->status == kQueued) {
+            store.setStatus(one.id, "cancelled", "cancelled before it began; qw resume continues");
+        }
+    }
+}
+
 /// Executes the groups that have unfinished runs; one that fails does not keep the others from
 /// being done. @param deleted  they only go along with the others of their group
 /// @return all other runs, in order of id, which is the order in which they were asked for
@@ -91,6 +102,7 @@ std::vector<RunResult> executeAll(std::vector<RunResult> runs, bool resume, RunS
             try {
                 group = GroupRun(group, true, resume, store, options, run).execute();
             } catch (const Cancelled&) {
+                closeWaiting(runs, store);
                 throw;
             } catch (const std::exception& problem) {
                 if (group.front().sweep.empty()) {

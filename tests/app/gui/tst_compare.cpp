@@ -289,6 +289,12 @@ void TstCompare::tagsStarsAndNotesAreUndone()
     QTRY_COMPARE_WITH_TIMEOUT(text(u"rtn0"_s, Model::TagsColumn), u"x, y"_s, kPatience);
     gui.table()->model()->setData(gui.cell(u"rtn0"_s, Model::NotesColumn), u"why"_s, Qt::EditRole);
     QTRY_COMPARE_WITH_TIMEOUT(text(u"rtn0"_s, Model::NotesColumn), u"why"_s, kPatience);
+    gui.select({u"rtn0"_s});
+    gui.dialogs.setNextText(QString()); // emptied, not left
+    gui.trigger("noteRunAction");
+    QTRY_COMPARE_WITH_TIMEOUT(text(u"rtn0"_s, Model::NotesColumn), QString(), kPatience);
+    gui.trigger("undoAction");
+    QTRY_COMPARE_WITH_TIMEOUT(text(u"rtn0"_s, Model::NotesColumn), u"why"_s, kPatience);
     gui.trigger("undoAction");
     gui.trigger("undoAction");
     QTRY_COMPARE_WITH_TIMEOUT(text(u"rtn0"_s, Model::TagsColumn), u"base line"_s, kPatience);
@@ -325,14 +331,26 @@ void TstCompare::runningRunsAreNotDeleted()
     Compare gui;
     qw::RunResult run = gui.store().get("rtn0");
     run.status = "running";
+    run.sweep = "sweep";
+    run.artifactFolder = gui.folder.path().toStdString();
     gui.store().save(run);
+    qw::RunResult waiting = gui.store().get("lqer8");
+    waiting.status = "queued";
+    waiting.sweep = "sweep";
+    gui.store().save(waiting);
     gui.window->state().storeChanged();
     QTRY_COMPARE_WITH_TIMEOUT(gui.cell(u"rtn0"_s, Model::StatusColumn).data().toString(),
                               u"running"_s, kPatience);
-    gui.select({u"rtn0"_s});
-    gui.trigger("deleteRunsAction");
-    QVERIFY(gui.store().find("rtn0").has_value());
-    QVERIFY(!gui.find<QAction>("undoAction")->isEnabled());
+    gui.select({u"rtn0"_s, u"lqer8"_s});
+    {
+        const qw::FileLock atWork(std::filesystem::path(run.artifactFolder) / qw::kArtifactLock);
+        gui.trigger("deleteRunsAction");
+        QVERIFY(gui.store().find("rtn0").has_value());
+        QVERIFY(gui.store().find("lqer8").has_value());
+        QVERIFY(!gui.find<QAction>("undoAction")->isEnabled());
+    }
+    gui.trigger("deleteRunsAction"); // who was at work is gone: nothing waits for these rows
+    QTRY_VERIFY_WITH_TIMEOUT(!gui.store().find("rtn0") && !gui.store().find("lqer8"), kPatience);
 }
 
 void TstCompare::newRunsAppear()

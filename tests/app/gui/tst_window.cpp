@@ -121,8 +121,15 @@ void TstWindow::unfinishedRunsAreOffered()
         QCOMPARE(gui.window->state().runs().size(), std::size_t{1});
         QVERIFY(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s) == nullptr);
     }
+    qw::RunResult sibling = run;
+    sibling.id = "abcdefgh1235";
+    run.sweep = sibling.sweep = "sweep";
+    for (const qw::RunResult& one : {run, sibling}) { // a sweep is offered once
+        qw::RunStore(gui.storeFile().toStdString()).save(one);
+    }
     gui.reopen(); // who was at work is gone
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s), kPatience);
+    QCOMPARE(gui.window->findChildren<qw::CardButton*>(u"resumeButton"_s).size(), 1);
     shoot(*gui.window, u"start-resume"_s);
     QTest::mouseClick(gui.find<QPushButton>("dismissButton"), Qt::LeftButton);
     QTRY_VERIFY(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s) == nullptr);
@@ -201,6 +208,15 @@ void TstWindow::dialogsOpen()
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
     gui.trigger("settingsAction");
     shoot(*gui.find<QWidget>("settingsDialog"), u"settings"_s);
+    auto* store = gui.find<QLineEdit>("storeLineEdit");
+    store->setText(u"/nowhere/at/all.sqlite"_s);
+    Q_EMIT store->editingFinished();
+    QVERIFY(gui.find<QLabel>("storeHintLabel")->text().contains(u"/nowhere/at"_s));
+    QCOMPARE(gui.settings->text(qw::Settings::Key::StoreFile), QString());
+    store->setText(u"~/runs.sqlite"_s);
+    Q_EMIT store->editingFinished();
+    QCOMPARE(gui.settings->text(qw::Settings::Key::StoreFile),
+             QDir::homePath() + u"/runs.sqlite"_s);
     auto* theme = gui.find<QComboBox>("themeComboBox");
     theme->setFocus();
     QTest::keyClick(theme, Qt::Key_Down);

@@ -352,6 +352,24 @@ private Q_SLOTS:
         }
     }
 
+    void cancelledSweepLeavesNothingWaiting()
+    {
+        RunStore store(storeFile());
+        std::stop_source stop;
+        RunOptions stopping = sweepOptions();
+        stopping.started = [&](const RunResult& /*run*/) { stop.request_stop(); };
+        QVERIFY_EXCEPTION_THROWN(
+            runSweep(mixedSpecs(), store, stopping, RunContext(stop.get_token(), {})), Cancelled);
+        const std::vector<RunSummary> runs = store.list();
+        QCOMPARE(runs.size(), mixedSpecs().size());
+        for (const RunSummary& run : runs) {
+            QCOMPARE(run.result.status, std::string("cancelled"));
+        }
+        for (const RunResult& run : resumeRuns(runs.front().result.sweep, store, options(), {})) {
+            QCOMPARE(run.status, std::string("finished"));
+        }
+    }
+
     void slicedRunIsRepeatedAsItWasMade()
     {
         RunStore store(storeFile());
@@ -592,7 +610,7 @@ private Q_SLOTS:
         };
         const std::vector<RunResult> resumed =
             resumeRuns(id, store, options(), RunContext({}, watch, {}, kEachStep));
-        QCOMPARE(std::count(seen.begin(), seen.end(), 519), 0); // neither the first block
+        QCOMPARE(std::count(seen.begin(), seen.end(), 519), 0);       // neither the first block
         QCOMPARE(std::count(seen.begin(), seen.end(), 520 + 499), 0); // nor what the state has
         QVERIFY(std::count(seen.begin(), seen.end(), 520 + 505) > 0);
         QVERIFY(resumed.front().artifactHash == whole.artifactHash);
