@@ -17,10 +17,9 @@ namespace qw::run_columns {
 namespace {
 using Model = RunTableModel;
 
-QString tr(const char* text)
-{
-    return QCoreApplication::translate("run_columns", text);
-}
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(RunColumns)
+};
 
 QString textOf(const std::string& text)
 {
@@ -56,39 +55,41 @@ double known(double value)
 QString title(int column)
 {
     const std::array<QString, Model::ColumnCount> titles = {
-        tr("run"),    tr("\u2605"), tr("perplexity"), tr("\u0394nll"), tr("KL"),    tr("top-1"),
-        tr("bits/w"), tr("size"),  tr("tags"),       tr("status"),    tr("began"), tr("method"),
-        tr("bits"),   tr("group"), tr("rank"),       tr("seed"),      tr("time"),  tr("memory"),
-        tr("model"),  tr("text"),  tr("sweep"),      tr("id"),        tr("notes")};
+        Text::tr("run"),   Text::tr("\u2605"), Text::tr("perplexity"), Text::tr("\u0394nll"),
+        Text::tr("KL"),    Text::tr("top-1"),  Text::tr("bits/w"),     Text::tr("size"),
+        Text::tr("tags"),  Text::tr("status"), Text::tr("began"),      Text::tr("method"),
+        Text::tr("bits"),  Text::tr("group"),  Text::tr("rank"),       Text::tr("seed"),
+        Text::tr("time"),  Text::tr("memory"), Text::tr("model"),      Text::tr("text"),
+        Text::tr("sweep"), Text::tr("id"),     Text::tr("notes")};
     return titles.at(static_cast<std::size_t>(column));
 }
 
 QString help(int column)
 {
     const std::array<QString, Model::ColumnCount> texts = {
-        tr("Method, format and rank; ticked runs are drawn"),
-        tr("Runs to keep an eye on"),
-        tr("Of the evaluation text, with one standard error"),
-        tr("Loss over full precision, nats per token"),
-        tr("Mean KL divergence from full precision, nats per token"),
-        tr("How often the likeliest token is that of full precision"),
-        tr("Bits per weight, everything included"),
-        tr("Of the quantized layers, 10\u2076 bytes"),
-        tr("Double click to edit, commas between them"),
-        tr("Whether the run was finished"),
-        tr("When the run began"),
-        tr("Quantization method"),
-        tr("Bits of a weight"),
-        tr("Columns that share a scale"),
-        tr("Rank of the correction"),
-        tr("Decides everything random"),
-        tr("From start to end"),
-        tr("The most the run held at once"),
-        tr("Folder of the model"),
-        tr("Text the run was measured on"),
-        tr("Sweep it belongs to"),
-        tr("For qw runs show"),
-        tr("Double click to edit")};
+        Text::tr("Method, format and rank; ticked runs are drawn"),
+        Text::tr("Runs to keep an eye on"),
+        Text::tr("Of the evaluation text, with one standard error"),
+        Text::tr("Loss over full precision, nats per token"),
+        Text::tr("Mean KL divergence from full precision, nats per token"),
+        Text::tr("How often the likeliest token is that of full precision"),
+        Text::tr("Bits per weight, everything included"),
+        Text::tr("Of the quantized layers, 10\u2076 bytes"),
+        Text::tr("Double click to edit, commas between them"),
+        Text::tr("Whether the run was finished"),
+        Text::tr("When the run began"),
+        Text::tr("Quantization method"),
+        Text::tr("Bits of a weight"),
+        Text::tr("Columns that share a scale"),
+        Text::tr("Rank of the correction"),
+        Text::tr("Decides everything random"),
+        Text::tr("From start to end"),
+        Text::tr("The most the run held at once"),
+        Text::tr("Folder of the model"),
+        Text::tr("Text the run was measured on"),
+        Text::tr("Sweep it belongs to"),
+        Text::tr("For qw runs show"),
+        Text::tr("Double click to edit")};
     return texts.at(static_cast<std::size_t>(column));
 }
 
@@ -210,10 +211,10 @@ QString tip(const RunSummary& run, int column)
     const RunResult& r = run.result;
     switch (column) {
     case Model::StarColumn:
-        return run.starred ? tr("starred") : tr("not starred");
+        return run.starred ? Text::tr("starred") : Text::tr("not starred");
     case Model::PerplexityColumn:
         return std::isfinite(r.comparison.fpPerplexity)
-                   ? tr("full precision: %1").arg(text::number(r.comparison.fpPerplexity, 3))
+                   ? Text::tr("full precision: %1").arg(text::number(r.comparison.fpPerplexity, 3))
                    : QString();
     case Model::SizeColumn:
         return r.bytes > 0 ? text::exactBytes(r.bytes) : QString();

@@ -75,7 +75,8 @@ void printZsh(const CLI::App& app)
                  "    compadd -- \"${candidates[@]}\"\n"
                  "    (( CURRENT <= 2 )) || _files\n"
                  "}\n"
-                 "compdef _qw qw\n";
+                 // As a file of $fpath it is the function's first call; else it is sourced.
+                 "if [[ $funcstack[1] == _qw ]]; then _qw \"$@\"; else compdef _qw qw; fi\n";
 }
 
 /// Single quotes for fish, where only they and the backslash are special inside.

@@ -253,7 +253,9 @@ void makePathsAbsolute(RunSpec& spec)
         std::error_code ignored;
         if (!path->empty() && *path != "demo" && path->rfind("demo:", 0) != 0 &&
             std::filesystem::exists(*path, ignored)) {
-            *path = std::filesystem::absolute(*path).lexically_normal().string();
+            const auto whole = std::filesystem::absolute(*path).lexically_normal();
+            // One spelling for "model" and "model/": runs are found by it.
+            *path = (whole.has_filename() ? whole : whole.parent_path()).string();
         }
     }
 }

@@ -10,10 +10,9 @@ namespace qw::export_text {
 using namespace Qt::Literals::StringLiterals;
 
 namespace {
-QString tr(const char* text)
-{
-    return QCoreApplication::translate("export_text", text);
-}
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(ExportText)
+};
 
 QString html(const std::string& text)
 {
@@ -36,29 +35,30 @@ QString section(const QString& title, const std::vector<std::string>& sentences)
 QString headline(const ExportPlan& plan)
 {
     if (!plan.possible) {
-        return tr("not possible");
+        return Text::tr("not possible");
     }
-    return tr("%1, %2").arg(text::megabytes(plan.bytes),
-                            plan.lossless ? tr("lossless") : tr("not lossless"));
+    return Text::tr("%1, %2").arg(text::megabytes(plan.bytes),
+                                  plan.lossless ? Text::tr("lossless") : Text::tr("not lossless"));
 }
 
 QString details(const ExportPlan& plan)
 {
     QString text = u"<p><b>%1</b></p>"_s.arg(html(plan.title));
     if (!plan.possible) {
-        return text +
-               u"<p>%1</p><p>%2</p>"_s.arg(tr("Not possible: %1.").arg(html(plan.refusal)),
-                                           tr("What works instead: %1.").arg(html(plan.nearest)));
+        return text + u"<p>%1</p><p>%2</p>"_s.arg(
+                          Text::tr("Not possible: %1.").arg(html(plan.refusal)),
+                          Text::tr("What works instead: %1.").arg(html(plan.nearest)));
     }
     QString storage = html(plan.storage);
     if (!storage.isEmpty()) {
         storage += u". "_s;
     }
-    text += u"<p>%1</p>"_s.arg(storage + tr("All tensors: %1.").arg(text::megabytes(plan.bytes)));
+    text +=
+        u"<p>%1</p>"_s.arg(storage + Text::tr("All tensors: %1.").arg(text::megabytes(plan.bytes)));
     if (plan.lossless) {
-        text += u"<p>%1</p>"_s.arg(tr("Everything the run is will be kept, bit for bit."));
+        text += u"<p>%1</p>"_s.arg(Text::tr("Everything the run is will be kept, bit for bit."));
     }
-    return text + section(tr("Lost"), plan.lost) + section(tr("To know"), plan.notes);
+    return text + section(Text::tr("Lost"), plan.lost) + section(Text::tr("To know"), plan.notes);
 }
 
 QString folderName(const RunSpec& spec, const std::string& target)
@@ -73,8 +73,9 @@ QString folderName(const RunSpec& spec, const std::string& target)
 QString progress(const Progress& progress)
 {
     const QString phase = QString::fromStdString(progress.phase);
-    return progress.total > 0 ? tr("%1: %2 of %3").arg(phase).arg(progress.done).arg(progress.total)
-                              : phase;
+    return progress.total > 0
+               ? Text::tr("%1: %2 of %3").arg(phase).arg(progress.done).arg(progress.total)
+               : phase;
 }
 
 } // namespace qw::export_text

@@ -106,22 +106,21 @@ RunSpec rankForAll(RunSpec spec, std::int64_t rank)
 
 QString title(const LayerOverride& entry)
 {
-    const auto tr = [](const char* text) { return QCoreApplication::translate("overrides", text); };
     QStringList what;
     if (entry.skip) {
-        what << (*entry.skip ? tr("skip") : tr("do not skip"));
+        what << (*entry.skip ? Text::tr("skip") : Text::tr("do not skip"));
     }
     if (entry.bits) {
-        what << tr("%1 bits").arg(*entry.bits);
+        what << Text::tr("%1 bits").arg(*entry.bits);
     }
     if (entry.groupSize) {
         const Json group = groupSizeToJson(*entry.groupSize);
-        what << tr("group %1")
+        what << Text::tr("group %1")
                     .arg(QString::fromStdString(group.is_string() ? group.get<std::string>()
                                                                   : group.dump()));
     }
     if (entry.rank) {
-        what << tr("rank %1").arg(*entry.rank);
+        what << Text::tr("rank %1").arg(*entry.rank);
     }
     QString where = QString::fromStdString(entry.pattern);
     if (where.startsWith(u'^') && where.endsWith(u'$')) {

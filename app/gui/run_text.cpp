@@ -13,16 +13,15 @@
 namespace qw::run_text {
 
 namespace {
-QString tr(const char* text)
-{
-    return QCoreApplication::translate("run_text", text);
-}
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(RunText)
+};
 } // namespace
 
 QString settings(const RunSpec& spec)
 {
     const QString name = QString::fromStdString(shortName(spec));
-    return trainsModel(spec.method) ? name + tr(" %1 steps").arg(spec.training.steps) : name;
+    return trainsModel(spec.method) ? name + Text::tr(" %1 steps").arg(spec.training.steps) : name;
 }
 
 QString title(const RunResult& run)
@@ -36,22 +35,23 @@ QString progress(const QueueEntry& entry)
     if (entry.state != RunState::Running) {
         return stateText(entry.state) +
                (entry.progress.uninterruptible
-                    ? tr(", after %1").arg(QString::fromStdString(entry.progress.detail))
+                    ? Text::tr(", after %1").arg(QString::fromStdString(entry.progress.detail))
                     : QString());
     }
     const Progress& now = entry.progress;
-    QStringList parts = {now.phase.empty() ? tr("starting") : QString::fromStdString(now.phase)};
+    QStringList parts = {now.phase.empty() ? Text::tr("starting")
+                                           : QString::fromStdString(now.phase)};
     if (!now.detail.empty()) {
         parts << QString::fromStdString(now.detail);
     } else if (now.total > 0) {
         parts << QStringLiteral("%1/%2").arg(now.done).arg(now.total);
     }
     if (now.secondsLeft >= 0 && now.done > 0) {
-        parts << tr("%1 left").arg(text::duration(now.secondsLeft));
+        parts << Text::tr("%1 left").arg(text::duration(now.secondsLeft));
     }
     const double all = entry.estimatedSeconds - entry.seconds; // NaN if unknown
     if (all > std::max(now.secondsLeft, 1.0)) {
-        parts << tr("about %1 to the end of the run").arg(text::duration(all));
+        parts << Text::tr("about %1 to the end of the run").arg(text::duration(all));
     }
     return parts.join(QStringLiteral("  \u00b7  "));
 }
@@ -61,18 +61,19 @@ QString state(const QueueEntry& entry)
     QString text = stateText(entry.state);
     switch (entry.state) {
     case RunState::Failed:
-        return tr("failed: %1").arg(entry.problem);
+        return Text::tr("failed: %1").arg(entry.problem);
     case RunState::Paused:
-        return text + (entry.runId.isEmpty() ? QString() : tr("; finished blocks are kept"));
+        return text + (entry.runId.isEmpty() ? QString() : Text::tr("; finished blocks are kept"));
     case RunState::Finished:
         for (const RunResult& run : entry.results) {
-            text += QStringLiteral("  \u00b7  ") +
-                    tr("perplexity %1 (full precision %2), KL %3, %4 bits per weight, %5, in %6")
-                        .arg(text::perplexity(run.score.perplexity, run.score.nllStderr),
-                             text::number(run.comparison.fpPerplexity, 3),
-                             text::number(run.comparison.klMean, 4),
-                             text::bitsPerWeight(run.bitsPerWeight), text::megabytes(run.bytes),
-                             text::duration(run.seconds));
+            text +=
+                QStringLiteral("  \u00b7  ") +
+                Text::tr("perplexity %1 (full precision %2), KL %3, %4 bits per weight, %5, in %6")
+                    .arg(text::perplexity(run.score.perplexity, run.score.nllStderr),
+                         text::number(run.comparison.fpPerplexity, 3),
+                         text::number(run.comparison.klMean, 4),
+                         text::bitsPerWeight(run.bitsPerWeight), text::megabytes(run.bytes),
+                         text::duration(run.seconds));
         }
         return text;
     default:
@@ -95,7 +96,7 @@ QString localTime(const std::string& utc)
 
 QString tip(const RunResult& run)
 {
-    return tr("Run %1, %2\nPerplexity %3 (full precision %4)\n%5 bits per weight, %6")
+    return Text::tr("Run %1, %2\nPerplexity %3 (full precision %4)\n%5 bits per weight, %6")
         .arg(QString::fromStdString(run.id), localTime(run.started),
              text::perplexity(run.score.perplexity, run.score.nllStderr),
              text::number(run.comparison.fpPerplexity, 3), text::bitsPerWeight(run.bitsPerWeight),

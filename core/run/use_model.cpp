@@ -87,9 +87,8 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
     const Decoder decoder(checkpoint,
                           {spec.compute == "bf16" ? at::kBFloat16 : at::kFloat, device});
-    const TextWindows windows =
-        evaluationWindows(spec, resolveText(spec.text).string(), checkpoint.config(), tokenizer,
-                          run);
+    const TextWindows windows = evaluationWindows(spec, resolveText(spec.text).string(),
+                                                  checkpoint.config(), tokenizer, run);
     std::vector<ModelVariant> variants;
     if (quantized != nullptr) {
         requireSameModel(checkpoint, *quantized, run);
@@ -115,6 +114,7 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
 Estimate estimateRun(const RunSpec& spec)
 {
     validate(spec);
+    requireDevice(spec.device);
     const Checkpoint checkpoint(resolveModel(spec.model));
     const RunGroup group = planGroup({spec}, checkpoint);
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
