@@ -16,13 +16,15 @@ namespace qw {
 namespace {
 /// Rows of one product: enough for its full speed, few enough for the caches.
 constexpr std::int64_t kTokensPerForward = 2048;
+constexpr std::int64_t kTokensPerForwardElsewhere = 16384; ///< to keep a GPU busy
 
 /// Runs one block over the windows of a group, in place.
 void advance(const Decoder& decoder, const BlockWeights& block, BlockHooks hooks,
              const at::Tensor& hidden, const RunContext& run)
 {
     hooks.run = &run;
-    const std::int64_t batch = std::max<std::int64_t>(1, kTokensPerForward / hidden.size(1));
+    const std::int64_t tokens = hidden.is_cpu() ? kTokensPerForward : kTokensPerForwardElsewhere;
+    const std::int64_t batch = std::max<std::int64_t>(1, tokens / hidden.size(1));
     for (std::int64_t at = 0; at < hidden.size(0); at += batch) {
         const at::Tensor part = hidden.narrow(0, at, std::min(batch, hidden.size(0) - at));
         decoder.advanceBlock(block, part, hooks);
@@ -111,7 +113,7 @@ void addPredictions(const at::Tensor& logits, const at::Tensor& reference,
                ErrorCode::BadShape, "logits ", logits.sizes(), " do not fit their targets or the ",
                "reference's logits");
     if (!logits.is_cpu()) {
-        addPredictionsPlain(logits, reference, targets, into);
+        addPredictionsPlain(logits, reference, targets.to(logits.device()), into);
         return;
     }
     std::vector<PredictionOfRow> rows(static_cast<std::size_t>(logits.size(0)));
