@@ -17,8 +17,9 @@
 namespace qw {
 
 namespace {
-/// Logits in memory at once.
+/// Logits in memory at once; a GPU is waited for once each time.
 constexpr std::int64_t kMostLogits = std::int64_t{4} << 20;
+constexpr std::int64_t kMostLogitsElsewhere = std::int64_t{64} << 20;
 
 /// @return sum of nll; @p logits [n, vocab] become their gradient
 double toGradient(at::Tensor& logits, const at::Tensor& targets, double scale)
@@ -57,7 +58,9 @@ struct Predictions {
 
 std::int64_t rowsAtOnce(const Decoder& decoder)
 {
-    return std::max<std::int64_t>(1, kMostLogits / decoder.config().vocabSize);
+    const std::int64_t most =
+        decoder.options().device == "cpu" ? kMostLogits : kMostLogitsElsewhere;
+    return std::max<std::int64_t>(1, most / decoder.config().vocabSize);
 }
 } // namespace
 

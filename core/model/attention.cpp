@@ -15,7 +15,9 @@
 namespace qw {
 
 namespace {
-/// Rows of queries whose scores exist at once; large enough for a good product.
+/// Scores that exist at once.
+constexpr std::int64_t kMostScores = std::int64_t{64} << 20;
+/// Rows of queries go in multiples of this.
 constexpr std::int64_t kQueryBlock = 128;
 
 /// True where a query may not look. [rows, keys]
@@ -43,27 +45,26 @@ at::Tensor blockedAttention(const at::Tensor& q, const at::Tensor& k, const at::
     // [B, kv_heads, group, T, d]: the heads that share keys are rows of one product.
     const at::Tensor grouped = (q * options.scale).reshape({batch, kvHeads, group, queries, dim});
     at::Tensor out = at::empty_like(grouped);
-    for (std::int64_t at = 0; at < queries; at += kQueryBlock) {
-        const std::int64_t rows = std::min(kQueryBlock, queries - at);
+    const std::int64_t blocks = kMostScores / (kQueryBlock * batch * q.size(1) * k.size(2));
+    const std::int64_t together = kQueryBlock * std::max<std::int64_t>(1, blocks);
+    for (std::int64_t at = 0; at < queries; at += together) {
+        const std::int64_t rows = std::min(together, queries - at);
         const std::int64_t first = options.firstPosition + at;
         const std::int64_t last = first + rows; // one past the last key seen
         const std::int64_t begin =
             options.window > 0 ? std::max<std::int64_t>(0, first - options.window + 1) : 0;
         const std::int64_t keys = last - begin;
         const at::Tensor mask = hidden(first, rows, begin, keys, options.window, q.device());
-        for (std::int64_t b = 0; b < batch; ++b) {
-            const at::Tensor rowsOfQ =
-                grouped[b].narrow(2, at, rows).reshape({kvHeads, group * rows, dim});
-            at::Tensor scores =
-                at::matmul(rowsOfQ, k[b].narrow(1, begin, keys).transpose(1, 2)).to(at::kFloat);
-            scores.view({kvHeads, group, rows, keys})
-                .masked_fill_(mask, -std::numeric_limits<float>::infinity());
-            const at::Tensor p = at::softmax(scores, -1).to(v.scalar_type());
-            out[b]
-                .narrow(2, at, rows)
-                .copy_(
-                    at::matmul(p, v[b].narrow(1, begin, keys)).view({kvHeads, group, rows, dim}));
-        }
+        const at::Tensor rowsOfQ =
+            grouped.narrow(3, at, rows).reshape({batch, kvHeads, group * rows, dim});
+        at::Tensor scores =
+            at::matmul(rowsOfQ, k.narrow(2, begin, keys).transpose(2, 3)).to(at::kFloat);
+        scores.view({batch, kvHeads, group, rows, keys})
+            .masked_fill_(mask, -std::numeric_limits<float>::infinity());
+        const at::Tensor p = at::softmax(scores, -1).to(v.scalar_type());
+        out.narrow(3, at, rows)
+            .copy_(at::matmul(p, v.narrow(2, begin, keys))
+                       .view({batch, kvHeads, group, rows, dim}));
     }
     return out.view({batch, kvHeads * group, queries, dim});
 }

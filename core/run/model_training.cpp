@@ -7,6 +7,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
 
 #include "base/error.h"
 #include "methods/adam.h"
@@ -155,12 +156,11 @@ at::Tensor Training::batch(std::int64_t step, std::int64_t part)
 
 double Training::gradientNorm() const
 {
-    double squares = 0;
+    std::vector<at::Tensor> norms; // read together: each look at a GPU's numbers waits for it
     for (const Adam::Entry& entry : m_adam->entries()) {
-        const auto norm = entry.value.grad().norm().item<double>();
-        squares += norm * norm;
+        norms.push_back(entry.value.grad().norm());
     }
-    return std::sqrt(squares);
+    return std::sqrt(at::stack(norms).to(at::kDouble).square().sum().item<double>());
 }
 
 /// Of the first learned tensor whose gradient is not finite.
