@@ -147,7 +147,7 @@ EngineInfo engineInfo()
         info.physicalCores = countPhysicalCores();
         info.nativeBf16 =
             (" " + cpuInfoLine("flags") + " ").find(" avx512_bf16 ") != std::string::npos;
-        info.cuda = at::hasCUDA();
+        info.cuda = at::detail::getCUDAHooks().hasCUDART(); // with or without a GPU to run on
         info.cudaDevices =
             info.cuda ? static_cast<std::int64_t>(at::detail::getCUDAHooks().getNumGPUs()) : 0;
         info.blas = blasName();

@@ -310,7 +310,7 @@ void MainWindow::showEngineFacts()
     QStringList parts;
     parts << tr("CPU: %1").arg(QString::fromStdString(info.blas))
           << (threads == 1 ? tr("1 thread") : tr("%1 threads").arg(threads));
-    if (info.cuda) {
+    if (info.cudaDevices > 0) {
         parts << (info.cudaDevices == 1 ? tr("1 GPU") : tr("%1 GPUs").arg(info.cudaDevices));
     }
     m_engineLabel->setText(parts.join(QStringLiteral(", ")));
