@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import urllib.request
 
 import numpy
 
@@ -19,7 +20,7 @@ def versions() -> str:
     """Of the clients that are installed."""
     known = []
     for package in (
-        "torch", "transformers", "compressed-tensors", "peft", "gguf", "gptqmodel", "llama-cpp-python",
+        "torch", "transformers", "compressed-tensors", "peft", "gguf", "gptqmodel", "xllamacpp",
     ):
         try:
             known.append(f"{package} {importlib.metadata.version(package)}")
@@ -77,34 +78,59 @@ def saved_again(folder: pathlib.Path, to: pathlib.Path):
     model.save_pretrained(to)
 
 
-def llama_cpp(file: pathlib.Path, windows, adapter=None) -> float:
-    from llama_cpp import Llama
+class LlamaCpp:
+    """llama.cpp's own server inside this process, through its Python binding."""
 
-    model = Llama(
-        str(file),
-        lora_path=None if adapter is None else str(adapter),
-        n_ctx=len(windows[0]),
-        n_batch=len(windows[0]),
-        logits_all=True,
-        type_k=0,  # keys and values in float32, not half
-        type_v=0,
-        n_threads=1,
-        verbose=False,
+    def __init__(self, file: pathlib.Path, tokens: int, adapter=None):
+        import xllamacpp
+
+        options = xllamacpp.CommonParams()
+        options.model.path = str(file)
+        options.n_ctx = tokens
+        options.n_parallel = 1
+        options.n_gpu_layers = 0
+        options.cpuparams.n_threads = 1
+        options.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_F32  # keys and values, not half
+        options.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        options.fit_params = False
+        options.warmup = False
+        options.verbosity = 0
+        if adapter is not None:
+            options.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
+        self._server = xllamacpp.Server(options)
+
+    def log_probability(self, before, token: int) -> float:
+        """Of a token after others: the server gives those of all tokens as what comes next."""
+        answer = self._server.handle_completions(
+            {"prompt": before, "n_predict": 1, "n_probs": 1 << 20, "temperature": -1.0}
+        )
+        following = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return next(one["logprob"] for one in following if one["id"] == token)
+
+    def tokens(self, text: str):
+        request = urllib.request.Request(
+            self._server.listening_address + "/tokenize",
+            json.dumps({"content": text, "add_special": True}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["tokens"]
+
+
+def llama_cpp(file: pathlib.Path, windows, adapter=None) -> float:
+    model = LlamaCpp(file, 2 * len(windows[0]), adapter)
+    return -numpy.mean(
+        [
+            model.log_probability(window[:position], window[position])
+            for window in windows
+            for position in range(1, len(window))
+        ]
     )
-    losses = []
-    for window in windows:
-        model.reset()
-        model.eval(window)
-        logits = torch.from_numpy(numpy.array(model.scores[: len(window) - 1])).double()
-        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(window[1:])).item())
-    return sum(losses) / len(losses)
 
 
 def llama_cpp_tokens(file: pathlib.Path, text: str):
-    from llama_cpp import Llama
-
-    model = Llama(str(file), vocab_only=True, verbose=False)
-    return model.tokenize(text.encode(), add_bos=True, special=True)
+    return LlamaCpp(file, 64).tokens(text)
 
 
 def requantize_gguf(file: pathlib.Path, tensor: str, values: numpy.ndarray) -> numpy.ndarray:

@@ -20,7 +20,7 @@ import clients
 import models
 
 SEQLEN = 64
-WINDOWS = 4
+WINDOWS = 2
 # Mean nll, nats. Float32 in another order of sums; half precision of weights and products; block
 # types, where llama.cpp quantizes the inputs of layers to 8 bits; its table of GELU.
 SAME = 2e-5
@@ -121,8 +121,6 @@ def peft(model, tolerance):
 
 def gguf(model, flags, options, tolerance, adapter=False):
     def case(bench: Bench):
-        if not clients.has("llama_cpp"):
-            raise Skip("llama_cpp is not installed")
         folder = bench.export(model, flags, "--to gguf " + options)
         theirs = clients.llama_cpp(
             folder / "model.gguf", bench.windows(model), folder / "adapter.gguf" if adapter else None
@@ -197,8 +195,6 @@ def import_gguf(flags):
 
 def tokens(model):
     def case(bench: Bench):
-        if not clients.has("llama_cpp"):
-            raise Skip("llama_cpp is not installed")
         folder = bench.export(model, GROUPED, "--to gguf")
         text = bench.text().read_text()
         ours = [int(i) for i in bench.qw("tokenize", bench.model(model), input=text.encode()).split()]
