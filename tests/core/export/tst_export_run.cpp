@@ -11,27 +11,13 @@
 #include "engine_export.h"
 #include "export/export_reader.h"
 #include "model/safetensors.h"
-#include "random_model.h"
 #include "run/artifact.h"
 #include "store/run_store.h"
+#include "support/tensor_exports.h"
 #include "support/tensor_model_files.h"
 
 using namespace qw;
 using test::sentenceOf;
-
-namespace {
-/// As users write it: "int 4 sym 32", "mxint 4 16".
-WeightSpec weightOf(const QString& text)
-{
-    WeightSpec weight;
-    const QStringList words = text.split(' ');
-    weight.format = words[0].toStdString();
-    weight.bits = words[1].toInt();
-    weight.sym = words.contains("sym");
-    weight.groupSize = groupSizeFromText(words.last().toStdString());
-    return weight;
-}
-} // namespace
 
 /// Stored runs written for other programs, read back by code that shares nothing with the writer.
 class TestExportRun : public QObject
@@ -63,26 +49,14 @@ private Q_SLOTS:
 
 private:
     std::filesystem::path path() const { return m_folder.path().toStdString(); }
-    RunSpec specOf(const WeightSpec& weight) const
-    {
-        RunSpec spec;
-        spec.model = (path() / "model").string();
-        spec.weight = weight;
-        return spec;
-    }
-    RunResult made(const RunSpec& spec)
-    {
-        RunStore store(path() / "runs.sqlite");
-        RunOptions options;
-        options.workFolder = path() / "work";
-        return runQuantization(spec, store, options, {});
-    }
+    RunSpec specOf(const QString& weight) const { return m_bench->spec(weight.toStdString()); }
+    RunResult made(const RunSpec& spec) { return m_bench->made(spec); }
     ExportOptions to(const QString& target, const char* dtype = "")
     {
         ExportOptions options;
         options.target = target.toStdString();
         options.dtype = dtype;
-        options.out = path() / ("out" + std::to_string(++m_number));
+        options.out = m_bench->freshPath();
         return options;
     }
     ExportReport exported(const RunResult& run, const ExportOptions& options)
@@ -91,7 +65,7 @@ private:
     }
     RunSpec foldedSpec(const QString& method) const
     {
-        RunSpec spec = specOf(weightOf("int 4 asym 64"));
+        RunSpec spec = specOf("int 4 asym 64");
         spec.method = method.toStdString();
         spec.awq.ratios = 4;
         spec.calibration.text = (path() / "calibration.txt").string();
@@ -105,19 +79,13 @@ private:
     }
 
     QTemporaryDir m_folder;
-    int m_number = 0;
+    std::optional<test::ExportBench> m_bench;
 };
 
 void TestExportRun::initTestCase()
 {
     startEngine(1);
-    RandomModelSpec shape;
-    shape.hidden = 256;
-    shape.intermediate = 512;
-    shape.layers = 2;
-    shape.vocabulary = 300;
-    shape.maxPositions = 128;
-    writeRandomModel(path() / "model", shape);
+    m_bench.emplace(path());
     const std::filesystem::path demo = std::filesystem::path(QW_RESOURCES_DIR) / "demo_model";
     test::writeBytes(path() / "calibration.txt",
                      readTextFile(demo / "calibration.txt").substr(0, 8000));
@@ -169,7 +137,7 @@ void TestExportRun::roundTrip()
 {
     QFETCH(QString, weight);
     QFETCH(QString, target);
-    const RunResult run = made(specOf(weightOf(weight)));
+    const RunResult run = made(specOf(weight));
     const QStringList words = target.split(' ');
     ExportOptions options = to(words[0], words[0] == "gguf" ? "" : "f32");
     options.gptqVersion = 2;
@@ -204,7 +172,7 @@ void TestExportRun::otherArchitectures_data()
 void TestExportRun::otherArchitectures()
 {
     QFETCH(QString, model);
-    RunSpec spec = specOf(weightOf("int 4 sym channel"));
+    RunSpec spec = specOf("int 4 sym channel");
     const std::filesystem::path golden(QW_GOLDEN_DIR "/models");
     const auto folder = path() / ("golden " + model.toStdString());
     std::filesystem::copy(golden / model.toStdString(), folder);
@@ -340,7 +308,7 @@ void TestExportRun::refusals()
     QFETCH(QString, target);
     QFETCH(QString, sentence);
     QFETCH(QString, nearest);
-    const RunResult run = made(specOf(weightOf(weight)));
+    const RunResult run = made(specOf(weight));
     const ExportOptions options = to(target);
     const ExportPlan plan = planExport(run, options, {});
     QVERIFY(!plan.possible && !plan.lossless);
@@ -353,7 +321,7 @@ void TestExportRun::refusals()
 
 void TestExportRun::plansForAllTargets()
 {
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     const std::vector<ExportPlan> plans = planExports(run, {}, {});
     QCOMPARE(plans.size(), exportTargets().size());
     for (const ExportPlan& plan : plans) {
@@ -366,7 +334,7 @@ void TestExportRun::plansForAllTargets()
 void TestExportRun::everythingIsSaid()
 {
     RunStore store(path() / "runs.sqlite");
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     const ExportOptions options = to("gptq");
     const ExportReport report = exportRun(run, &store, options, {});
     const Json config = configOf(options);
@@ -389,7 +357,7 @@ void TestExportRun::everythingIsSaid()
 
 void TestExportRun::activationsAreLost()
 {
-    RunSpec spec = specOf(weightOf("int 8 sym channel"));
+    RunSpec spec = specOf("int 8 sym channel");
     spec.activation.format = "int";
     const RunResult run = made(spec);
     const ExportReport plain = exported(run, to("gptq", "f32"));
@@ -408,7 +376,7 @@ void TestExportRun::activationsAreLost()
 
 void TestExportRun::keptLayersAreListed()
 {
-    RunSpec spec = specOf(weightOf("int 4 sym 32"));
+    RunSpec spec = specOf("int 4 sym 32");
     spec.overrides = {{"1.mlp.down_proj", {}, {}, {}, true}};
     const RunResult run = made(spec);
     const ExportOptions options = to("compressed-tensors", "f32");
@@ -423,7 +391,7 @@ void TestExportRun::keptLayersAreListed()
 
 void TestExportRun::mixedLayersHaveGroups()
 {
-    RunSpec spec = specOf(weightOf("int 4 sym 32"));
+    RunSpec spec = specOf("int 4 sym 32");
     spec.overrides = {{"down_proj", 8, kPerChannel, {}, {}}};
     const RunResult run = made(spec);
     const ExportOptions options = to("compressed-tensors", "f32");
@@ -441,7 +409,7 @@ void TestExportRun::mixedLayersHaveGroups()
 
 void TestExportRun::sweepMemberTakesItsRank()
 {
-    RunSpec small = specOf(weightOf("int 3 sym 32"));
+    RunSpec small = specOf("int 3 sym 32");
     small.method = "lqer";
     small.lowRank.rank = 2;
     small.overrides = {{"o_proj", {}, {}, 0, {}}};
@@ -463,7 +431,7 @@ void TestExportRun::sweepMemberTakesItsRank()
 
 void TestExportRun::failureLeavesNothing()
 {
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     ExportOptions options = to("safetensors");
     const auto inside = path() / "nowhere";
     options.out = inside / "export";
@@ -482,7 +450,7 @@ void TestExportRun::failureLeavesNothing()
 
 void TestExportRun::cancelLeavesNothing()
 {
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     for (const char* phase : {"plan", "write", "read back"}) {
         std::stop_source stop;
         const RunContext context(stop.get_token(), [&](const Progress& progress) {
@@ -501,7 +469,7 @@ void TestExportRun::cancelLeavesNothing()
 
 void TestExportRun::nothingIsReplaced()
 {
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     const ExportOptions options = to("awq");
     std::filesystem::create_directory(options.out);
     QVERIFY(sentenceOf([&] { exported(run, options); }).find("is there already") !=
@@ -511,7 +479,7 @@ void TestExportRun::nothingIsReplaced()
 
 void TestExportRun::unknownOptions()
 {
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     QVERIFY(sentenceOf([&] { exported(run, to("ggml")); }).find("cannot export to \"ggml\"") == 0);
     QVERIFY(sentenceOf([&] { exported(run, to("gptq", "f64")); }).find("dtype \"f64\"") == 0);
     ExportOptions options = to("gptq");
@@ -526,7 +494,7 @@ void TestExportRun::unknownOptions()
 void TestExportRun::damagedFileIsFound()
 {
     // The reader sees one code that the writer did not mean.
-    const RunResult run = made(specOf(weightOf("int 4 sym 32")));
+    const RunResult run = made(specOf("int 4 sym 32"));
     const ExportOptions options = to("compressed-tensors");
     exported(run, options);
     const std::string name = "model.layers.0.self_attn.q_proj";
