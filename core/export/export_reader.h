@@ -30,6 +30,8 @@ public:
     virtual at::Tensor tensor(const std::string& name) = 0;
     /// Tensors of the files that nobody asked for.
     virtual std::vector<std::string> unread() const = 0;
+    /// What was found while reading and is good to know, a sentence each.
+    virtual std::vector<std::string> remarks() const { return {}; }
 
     /// The weight of a linear layer, codes times scales. [out, in] float32
     at::Tensor linearWeight(const std::string& module, std::int64_t out, std::int64_t in)

@@ -21,9 +21,9 @@ public:
         std::int64_t out = 0, in = 0;
     };
     /// Shapes are what the tensors make of them.
-    std::vector<CodedLayer> codedLayers() const;
+    std::vector<CodedLayer> codedLayers();
     /// Tensors that belong to no such layer.
-    std::vector<std::string> plainTensors() const;
+    std::vector<std::string> plainTensors();
     /// As the file has it, borrowed.
     at::Tensor stored(const std::string& name) { return m_files.take(name); }
 
@@ -36,9 +36,13 @@ public:
         return m_files.take(name).to(at::kFloat);
     }
     std::vector<std::string> unread() const override { return m_files.unread(); }
+    std::vector<std::string> remarks() const override;
 
 private:
     std::string where() const { return m_files.folder().string(); }
+    CodedLayer codedLayer(const std::string& module);
+    /// [out, in] of a packed layer. @throws Error::BadFile
+    std::pair<std::int64_t, std::int64_t> packedShape(const std::string& module);
     StoredCodes packed(const std::string& module, std::int64_t out, std::int64_t in,
                        const LayerScheme& scheme);
     StoredCodes integers(const std::string& module, std::int64_t out, std::int64_t in,
@@ -57,6 +61,7 @@ private:
     TensorFiles m_files;
     QuantizationScheme m_scheme;
     bool m_storedInByOut;
+    bool m_zerosOfVersion2 = false; ///< under the name of version 1
 };
 
 } // namespace qw

@@ -56,9 +56,6 @@ LayerScheme compressedScheme(const Json& group, const std::string& format, const
     requireOneOf<std::string>(weights.value("type", "int"), {"int"},
                               where + ": the type of weights");
     scheme.bits = number(weights, "num_bits", 2, 8, where);
-    if (!integers) { // other widths changed their layout, and files do not say which they have
-        requireOneOf<std::int64_t>(scheme.bits, {2, 4, 8}, where + ": packing of this many bits:");
-    }
     scheme.symmetric = weights.at("symmetric").get<bool>();
     const auto strategy = weights.at("strategy").get<std::string>();
     requireOneOf<std::string>(strategy, {"group", "channel"}, where + ": the strategy");
@@ -135,6 +132,7 @@ void QuantizationScheme::readGptq(const Json& quantization)
         quantization.value("checkpoint_format", quantization.value("format", "gptq"));
     requireOneOf<std::string>(format, {"gptq", "gptq_v2"}, m_where + ": checkpoint_format");
     scheme.zeroOffset = format == "gptq" ? 1 : 0;
+    scheme.declaredSymmetric = quantization.value("sym", Json()) == Json(true);
     const Json single = quantization.value("dynamic", Json());
     QW_REQUIRE(single.is_null() || single.empty(), ErrorCode::Unsupported, m_where,
                ": settings for single layers (\"dynamic\") are not supported");

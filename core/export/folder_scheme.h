@@ -14,7 +14,8 @@ struct LayerScheme {
     std::int64_t bits = 4;
     std::int64_t group = -1; ///< columns; -1: whole rows
     bool symmetric = true;
-    std::int64_t zeroOffset = 0; ///< GPTQ version 1 stores one less
+    std::int64_t zeroOffset = 0;    ///< GPTQ version 1 stores one less
+    bool declaredSymmetric = false; ///< GPTQ: zero points are all in the middle
 };
 
 /// What config.json's "quantization_config" says, or that there is none.

@@ -305,7 +305,9 @@ void Importer::saySubstitutions()
                                "at most ",
                                m_largestGap));
     }
-    said.insert(said.end(), m_source.notDone.begin(), m_source.notDone.end());
+    for (const auto& more : {m_source.notDone, m_source.reader->remarks()}) {
+        said.insert(said.end(), more.begin(), more.end());
+    }
     if (m_wrapped) {
         said.emplace_back("zero points that version 1 of GPTQ cannot hold are read as 0; some "
                           "clients read another number");

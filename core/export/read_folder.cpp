@@ -45,6 +45,37 @@ std::int64_t wordsFor(std::int64_t count, std::int64_t bits)
     return (count * bits + 31) / 32;
 }
 
+/// How codes of compressed-tensors follow each other in words of 32 bits: up to version 0.17 of the
+/// library none goes on in the next word, since then they are a dense stream. That is the same for
+/// 2, 4 and 8 bits.
+struct Packing {
+    std::int64_t bits = 0;
+    bool dense = true;
+    std::int64_t inWord() const { return 32 / bits; }
+    std::int64_t words(std::int64_t count) const
+    {
+        return dense ? wordsFor(count, bits) : (count + inWord() - 1) / inWord();
+    }
+    /// The bit at which a code begins.
+    std::int64_t position(std::int64_t index) const
+    {
+        return dense ? index * bits : index / inWord() * 32 + index % inWord() * bits;
+    }
+};
+
+/// Files do not say which it is, but rows of `count` codes take fewer words one way than the other.
+Packing packingOf(std::int64_t bits, std::int64_t count, std::int64_t words,
+                  const std::string& tensor)
+{
+    const Packing dense{bits, true};
+    const Packing padded{bits, false};
+    const bool alike = 32 % bits == 0 || count <= dense.inWord();
+    QW_REQUIRE(alike || dense.words(count) != padded.words(count), ErrorCode::Unsupported, tensor,
+               ": rows of ", count, " codes of ", bits,
+               " bits look the same in both layouts that compressed-tensors has had");
+    return words == dense.words(count) ? dense : padded;
+}
+
 /// Fills a matrix element by element. @param value  of row and column
 template <class Value>
 at::Tensor filled(std::int64_t rows, std::int64_t cols, Value&& value)
@@ -92,40 +123,54 @@ FolderReader::FolderReader(const std::filesystem::path& folder, bool storedInByO
     m_scheme = QuantizationScheme(quantization, (folder / "config.json").string());
 }
 
-std::vector<FolderReader::CodedLayer> FolderReader::codedLayers() const
+std::pair<std::int64_t, std::int64_t> FolderReader::packedShape(const std::string& module)
+{
+    const std::string name = module + ".weight_shape";
+    const at::Tensor shape = m_files.take(name, at::kLong, {2}).contiguous();
+    const auto* sides = shape.data_ptr<std::int64_t>();
+    QW_REQUIRE(sides[0] > 0 && sides[0] <= kMostSide && sides[1] > 0 && sides[1] <= kMostSide,
+               ErrorCode::BadFile, where(), ": tensor \"", name, "\" is [", sides[0], ", ",
+               sides[1], "], no shape of a layer");
+    return {sides[0], sides[1]};
+}
+
+FolderReader::CodedLayer FolderReader::codedLayer(const std::string& module)
+{
+    const LayerScheme scheme = m_scheme.ofCoded(module);
+    if (scheme.kind == Kind::Packed) {
+        const auto [out, in] = packedShape(module);
+        return {module, out, in};
+    }
+    const auto shape =
+        m_files.shape(module + (scheme.kind == Kind::Integers ? ".weight" : ".qweight"));
+    const bool matrix = shape.size() == 2 && std::all_of(shape.begin(), shape.end(), [](auto side) {
+                            return side > 0 && side <= kMostSide;
+                        });
+    QW_REQUIRE(matrix, ErrorCode::BadFile, where(), ": the codes of ", module,
+               " are no matrix, or of a size that no layer has");
+    switch (scheme.kind) {
+    case Kind::Gptq:
+        return {module, shape[1], shape[0] * 32 / scheme.bits};
+    case Kind::Awq:
+        return {module, shape[1] * 32 / scheme.bits, shape[0]};
+    default:
+        return {module, shape[0], shape[1]};
+    }
+}
+
+std::vector<FolderReader::CodedLayer> FolderReader::codedLayers()
 {
     std::vector<CodedLayer> layers;
     const std::string ending = endingsOf(m_scheme.method()).front();
     for (const std::string& name : m_files.names()) {
-        if (!name.ends_with(ending)) {
-            continue;
+        if (name.ends_with(ending)) {
+            layers.push_back(codedLayer(name.substr(0, name.size() - ending.size())));
         }
-        CodedLayer layer;
-        layer.module = name.substr(0, name.size() - ending.size());
-        const LayerScheme scheme = m_scheme.ofCoded(layer.module);
-        const bool integers = scheme.kind == Kind::Integers;
-        const auto shape =
-            m_files.shape(layer.module + (m_scheme.method() != "compressed-tensors" ? ".qweight"
-                                          : integers                                ? ".weight"
-                                                     : ".weight_packed"));
-        QW_REQUIRE(shape.size() == 2 &&
-                       std::all_of(shape.begin(), shape.end(),
-                                   [](auto side) { return side > 0 && side <= kMostSide; }),
-                   ErrorCode::BadFile, where(), ": the codes of ", layer.module,
-                   " are no matrix, or of a size that no layer has");
-        const std::int64_t inWord = 32 / scheme.bits;
-        layer.out = scheme.kind == Kind::Gptq  ? shape[1]
-                    : scheme.kind == Kind::Awq ? shape[1] * inWord
-                                               : shape[0];
-        layer.in = scheme.kind == Kind::Packed ? shape[1] * inWord
-                   : scheme.kind == Kind::Gptq ? shape[0] * 32 / scheme.bits
-                                               : (scheme.kind == Kind::Awq ? shape[0] : shape[1]);
-        layers.push_back(layer);
     }
     return layers;
 }
 
-std::vector<std::string> FolderReader::plainTensors() const
+std::vector<std::string> FolderReader::plainTensors()
 {
     std::set<std::string> coded;
     for (const CodedLayer& layer : codedLayers()) {
@@ -204,29 +249,29 @@ StoredCodes FolderReader::packed(const std::string& module, std::int64_t out, st
 {
     const std::int64_t bits = scheme.bits;
     const std::int64_t groups = groupsOf(module, in, scheme);
-    const std::int64_t rowWords = wordsFor(in, bits);
-    const at::Tensor codes =
-        m_files.take(module + ".weight_packed", at::kInt, {out, rowWords}).contiguous();
-    const at::Tensor shape = m_files.take(module + ".weight_shape", at::kLong, {2});
-    QW_REQUIRE(shape.data_ptr<std::int64_t>()[0] == out && shape.data_ptr<std::int64_t>()[1] == in,
-               ErrorCode::BadFile, where(), ": tensor \"", module, ".weight_shape\" is not [", out,
-               ", ", in, "]");
+    const std::string name = module + ".weight_packed";
+    QW_REQUIRE(packedShape(module) == std::pair(out, in), ErrorCode::BadFile, where(),
+               ": tensor \"", module, ".weight_shape\" is not [", out, ", ", in, "]");
+    const auto sides = m_files.shape(name);
+    const Packing packing = packingOf(bits, in, sides.size() == 2 ? sides[1] : 0, name);
+    const std::int64_t rowWords = packing.words(in);
+    const at::Tensor codes = m_files.take(name, at::kInt, {out, rowWords}).contiguous();
     StoredCodes stored;
     stored.bits = bits;
     takeScales(stored, module + ".weight_scale", out, groups);
     takeGroups(stored, module + ".weight_g_idx", in, groups);
     stored.codes = filled(out, in, [&](std::int64_t r, std::int64_t c) {
-        return bitsAt(words(codes) + r * rowWords, 1, c * bits, bits);
+        return bitsAt(words(codes) + r * rowWords, 1, packing.position(c), bits);
     });
     if (scheme.symmetric) {
         stored.zero = at::full({out, groups}, std::int64_t{1} << (bits - 1), at::kShort);
         return stored;
     }
     const at::Tensor zero =
-        m_files.take(module + ".weight_zero_point", at::kInt, {wordsFor(out, bits), groups})
+        m_files.take(module + ".weight_zero_point", at::kInt, {packing.words(out), groups})
             .contiguous();
     stored.zero = filled(out, groups, [&](std::int64_t r, std::int64_t g) {
-        return bitsAt(words(zero) + g, groups, r * bits, bits);
+        return bitsAt(words(zero) + g, groups, packing.position(r), bits);
     });
     return stored;
 }
@@ -271,12 +316,17 @@ StoredCodes FolderReader::gptq(const std::string& module, std::int64_t out, std:
     stored.codes = filled(out, in, [&](std::int64_t r, std::int64_t c) {
         return bitsAt(words(codes) + r, out, c * bits, bits);
     });
-    // What version 1 stores for 0, one less, wraps around.
-    const std::int64_t mask = (std::int64_t{1} << bits) - 1;
     stored.zero = filled(out, groups, [&](std::int64_t r, std::int64_t g) {
-        const std::int64_t zero = bitsAt(words(zeros) + g * zeroWords, 1, r * bits, bits);
-        return static_cast<std::int16_t>((zero + scheme.zeroOffset) & mask);
+        return bitsAt(words(zeros) + g * zeroWords, 1, r * bits, bits);
     });
+    const std::int64_t middle = std::int64_t{1} << (bits - 1);
+    if (scheme.zeroOffset == 1 && scheme.declaredSymmetric &&
+        stored.zero.eq(middle).all().item<bool>()) {
+        m_zerosOfVersion2 = true;
+        return stored;
+    }
+    // What version 1 stores for 0, one less, wraps around.
+    stored.zero = (stored.zero + scheme.zeroOffset).bitwise_and(2 * middle - 1).contiguous();
     return stored;
 }
 
@@ -306,6 +356,16 @@ StoredCodes FolderReader::awq(const std::string& module, std::int64_t out, std::
     stored.zero =
         filled(out, groups, [&](std::int64_t r, std::int64_t g) { return nibble(zeros, g, r); });
     return stored;
+}
+
+std::vector<std::string> FolderReader::remarks() const
+{
+    if (!m_zerosOfVersion2) {
+        return {};
+    }
+    return {
+        "zero points are those of version 2 of GPTQ under the name of version 1, as transformers "
+        "saves a model that it loaded: they are read as meant, clients read one more"};
 }
 
 std::unique_ptr<ExportReader> readFolder(const std::filesystem::path& folder, bool storedInByOut)

@@ -236,7 +236,7 @@ void TestImportDamaged::refused_data()
     };
     group("floating-point codes", "type", "float", "the type of weights \"float\" is not");
     group("blocks", "strategy", "block", "the strategy \"block\" is not supported");
-    group("three bits", "num_bits", 3, "packing of this many bits: 3 is not supported");
+    group("three bits", "num_bits", 3, "weight_packed\" is Int [128, 16], not Int [128, 13]");
     group("groups without a size", "group_size", nullptr, "\"group\" has no group_size");
     group("symmetry that is no answer", "symmetric", "yes", "quantization_config: ");
     row("no groups", "compressed-tensors",
