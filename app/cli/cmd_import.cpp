@@ -57,12 +57,13 @@ void addImport(CLI::App& app, Session& session)
         ->required();
     command.add_option("--model", options.spec.model,
                        "What it was made of, to compare with: a folder or demo (default: the "
-                       "values of the codes; GGUF needs it)");
+                       "values of the codes)");
     command.add_option("--adapter", options.adapter,
                        "Its low-rank correction: a PEFT folder or a GGUF file");
     addEvaluationFlags(command, options.spec.evaluation);
     command.footer("Examples:\n  qw import model-gptq --model model --text book.txt\n"
                    "  qw import model-awq\n"
+                   "  qw import model.gguf --text book.txt\n"
                    "  qw import model.gguf --model model --adapter adapter.gguf --json");
     onRun(command, [&session] { return importOne(session, options); });
 }

@@ -66,7 +66,9 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
     m_measure->setEnabled(!text.empty());
     m_measure->setChecked(!text.empty());
     form->addRow({}, m_measure);
-    m_source->setText(source);
+    const auto found = findQuantized(source.toStdString());
+    m_source->setText(found ? QString::fromStdString(found->model.string()) : source);
+    m_adapter->setText(found ? QString::fromStdString(found->adapter.string()) : QString());
     m_model->setText(state.modelState() == AppState::ModelState::Ready ? state.modelName()
                                                                        : QString());
 

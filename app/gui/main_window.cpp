@@ -232,7 +232,7 @@ void MainWindow::setMode(Mode mode)
 void MainWindow::openPath(const QString& path)
 {
     const QFileInfo info(path);
-    if (path != QStringLiteral("demo") && looksQuantized(path.toStdString())) {
+    if (path != QStringLiteral("demo") && findQuantized(path.toStdString())) {
         prepareImport(info.absoluteFilePath());
     } else if (path == QStringLiteral("demo") || info.isDir()) {
         m_state.openModel(path);

@@ -51,7 +51,8 @@ void MainWindow::createFileMenu()
 {
     QMenu* file = menuBar()->addMenu(tr("&File"));
     connect(add(file, u"openFolder"_s, tr("&Open Model Folder\u2026"),
-                tr("Open a folder with config.json and safetensors"), QKeySequence::Open),
+                tr("Open a folder with config.json and safetensors, or a quantized model"),
+                QKeySequence::Open),
             &QAction::triggered, this, &MainWindow::chooseModel);
     connect(add(file, u"openBundled"_s, tr("Open &Bundled Model"),
                 tr("Open the small model that comes with this program"),

@@ -1,15 +1,17 @@
 #include "export/export_files.h"
 
+#include "base/error.h"
+#include "base/files.h"
 #include "export/encode.h"
 #include "export/gguf_folder.h"
+#include "export/gguf_original.h"
 #include "export/hf_folder.h"
 #include "model/safetensors.h"
 
 namespace qw {
 
 namespace {
-constexpr const char* kAdapterFolder = "adapter";
-constexpr const char* kGgufAdapterFile = "adapter.gguf";
+constexpr std::int64_t kSpareBytes = std::int64_t{32} << 20;
 
 void writeModel(const RunModel& model, const RunFacts& facts, const TargetPlan& plan,
                 const std::filesystem::path& folder, const RunContext& context)
@@ -47,6 +49,13 @@ std::filesystem::path adapterFolder(const TargetPlan& plan, const std::filesyste
 }
 } // namespace
 
+void requireSpace(const std::filesystem::path& folder, std::int64_t bytes, const char* what)
+{
+    const std::int64_t free = freeBytes(folder);
+    QW_REQUIRE(free >= bytes + kSpareBytes, ErrorCode::Io, folder.string(), ": ", what, " ",
+               bytes / 1000000, " MB and ", free / 1000000, " MB are free");
+}
+
 void writeExport(const RunModel& model, const RunFacts& facts, const TargetPlan& plan,
                  const std::filesystem::path& folder, const std::string& base,
                  const RunContext& context)
@@ -72,6 +81,8 @@ ExportedFiles readExport(const RunFacts& facts, const TargetPlan& plan,
 {
     ExportedFiles files;
     if (plan.shown.target == "gguf") {
+        GgufSource source(folder / kGgufModelFile);
+        requireSameModel(source, facts.config); // what its metadata says
         files.base = readGguf(folder / kGgufModelFile);
         if (plan.separateFactors) {
             files.adapter = readGgufAdapter(folder / kGgufAdapterFile, facts.config.heads,

@@ -10,8 +10,15 @@
 
 namespace qw {
 
-/// The model of a GGUF export.
+/// The model of a GGUF export and its correction.
 constexpr const char* kGgufModelFile = "model.gguf";
+constexpr const char* kGgufAdapterFile = "adapter.gguf";
+/// In the folder of any other export: its correction.
+constexpr const char* kAdapterFolder = "adapter";
+
+/// Before anything is written: with some to spare for tokenizer and headers.
+/// @param what  "the export takes". @throws Error::Io
+void requireSpace(const std::filesystem::path& folder, std::int64_t bytes, const char* what);
 
 /// Writes all that a plan says into a folder.
 /// @param base  what the adapter names as the model it belongs to

@@ -14,8 +14,6 @@
 namespace qw {
 
 namespace {
-constexpr std::int64_t kSpareBytes = std::int64_t{32} << 20; // tokenizer, headers
-
 /// A folder beside the target under another name, gone again unless it is given its own.
 class TemporaryFolder
 {
@@ -84,13 +82,6 @@ std::filesystem::path checkedTarget(const std::filesystem::path& out)
     QW_REQUIRE(std::filesystem::is_directory(target.parent_path()), ErrorCode::NotFound,
                target.parent_path().string(), ": there is no such folder to export into");
     return target;
-}
-
-void requireSpace(const std::filesystem::path& folder, std::int64_t bytes)
-{
-    const std::int64_t free = freeBytes(folder);
-    QW_REQUIRE(free >= bytes + kSpareBytes, ErrorCode::Io, folder.string(), ": the export takes ",
-               bytes / 1000000, " MB and ", free / 1000000, " MB are free");
 }
 
 void writeText(const std::filesystem::path& file, const std::string& text)
@@ -163,7 +154,7 @@ ExportReport exportRun(const RunResult& run, RunStore* store, const ExportOption
     const TargetPlan plan = planTarget(facts, options);
     QW_REQUIRE(plan.shown.possible, ErrorCode::Unsupported, "run ", run.id,
                " cannot be exported as ", plan.shown.target, ": ", plan.shown.refusal);
-    requireSpace(target.parent_path(), plan.shown.bytes);
+    requireSpace(target.parent_path(), plan.shown.bytes, "the export takes");
 
     TemporaryFolder folder(target);
     const bool ownBase = options.base.empty() && plan.shown.target != "peft";

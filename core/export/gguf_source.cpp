@@ -1,5 +1,6 @@
 #include "export/gguf_source.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -15,6 +16,27 @@ namespace qw {
 namespace {
 constexpr std::uint64_t kMost = std::uint64_t{1} << 30; ///< of strings and arrays, as ggml has it
 constexpr std::int64_t kMostElements = std::int64_t{1} << 40;
+constexpr std::int64_t kLargestNumber = std::int64_t{1} << 31;
+
+/// Types of the metadata; the others are whole numbers.
+enum FieldType : std::uint32_t { kF32 = 6, kFlag = 7, kText = 8, kList = 9, kF64 = 12 };
+
+bool isReal(std::uint32_t type)
+{
+    return type == kF32 || type == kF64;
+}
+
+bool isWhole(std::uint32_t type) // flags in lists too
+{
+    return type < kF32 || type == kFlag || type == 10 || type == 11;
+}
+
+/// Of a number.
+std::uint64_t bytesOf(std::uint32_t type)
+{
+    constexpr std::array<std::uint64_t, 13> kBytes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+    return kBytes.at(type);
+}
 
 float halfAt(const std::uint8_t* at)
 {
@@ -107,10 +129,36 @@ public:
         const std::byte* at = skip(length);
         return {reinterpret_cast<const char*>(at), length};
     }
-    const std::byte* skip(std::uint64_t count)
+    double real(std::uint32_t type) { return type == kF32 ? take<float>() : take<double>(); }
+    /// An unsigned one of 64 bits that does not fit becomes negative.
+    std::int64_t whole(std::uint32_t type)
+    {
+        switch (type) {
+        case 1:
+            return take<std::int8_t>();
+        case 2:
+            return take<std::uint16_t>();
+        case 3:
+            return take<std::int16_t>();
+        case 4:
+            return take<std::uint32_t>();
+        case 5:
+            return take<std::int32_t>();
+        case 10:
+        case 11:
+            return take<std::int64_t>();
+        default:
+            return take<std::uint8_t>();
+        }
+    }
+    void require(std::uint64_t count) const
     {
         QW_REQUIRE(count <= m_bytes.size() - m_at, ErrorCode::BadFile, m_file,
                    ": ends in the middle of its header");
+    }
+    const std::byte* skip(std::uint64_t count)
+    {
+        require(count);
         const std::byte* at = m_bytes.data() + m_at;
         m_at += count;
         return at;
@@ -128,33 +176,53 @@ GgufSource::GgufSource(const std::filesystem::path& file) : m_map(file)
     readHeader();
 }
 
-void GgufSource::readValue(Cursor& in, const std::string& key, std::uint32_t type)
+GgufField GgufSource::readList(Cursor& in, const std::string& key) const
 {
-    constexpr std::array<std::uint64_t, 13> kBytes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    QW_REQUIRE(type < kBytes.size(), ErrorCode::BadFile, where(), ": \"", key, "\" is of type ",
-               type);
-    QW_REQUIRE(m_keys.insert(key).second, ErrorCode::BadFile, where(), ": \"", key,
-               "\" is there twice");
-    if (type == 8) {
-        const std::string text = in.text();
-        m_architecture = key == "general.architecture" ? text : m_architecture;
-    } else if (type == 4) {
-        m_numbers[key] = in.take<std::uint32_t>();
-    } else if (type == 6) {
-        const auto value = in.take<float>();
-        m_alpha = key == "adapter.lora.alpha" ? value : m_alpha;
-    } else if (type == 9) {
-        const auto inner = in.take<std::uint32_t>();
-        const auto count = in.take<std::uint64_t>();
-        QW_REQUIRE(inner < kBytes.size() && inner != 9 && count <= kMost, ErrorCode::BadFile,
-                   where(), ": \"", key, "\" is a list of ", count, " of type ", inner);
-        for (std::uint64_t i = 0; inner == 8 && i < count; ++i) {
-            in.text();
+    const auto type = in.take<std::uint32_t>();
+    const auto count = in.take<std::uint64_t>();
+    const bool texts = type == kText;
+    QW_REQUIRE((texts || isReal(type) || isWhole(type)) && count <= kMost, ErrorCode::BadFile,
+               where(), ": \"", key, "\" is a list of ", count, " of type ", type);
+    in.require(count * (texts ? 8 : bytesOf(type)));
+    if (texts) {
+        std::vector<std::string> list;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            list.push_back(in.text());
         }
-        in.skip(count * kBytes[inner]);
-    } else {
-        in.skip(kBytes[type]);
+        return list;
     }
+    if (isReal(type)) {
+        std::vector<double> list;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            list.push_back(in.real(type));
+        }
+        return list;
+    }
+    std::vector<std::int64_t> list;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        list.push_back(in.whole(type));
+    }
+    return list;
+}
+
+GgufField GgufSource::readField(Cursor& in, const std::string& key) const
+{
+    const auto type = in.take<std::uint32_t>();
+    switch (type) {
+    case kFlag:
+        return in.take<std::uint8_t>() != 0;
+    case kText:
+        return in.text();
+    case kList:
+        return readList(in, key);
+    default:
+        break;
+    }
+    if (isReal(type)) {
+        return in.real(type);
+    }
+    QW_REQUIRE(isWhole(type), ErrorCode::BadFile, where(), ": \"", key, "\" is of type ", type);
+    return in.whole(type);
 }
 
 void GgufSource::readTensor(Cursor& in)
@@ -188,28 +256,48 @@ void GgufSource::readHeader()
     const auto keys = in.take<std::uint64_t>();
     for (std::uint64_t i = 0; i < keys; ++i) {
         const std::string key = in.text();
-        readValue(in, key, in.take<std::uint32_t>());
+        QW_REQUIRE(m_fields.emplace(key, readField(in, key)).second, ErrorCode::BadFile, where(),
+                   ": \"", key, "\" is there twice");
     }
     for (std::uint64_t i = 0; i < tensors; ++i) {
         readTensor(in);
     }
-    const std::uint64_t step = findNumber("general.alignment").value_or(32);
+    const auto step = static_cast<std::uint64_t>(numberOr("general.alignment", 32));
     QW_REQUIRE(step > 0 && (step & (step - 1)) == 0, ErrorCode::BadFile, where(),
                ": an alignment of ", step);
     m_data = (in.position() + step - 1) / step * step;
 }
 
-std::optional<std::uint32_t> GgufSource::findNumber(const std::string& key) const
+std::string GgufSource::architecture() const
 {
-    const auto found = m_numbers.find(key);
-    return found == m_numbers.end() ? std::nullopt : std::optional(found->second);
+    const auto* found = find<std::string>("general.architecture");
+    return found == nullptr ? "" : *found;
 }
 
-std::uint32_t GgufSource::number(const std::string& key) const
+std::int64_t GgufSource::number(const std::string& key) const
 {
-    const auto found = findNumber(key);
-    QW_REQUIRE(found.has_value(), ErrorCode::BadFile, where(), ": has no \"", key, "\"");
+    const auto* found = find<std::int64_t>(key);
+    QW_REQUIRE(found != nullptr, ErrorCode::BadFile, where(), ": has no number \"", key, "\"");
+    QW_REQUIRE(*found >= 0 && *found <= kLargestNumber, ErrorCode::BadFile, where(), ": \"", key,
+               "\" is ", *found);
     return *found;
+}
+
+std::int64_t GgufSource::numberOr(const std::string& key, std::int64_t otherwise) const
+{
+    return m_fields.contains(key) ? number(key) : otherwise;
+}
+
+double GgufSource::real(const std::string& key) const
+{
+    const auto* found = find<double>(key);
+    QW_REQUIRE(found != nullptr, ErrorCode::BadFile, where(), ": has no number \"", key, "\"");
+    return *found;
+}
+
+double GgufSource::realOr(const std::string& key, double otherwise) const
+{
+    return m_fields.contains(key) ? real(key) : otherwise;
 }
 
 const GgufSource::Info& GgufSource::info(const std::string& name) const
@@ -226,6 +314,26 @@ std::vector<std::int64_t> GgufSource::shape(const std::string& name) const
     return {dims.rbegin(), dims.rend()};
 }
 
+std::int64_t GgufSource::elementsOf(const std::string& name) const
+{
+    std::int64_t elements = 1;
+    for (const std::int64_t dim : info(name).dims) {
+        QW_REQUIRE(elements <= kMostElements / dim, ErrorCode::BadFile, where(), ": tensor \"",
+                   name, "\" is too large");
+        elements *= dim;
+    }
+    return elements;
+}
+
+std::int64_t GgufSource::elements() const
+{
+    std::int64_t sum = 0;
+    for (const auto& [name, info] : m_tensors) {
+        sum = std::min(sum + elementsOf(name), kMostElements);
+    }
+    return sum;
+}
+
 const std::uint8_t* GgufSource::data(const std::string& name)
 {
     const Info& of = info(name);
@@ -233,12 +341,7 @@ const std::uint8_t* GgufSource::data(const std::string& name)
     QW_REQUIRE(block != kBlocks.end(), ErrorCode::Unsupported, where(), ": tensor \"", name,
                "\" is of type ", of.type,
                ", which is not supported; F32, F16, BF16, Q4_0, Q5_0, Q8_0 and Q6_K are");
-    std::int64_t elements = 1;
-    for (const std::int64_t dim : of.dims) {
-        QW_REQUIRE(elements <= kMostElements / dim, ErrorCode::BadFile, where(), ": tensor \"",
-                   name, "\" is too large");
-        elements *= dim;
-    }
+    const std::int64_t elements = elementsOf(name);
     const BlockShape& shape = block->second;
     QW_REQUIRE(of.dims.front() % shape.elements == 0, ErrorCode::BadFile, where(), ": tensor \"",
                name, "\" has rows of ", of.dims.front(), ", not whole blocks of ", shape.elements);

@@ -98,6 +98,7 @@ private:
     Hasher m_hasher;
     std::vector<WeightFormat> m_formats; ///< of the layers with codes
     std::int64_t m_weights = 0;          ///< of the same
+    std::vector<std::string> m_lacking;  ///< what the model written for it does not have
     std::int64_t m_others = 0;           ///< tensors that differ from the model's
     double m_largestGap = 0;
     bool m_wrapped = false; ///< zero points that clients read in two ways
@@ -111,9 +112,12 @@ void Importer::openModel(const std::filesystem::path& folder)
     spec.device = m_options.device;
     spec.model = m_options.model;
     if (spec.model.empty()) {
-        const auto written =
-            folder / std::filesystem::absolute(m_options.source).lexically_normal().filename();
-        writeOriginal(m_options.source, written, m_run);
+        const auto source = std::filesystem::absolute(m_options.source).lexically_normal();
+        const auto written = folder / source.stem();
+        m_lacking = writeOriginal(m_options.source, written, m_run);
+        QW_REQUIRE(m_lacking.empty() || m_options.evaluation.text.empty(), ErrorCode::Unsupported,
+                   m_options.source.string(), ": ", m_lacking.front(),
+                   "; give the folder of the model that it was made of (--model)");
         spec.model = written.string();
     }
     m_checkpoint.emplace(resolveModel(spec.model));
@@ -299,6 +303,7 @@ void Importer::saySubstitutions()
     if (m_options.model.empty()) {
         said.emplace_back("the model it was made of is not known: the values of its codes stand "
                           "in for it, so that errors and divergences are zero");
+        said.insert(said.end(), m_lacking.begin(), m_lacking.end());
     } else if (m_others > 0) {
         said.push_back(message(m_others,
                                " tensors that are no codes differ from the model's, by "
@@ -398,7 +403,11 @@ RunResult importRun(const ImportOptions& options, RunStore& store, const RunCont
     checked.evaluation = options.evaluation;
     validate(checked);
     requireDevice(options.device);
-    return Importer(options, store, run).execute();
+    ImportOptions wanted = options;
+    if (const auto found = findQuantized(options.source)) {
+        wanted.source = found->model;
+    }
+    return Importer(wanted, store, run).execute();
 }
 
 } // namespace qw

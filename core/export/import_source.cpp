@@ -4,21 +4,50 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "export/export_files.h"
 #include "export/folder_reader.h"
 #include "export/gguf_folder.h"
-#include "export/gguf_model.h"
-#include "export/gguf_source.h"
+#include "export/gguf_original.h"
 #include "export/hf_folder.h"
 
 namespace qw {
 
 namespace {
 constexpr std::int64_t kMostConfigBytes = 64 << 20;
-constexpr std::int64_t kSpareBytes = std::int64_t{32} << 20;
 
 bool isGguf(const std::filesystem::path& path)
 {
     return path.extension() == ".gguf";
+}
+
+/// model.gguf, or the one GGUF file of a folder; empty if there is none, or several.
+std::filesystem::path ggufIn(const std::filesystem::path& folder)
+{
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / kGgufModelFile, ignored)) {
+        return folder / kGgufModelFile;
+    }
+    std::filesystem::path found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+        if (isGguf(entry.path())) {
+            if (!found.empty()) {
+                return {};
+            }
+            found = entry.path();
+        }
+    }
+    return found;
+}
+
+/// Where exports put the adapter of a GGUF model, if it is there.
+std::filesystem::path adapterBeside(const std::filesystem::path& model)
+{
+    const std::string name = model.filename() == kGgufModelFile
+                                 ? std::string(kGgufAdapterFile)
+                                 : model.stem().string() + "-" + kGgufAdapterFile;
+    const std::filesystem::path adapter = model.parent_path() / name;
+    std::error_code ignored;
+    return std::filesystem::exists(adapter, ignored) ? adapter : std::filesystem::path();
 }
 
 /// config.json of the model that was quantized.
@@ -43,35 +72,11 @@ void requireSameModel(const ModelConfig& theirs, const ModelConfig& ours, const 
 {
     QW_REQUIRE(theirs.modelType == ours.modelType, ErrorCode::Mismatch, where, ": is of type ",
                theirs.modelType, ", the model of type ", ours.modelType);
-    requireSame("hidden size", theirs.hidden, ours.hidden, where);
-    requireSame("MLP width", theirs.intermediate, ours.intermediate, where);
-    requireSame("number of layers", theirs.layers, ours.layers, where);
-    requireSame("number of heads", theirs.heads, ours.heads, where);
-    requireSame("number of key-value heads", theirs.kvHeads, ours.kvHeads, where);
-    requireSame("head size", theirs.headDim, ours.headDim, where);
+    requireSameSizes(theirs, ours, where);
     QW_REQUIRE(theirs.normEps == ours.normEps && theirs.rope.theta == ours.rope.theta &&
                    theirs.rope.type == ours.rope.type && theirs.rope.factor == ours.rope.factor,
                ErrorCode::Mismatch, where,
                ": its norms or rotary positions are set otherwise than the model's");
-}
-
-/// A GGUF file says less: names and sizes.
-void requireSameModel(const GgufSource& file, const ModelConfig& ours)
-{
-    const std::string arch = ggufArchitecture(ours);
-    QW_REQUIRE(!arch.empty() && file.architecture() == arch, ErrorCode::Mismatch, file.where(),
-               ": holds a ", file.architecture(), " model, the model given is of type ",
-               ours.modelType);
-    const auto same = [&](const char* key, std::int64_t value) {
-        requireSame(key, file.number(arch + "." + key), value, file.where());
-    };
-    same("block_count", ours.layers);
-    same("embedding_length", ours.hidden);
-    same("feed_forward_length", ours.intermediate);
-    same("attention.head_count", ours.heads);
-    const auto keys = file.findNumber(arch + ".attention.head_count_kv");
-    requireSame("attention.head_count_kv", keys.value_or(static_cast<std::uint32_t>(ours.heads)),
-                ours.kvHeads, file.where());
 }
 
 std::unique_ptr<AdapterReader> openAdapter(const std::filesystem::path& adapter,
@@ -85,25 +90,49 @@ std::unique_ptr<AdapterReader> openAdapter(const std::filesystem::path& adapter,
 }
 } // namespace
 
-bool looksQuantized(const std::filesystem::path& source)
+void requireSameSizes(const ModelConfig& theirs, const ModelConfig& ours, const std::string& where)
 {
+    requireSame("hidden size", theirs.hidden, ours.hidden, where);
+    requireSame("MLP width", theirs.intermediate, ours.intermediate, where);
+    requireSame("number of layers", theirs.layers, ours.layers, where);
+    requireSame("number of heads", theirs.heads, ours.heads, where);
+    requireSame("number of key-value heads", theirs.kvHeads, ours.kvHeads, where);
+    requireSame("head size", theirs.headDim, ours.headDim, where);
+    requireSame("vocabulary", theirs.vocabSize, ours.vocabSize, where);
+}
+
+std::optional<QuantizedFiles> findQuantized(const std::filesystem::path& path)
+{
+    if (isGguf(path)) {
+        return QuantizedFiles{path, adapterBeside(path)};
+    }
     std::error_code ignored;
-    if (isGguf(source) || std::filesystem::exists(source / "quantize_config.json", ignored)) {
-        return true;
+    if (!std::filesystem::exists(path / "config.json", ignored)) {
+        const std::filesystem::path file = ggufIn(path);
+        return file.empty() ? std::nullopt
+                            : std::optional(QuantizedFiles{file, adapterBeside(file)});
     }
+    bool quantized = std::filesystem::exists(path / "quantize_config.json", ignored);
     try {
-        const Json config = readJsonFile(source / "config.json", kMostConfigBytes);
-        return config.is_object() && !config.value("quantization_config", Json()).is_null();
+        const Json config = readJsonFile(path / "config.json", kMostConfigBytes);
+        quantized = quantized ||
+                    (config.is_object() && !config.value("quantization_config", Json()).is_null());
     } catch (const Error&) {
-        return false;
+        // Whoever opens the folder will say what is wrong with it.
     }
+    const std::filesystem::path adapter = path / kAdapterFolder;
+    const bool corrected = std::filesystem::exists(adapter / "adapter_config.json", ignored);
+    return quantized
+               ? std::optional(QuantizedFiles{path, corrected ? adapter : std::filesystem::path()})
+               : std::nullopt;
 }
 
 ImportSource openSource(const ImportOptions& options, const ModelConfig& config)
 {
     ImportSource source;
     if (isGguf(options.source)) {
-        requireSameModel(GgufSource(options.source), config);
+        GgufSource file(options.source);
+        requireSameModel(file, config);
         source.reader = readGguf(options.source);
         source.title = "GGUF";
     } else {
@@ -125,24 +154,22 @@ ImportSource openSource(const ImportOptions& options, const ModelConfig& config)
     return source;
 }
 
-void writeOriginal(const std::filesystem::path& source, const std::filesystem::path& folder,
-                   const RunContext& run)
+std::vector<std::string> writeOriginal(const std::filesystem::path& source,
+                                       const std::filesystem::path& folder, const RunContext& run)
 {
-    QW_REQUIRE(!isGguf(source), ErrorCode::BadInput, source.string(),
-               ": give the folder of the model that it was made of (--model): GGUF files have "
-               "neither its config.json nor its tokenizer.json");
+    if (isGguf(source)) {
+        return writeGgufOriginal(source, folder, run);
+    }
     Json config = configOf(source);
     const bool transposed = parseModelConfig(config, source.string()).arch->weightStoredInByOut;
     FolderReader reader(source, transposed);
     const auto layers = reader.codedLayers();
     const auto plain = reader.plainTensors();
-    std::int64_t bytes = kSpareBytes;
+    std::int64_t bytes = 0;
     for (const FolderReader::CodedLayer& layer : layers) {
         bytes += layer.out * layer.in * 4;
     }
-    const std::int64_t free = freeBytes(folder);
-    QW_REQUIRE(free >= bytes, ErrorCode::Io, folder.string(), ": the values of the codes take ",
-               bytes / 1000000, " MB and ", free / 1000000, " MB are free");
+    requireSpace(folder, bytes, "the values of the codes take");
     std::filesystem::create_directories(folder);
     run.beginPhase("dequantize", static_cast<std::int64_t>(layers.size() + plain.size()));
     ShardWriter shards(folder);
@@ -164,6 +191,7 @@ void writeOriginal(const std::filesystem::path& source, const std::filesystem::p
     config["dtype"] = "float32";
     writeJson(folder / "config.json", config);
     copyCompanions(source, folder);
+    return {};
 }
 
 } // namespace qw

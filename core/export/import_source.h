@@ -25,8 +25,12 @@ struct ImportSource {
 ImportSource openSource(const ImportOptions& options, const ModelConfig& config);
 
 /// A model folder with the values of all codes in float32 and everything else as it is.
-/// @throws Error::BadInput for a GGUF file, which has no config.json; Io
-void writeOriginal(const std::filesystem::path& source, const std::filesystem::path& folder,
-                   const RunContext& run);
+/// @return what the folder lacks, a sentence each
+/// @throws Error::Io, and what readers of the files throw
+std::vector<std::string> writeOriginal(const std::filesystem::path& source,
+                                       const std::filesystem::path& folder, const RunContext& run);
+
+/// @throws Error::Mismatch naming what differs: widths, heads, layers, rows of the vocabulary
+void requireSameSizes(const ModelConfig& theirs, const ModelConfig& ours, const std::string& where);
 
 } // namespace qw

@@ -105,7 +105,7 @@ public:
         const std::string arch = m_file.architecture();
         const std::string heads = arch + ".attention.head_count";
         m_heads = {arch, m_file.number(heads),
-                   m_file.findNumber(heads + "_kv").value_or(m_file.number(heads))};
+                   m_file.numberOr(heads + "_kv", m_file.number(heads))};
         QW_REQUIRE(m_heads.queries > 0 && m_heads.keys > 0, ErrorCode::BadFile, m_file.where(),
                    ": \"", heads, "\" is 0");
     }
@@ -163,8 +163,8 @@ public:
         const at::Tensor b = rowsOfModel(m_file.values(name + ".lora_b"), module, m_heads);
         QW_REQUIRE(a.dim() == 2 && b.dim() == 2, ErrorCode::BadFile, m_file.where(),
                    ": the factors of ", name, " are no matrices");
-        const double scale =
-            m_file.alpha() == 0 ? 1 : m_file.alpha() / static_cast<double>(b.size(1));
+        const double alpha = m_file.realOr("adapter.lora.alpha", 0);
+        const double scale = alpha == 0 ? 1 : alpha / static_cast<double>(b.size(1));
         return {a.t().contiguous(), b.t().contiguous() * scale};
     }
     std::vector<std::string> unread() const override { return m_file.unread(); }

@@ -45,12 +45,8 @@ void stretchLlama3(at::Tensor& frequencies, const RopeSettings& rope)
 }
 } // namespace
 
-RotaryTable rotaryTable(const ModelConfig& config, std::int64_t start, std::int64_t count,
-                        std::int64_t length)
+at::Tensor rotaryFrequencies(const RopeSettings& rope, double theta)
 {
-    const RopeSettings& rope = config.rope;
-    const double theta =
-        rope.type == "dynamic" ? dynamicTheta(rope, config.maxPositions, length) : rope.theta;
     at::Tensor frequencies = at::empty({rope.rotaryDims / 2}, at::kFloat);
     for (std::int64_t i = 0; i < rope.rotaryDims / 2; ++i) {
         frequencies.data_ptr<float>()[i] =
@@ -62,6 +58,16 @@ RotaryTable rotaryTable(const ModelConfig& config, std::int64_t start, std::int6
     } else if (rope.type == "llama3") {
         stretchLlama3(frequencies, rope);
     }
+    return frequencies;
+}
+
+RotaryTable rotaryTable(const ModelConfig& config, std::int64_t start, std::int64_t count,
+                        std::int64_t length)
+{
+    const RopeSettings& rope = config.rope;
+    const double theta =
+        rope.type == "dynamic" ? dynamicTheta(rope, config.maxPositions, length) : rope.theta;
+    const at::Tensor frequencies = rotaryFrequencies(rope, theta);
     const at::Tensor positions = at::arange(start, start + count, at::kFloat);
     const at::Tensor angles = at::outer(positions, frequencies);
     return {angles.cos(), angles.sin()};

@@ -15,6 +15,10 @@ struct RotaryTable {
     at::Tensor sine;   ///< the same
 };
 
+/// How far each pair turns from one position to the next, scaled as the settings say, except for
+/// the base under dynamic scaling. [rotary_dims / 2] float32
+at::Tensor rotaryFrequencies(const RopeSettings& rope, double theta);
+
 /// Angles in float32 as the reference computes them. Source: modeling_rope_utils of transformers;
 /// llama3, linear and dynamic scaling.
 /// @param length  tokens seen in all, which decides the base under dynamic scaling

@@ -49,6 +49,11 @@ void TstImportDialog::initTestCase()
                            .toString();
     QCOMPARE(m_qw.run(u"export %1 --to gptq --out gptq --json"_s.arg(id)).status, 0);
     QCOMPARE(m_qw.run(u"export %1 --to gguf --out model.gguf --json"_s.arg(id)).status, 0);
+    const QString corrected =
+        m_qw.run(u"run demo --method lqer --rank 4 --bits 4 --group-size 32 --threads 1 --json"_s)
+            .json()[u"id"_s]
+            .toString();
+    QCOMPARE(m_qw.run(u"export %1 --to gguf --out corrected --json"_s.arg(corrected)).status, 0);
 }
 
 void TstImportDialog::becomesTheRunInView()
@@ -94,6 +99,18 @@ void TstImportDialog::openedByPath()
         dialog->close();
         QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
     }
+    // A folder with a GGUF file and its correction, chosen by File > Open, without the model.
+    gui.dialogs.setNextPath(m_qw.path(u"corrected"_s));
+    gui.trigger("openFolderAction");
+    QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(),
+             m_qw.path(u"corrected/model.gguf"_s));
+    QCOMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(),
+             m_qw.path(u"corrected/adapter.gguf"_s));
+    QTest::mouseClick(gui.find<QPushButton>("importStartButton"), Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    const qw::RunResult& run = *gui.window->state().runInView();
+    QCOMPARE(run.rank, std::int64_t{4});
+    QCOMPARE(run.layers.size(), std::size_t{35});
 }
 
 void TstImportDialog::problemsStayInTheDialog()
@@ -105,11 +122,12 @@ void TstImportDialog::problemsStayInTheDialog()
     source->setText(u"/no/such/file"_s);
     QVERIFY(text(gui, "importProblemLabel").contains(u"There is no"_s));
     QVERIFY(!start->isEnabled());
-    source->setText(m_qw.path(u"model.gguf"_s)); // without the model
+    source->setText(m_qw.path(u"model.gguf"_s));
     QCOMPARE(text(gui, "importProblemLabel"), QString());
+    gui.find<QLineEdit>("importAdapterLineEdit")->setText(u"/no/such/adapter"_s);
     QTest::mouseClick(start, Qt::LeftButton);
-    QTRY_VERIFY_WITH_TIMEOUT(
-        text(gui, "importProblemLabel").contains(u"give the folder of the model"_s), kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(text(gui, "importProblemLabel").contains(u"/no/such/adapter"_s),
+                             kPatience);
     QVERIFY(gui.find<QDialog>("importDialog")->isVisible());
     QVERIFY(start->isEnabled());
 }

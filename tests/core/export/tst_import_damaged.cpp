@@ -303,7 +303,37 @@ void TestImportDamaged::refused_data()
     row("no heads", "gguf", bytes([](std::string& all) {
             put(all, "llama.attention.head_count", 4, std::uint32_t{0});
         }),
-        "its attention.head_count is 0");
+        "a model of no heads");
+    const auto number = [&](const char* name, const char* key, std::int32_t value,
+                            const char* sentence) {
+        row(name, "gguf alone", bytes([=](std::string& all) {
+                put(all, key, 0, std::uint32_t{5}); // a signed one
+                put(all, key, 4, value);
+            }),
+            sentence);
+    };
+    number("width below zero", "llama.embedding_length", -1, "\"llama.embedding_length\" is -1");
+    number("layers without end", "llama.block_count", 1 << 30, "does not hold the last");
+    number("heads wider than the model", "llama.attention.head_count", 1 << 20, "has heads of 0");
+    row("no epsilon", "gguf alone",
+        bytes([](std::string& all) { all[all.find("layer_norm_rms_epsilon")] = 'L'; }),
+        "has no number \"llama.attention.layer_norm_rms_epsilon\"");
+    row("matrix of other rows", "gguf alone",
+        bytes([](std::string& all) { put(all, "blk.0.attn_q.weight", 12, std::uint64_t{64}); }),
+        "q_proj.weight\" has shape [64, 128]");
+    row("unknown key type", "gguf",
+        bytes([](std::string& all) { put(all, "general.name", 0, std::uint32_t{77}); }),
+        "\"general.name\" is of type 77");
+    row("list of lists", "gguf", bytes([](std::string& all) {
+            put(all, "general.name", 0, std::uint32_t{9});
+            put(all, "general.name", 4, std::uint32_t{9});
+        }),
+        "\"general.name\" is a list of");
+    row("key named twice", "gguf", bytes([](std::string& all) {
+            const std::size_t at = all.find("general.name");
+            all.replace(at, 12, "general.type");
+        }),
+        "\"general.type\" is there twice");
     row("another alphabet of blocks", "gguf",
         bytes([](std::string& all) { put(all, "blk.0.attn_q.weight", 20, std::uint32_t{12}); }),
         "is of type 12, which is not supported");
@@ -340,9 +370,10 @@ void TestImportDamaged::refused()
                           std::filesystem::copy_options::recursive);
     damage(copy);
     ImportOptions options;
-    options.source = source == "gguf" ? copy / "model.gguf" : copy;
+    const bool gguf = source.startsWith("gguf");
+    options.source = gguf ? copy / "model.gguf" : copy;
     options.model = source.endsWith("alone") ? "" : (path() / "model").string();
-    options.adapter = copy / (source == "gguf" ? "adapter.gguf" : "adapter");
+    options.adapter = copy / (gguf ? "adapter.gguf" : "adapter");
     options.workFolder = path() / "imports";
     RunStore store(path() / "imports.sqlite");
     const std::string said = test::sentenceOf([&] { importRun(options, store, {}); });

@@ -6,28 +6,16 @@
 #include "engine.h"
 #include "engine_export.h"
 #include "engine_import.h"
-#include "model/checkpoint.h"
-#include "random_model.h"
 #include "run/artifact.h"
 #include "store/run_store.h"
+#include "support/tensor_exports.h"
 #include "support/tensor_model_files.h"
 
 using namespace qw;
+using test::differingLayer;
 using test::sentenceOf;
 
 namespace {
-/// As users write it: "int 4 sym 32".
-WeightSpec weightOf(const QString& text)
-{
-    WeightSpec weight;
-    const QStringList words = text.split(' ');
-    weight.format = words[0].toStdString();
-    weight.bits = words[1].toInt();
-    weight.sym = words.contains("sym");
-    weight.groupSize = groupSizeFromText(words.last().toStdString());
-    return weight;
-}
-
 /// Lines of a text that no tokenizer minds.
 std::string anyText()
 {
@@ -57,87 +45,35 @@ private Q_SLOTS:
     void measured();
     void keptLayersAndRoundedTensors();
     void wrappedZeros();
+    void zerosUnderTheOtherName();
     void cancelLeavesNothing();
     void isNotRepeated();
-    void looks();
+    void found();
 
 private:
     std::filesystem::path path() const { return m_folder.path().toStdString(); }
-    RunSpec specOf(const QString& weight) const
-    {
-        RunSpec spec;
-        spec.model = (path() / "model").string();
-        spec.weight = weightOf(weight);
-        return spec;
-    }
-    RunResult made(const RunSpec& spec)
-    {
-        RunStore store(path() / "runs.sqlite");
-        RunOptions options;
-        options.workFolder = path() / "work";
-        return runQuantization(spec, store, options, {});
-    }
-    /// @return the folder, or GGUF file
+    RunSpec specOf(const QString& weight) const { return m_bench->spec(weight.toStdString()); }
+    RunResult made(const RunSpec& spec) { return m_bench->made(spec); }
     std::filesystem::path exported(const RunResult& run, const QString& target,
                                    const char* dtype = "f32", std::int64_t gptqVersion = 2)
     {
-        ExportOptions options;
-        options.target = target.toStdString();
-        options.dtype = target == "gguf" ? "" : dtype;
-        options.gptqVersion = gptqVersion;
-        options.out = path() / ("out" + std::to_string(++m_number));
-        exportRun(run, nullptr, options, {});
-        return target == "gguf" ? options.out / "model.gguf" : options.out;
+        return m_bench->exported(run, target.toStdString(), dtype, gptqVersion);
     }
-    ImportOptions from(const std::filesystem::path& source) const
-    {
-        ImportOptions options;
-        options.source = source;
-        options.model = (path() / "model").string();
-        options.workFolder = path() / "imports";
-        return options;
-    }
-    RunResult imported(const ImportOptions& options)
-    {
-        RunStore store(path() / "runs.sqlite");
-        const RunResult run = importRun(options, store, {});
-        if (store.get(run.id) != run) {
-            throw std::runtime_error("the store holds another run");
-        }
-        return run;
-    }
-    /// All layers of both, as values; tensors that were replaced too.
+    ImportOptions from(const std::filesystem::path& source) const { return m_bench->from(source); }
+    RunResult imported(const ImportOptions& options) { return m_bench->imported(options); }
     static void compareRuns(const RunResult& run, const RunResult& other)
     {
-        const ArtifactFolder a(run.artifactFolder, "");
-        const ArtifactFolder b(other.artifactFolder, "");
-        const Checkpoint model(resolveModel(run.spec.model));
-        for (std::int64_t block = 0; block < model.config().layers; ++block) {
-            const BlockArtifact one = a.readBlock(block);
-            const BlockArtifact two = b.readBlock(block);
-            QCOMPARE(one.linears.size(), two.linears.size());
-            for (std::size_t i = 0; i < one.linears.size(); ++i) {
-                QCOMPARE(two.linears[i].name, one.linears[i].name);
-                QVERIFY2(two.linears[i].dequantizedCodes().equal(one.linears[i].dequantizedCodes()),
-                         two.linears[i].name.c_str());
-            }
-        }
+        QCOMPARE(differingLayer(run, other), std::string());
     }
 
     QTemporaryDir m_folder;
-    int m_number = 0;
+    std::optional<test::ExportBench> m_bench;
 };
 
 void TestImportRun::initTestCase()
 {
     startEngine(1);
-    RandomModelSpec shape;
-    shape.hidden = 256;
-    shape.intermediate = 512;
-    shape.layers = 2;
-    shape.vocabulary = 300;
-    shape.maxPositions = 128;
-    writeRandomModel(path() / "model", shape);
+    m_bench.emplace(path());
     test::writeBytes(path() / "text.txt", anyText());
 }
 
@@ -307,10 +243,6 @@ void TestImportRun::withoutTheModel()
             evaluateModel(run.spec.model, &run, options.evaluation, "cpu", {});
         QCOMPARE(back.score.nll, own.score.nll);
     }
-    ImportOptions options = from(exported(run, "gguf"));
-    options.model.clear();
-    QVERIFY(sentenceOf([&] { imported(options); }).find("give the folder of the model") !=
-            std::string::npos);
 }
 
 void TestImportRun::measured()
@@ -363,6 +295,28 @@ void TestImportRun::wrappedZeros()
     QVERIFY(back.substitutions.back().find("some clients read another") != std::string::npos);
 }
 
+/// What transformers saves of a version 1 model that it loaded: version 2 under the old name.
+void TestImportRun::zerosUnderTheOtherName()
+{
+    const RunResult run = made(specOf("int 4 sym 32"));
+    const auto rename = [](const std::filesystem::path& folder, const char* key, const char* name) {
+        Json config = readJsonFile(folder / "config.json");
+        config["quantization_config"][key] = name;
+        test::writeBytes(folder / "config.json", config.dump());
+    };
+    const auto folder = exported(run, "gptq");
+    rename(folder, "checkpoint_format", "gptq");
+    RunResult back = imported(from(folder));
+    compareRuns(run, back);
+    QVERIFY2(back.substitutions.back().find("of version 2 of GPTQ under the name") !=
+                 std::string::npos,
+             back.substitutions.back().c_str());
+    // Version 1 itself has nothing to say.
+    back = imported(from(exported(run, "gptq", "f32", 1)));
+    compareRuns(run, back);
+    QCOMPARE(back.substitutions.size(), std::size_t{1});
+}
+
 void TestImportRun::cancelLeavesNothing()
 {
     const auto folder = exported(made(specOf("int 4 sym 32")), "gptq");
@@ -396,12 +350,30 @@ void TestImportRun::isNotRepeated()
             std::string::npos);
 }
 
-void TestImportRun::looks()
+void TestImportRun::found()
 {
-    QVERIFY(looksQuantized("x.gguf"));
-    QVERIFY(looksQuantized(exported(made(specOf("int 4 sym 32")), "awq")));
-    QVERIFY(!looksQuantized(path() / "model"));
-    QVERIFY(!looksQuantized(path()));
+    RunSpec spec = specOf("int 4 sym 32");
+    spec.method = "lqer";
+    spec.lowRank.rank = 4;
+    const RunResult run = made(spec);
+    const auto gguf = exported(run, "gguf");
+    for (const auto& opened : {gguf, gguf.parent_path()}) {
+        const auto found = findQuantized(opened);
+        QVERIFY(found.has_value());
+        QCOMPARE(found->model, gguf);
+        QCOMPARE(found->adapter, gguf.parent_path() / "adapter.gguf");
+        ImportOptions options = from(opened);
+        options.adapter = found->adapter;
+        compareRuns(run, imported(options));
+    }
+    const auto folder = exported(run, "awq");
+    const auto found = findQuantized(folder);
+    QVERIFY(found.has_value());
+    QCOMPARE(found->model, folder);
+    QCOMPARE(found->adapter, folder / "adapter");
+    QVERIFY(findQuantized("x.gguf")->adapter.empty());
+    QVERIFY(!findQuantized(path() / "model"));
+    QVERIFY(!findQuantized(path()));
 }
 
 QTEST_GUILESS_MAIN(TestImportRun)
