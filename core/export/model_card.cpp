@@ -48,7 +48,7 @@ std::string loading(const RunFacts& facts, const TargetPlan& plan)
         out << "\nNeeds `pip install compressed-tensors`. vLLM: `vllm serve THIS_FOLDER`";
         if (plan.separateFactors) {
             out << " with `--enable-lora --max-lora-rank N --lora-modules correction=adapter`, N "
-                   "being one of 16, 32, 64, 128, 256 and at least "
+                   "being one of 1, 8, 16, 32, 64, 128, 256, 320, 512 and at least "
                 << facts.rank;
         }
         out << ".\n";

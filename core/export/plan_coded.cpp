@@ -91,6 +91,21 @@ void noteWidened(TargetPlan& plan, const RunFacts& facts)
     }
 }
 
+/// vLLM's Marlin kernels know few groups; its others are slower or refuse them.
+void noteUnusualGroups(TargetPlan& plan, const RunFacts& facts)
+{
+    for (const LayerFacts& layer : facts.layers) {
+        const auto found = plan.layers.find(layer.info.name);
+        const std::int64_t group = found == plan.layers.end() ? 32 : found->second.group;
+        if (group != layer.info.in && group != 32 && group != 64 && group != 128) {
+            plan.shown.notes.push_back(message("a scale for ", group,
+                                               " columns: vLLM's fast kernels ",
+                                               "take 32, 64 and 128 columns and whole rows only"));
+            return;
+        }
+    }
+}
+
 /// All layers stored alike, as formats need that say it once for the model.
 struct Common {
     std::int64_t bits = 0;  ///< widest code
@@ -184,6 +199,7 @@ TargetPlan planCompressedTensors(const RunFacts& facts, const ExportOptions& opt
     plan.shown.bytes = codedTotal(plan, facts, scaleBytes);
     plan.shown.storage = describeStorage(plan, facts);
     noteWidened(plan, facts);
+    noteUnusualGroups(plan, facts);
     if (!plan.quantizedActivations) {
         loseActivations(plan, facts);
     } else {
@@ -273,6 +289,7 @@ TargetPlan planGptq(const RunFacts& facts, const ExportOptions& options)
     plan.shown.storage = describeStorage(plan, facts);
     plan.shown.storage += plan.ordered ? ", columns grouped in the order of their inputs" : "";
     noteWidened(plan, facts);
+    noteUnusualGroups(plan, facts);
     if (!common.symmetric || bits < 4) {
         plan.shown.notes.emplace_back("recent vLLM reads symmetric codes of 4 and 8 bits only; "
                                       "GPTQModel and transformers read these");
