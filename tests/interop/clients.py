@@ -78,6 +78,43 @@ def saved_again(folder: pathlib.Path, to: pathlib.Path):
     model.save_pretrained(to)
 
 
+def compressed_by_library(
+    folder: pathlib.Path, to: pathlib.Path, bits: int, symmetric: bool, group: int
+) -> dict:
+    """A plain checkpoint's linear layers packed by the compressed-tensors library itself. Returns
+    what it takes their weights for."""
+    from compressed_tensors.compressors.pack_quantized import PackedQuantizationCompressor
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+    from compressed_tensors.quantization.utils import calculate_qparams
+    from safetensors.torch import load_file, save_file
+
+    args = QuantizationArgs(
+        num_bits=bits, symmetric=symmetric, strategy="group", group_size=group
+    )
+    scheme = QuantizationScheme(targets=["Linear"], weights=args, format="pack-quantized")
+    tensors, meant = load_file(folder / "model.safetensors"), {}
+    for name in [name for name in tensors if name.endswith("_proj.weight")]:
+        weight, module = tensors.pop(name), name.removesuffix(".weight")
+        groups = weight.view(weight.shape[0], -1, group)
+        scale, zero = calculate_qparams(groups.amin(-1), groups.amax(-1), args)
+        layer = {"weight": weight, "weight_scale": scale, "weight_zero_point": zero}
+        packed = PackedQuantizationCompressor.compress(layer, scheme)
+        tensors |= {f"{module}.{key}": value.contiguous() for key, value in packed.items()}
+        meant[name] = PackedQuantizationCompressor.decompress(packed, scheme)["weight"].numpy()
+    to.mkdir()
+    save_file(tensors, to / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {"group_0": scheme.model_dump(mode="json")},
+        "ignore": ["lm_head"],
+    }
+    (to / "config.json").write_text(json.dumps(config))
+    return meant
+
+
 class LlamaCpp:
     """llama.cpp's own server inside this process, through its Python binding."""
 
@@ -99,11 +136,19 @@ class LlamaCpp:
         if adapter is not None:
             options.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         self._server = xllamacpp.Server(options)
+        self._letter = self.tokens("a")[-1]
 
     def log_probability(self, before, token: int) -> float:
-        """Of a token after others: the server gives those of all tokens as what comes next."""
+        """Of a token after others: the server gives those of all tokens as what comes next, from
+        the logits as they are. It goes on with a letter: after an end or half a character it would
+        give none."""
         answer = self._server.handle_completions(
-            {"prompt": before, "n_predict": 1, "n_probs": 1 << 20, "temperature": -1.0}
+            {
+                "prompt": before,
+                "n_predict": 1,
+                "n_probs": 1 << 20,
+                "logit_bias": [[self._letter, 1e6]],
+            }
         )
         following = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return next(one["logprob"] for one in following if one["id"] == token)

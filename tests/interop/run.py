@@ -95,11 +95,15 @@ class Bench:
         return folder
 
 
+def require(modules):
+    for module in modules:
+        if not clients.has(module):
+            raise Skip(f"{module} is not installed")
+
+
 def hf(model, flags, options, tolerance, adapter=None, dequantize=False, needs=()):
     def case(bench: Bench):
-        for module in needs:
-            if not clients.has(module):
-                raise Skip(f"{module} is not installed")
+        require(needs)
         folder = bench.export(model, flags, options)
         theirs = clients.transformers(
             folder, bench.windows(model), folder / adapter if adapter else None, dequantize
@@ -156,10 +160,31 @@ def gguf_weights(model, flags, type_name):
     return case
 
 
-def import_again(model, flags, options, tolerance):
+def import_packed(bits, symmetric):
+    """Layers that the compressed-tensors library packs are imported as it reads them."""
+
+    def case(bench: Bench):
+        from safetensors.numpy import load_file
+
+        plain = bench.export("demo", GROUPED, "--to safetensors --dtype f32")
+        packed = plain.with_name(plain.name + "-packed")
+        meant = clients.compressed_by_library(plain, packed, bits, symmetric, 32)
+        made = json.loads(bench.qw("import", str(packed), "--model", "demo", "--json"))
+        assert made["bits"] == bits, made["bits"]
+        back = plain.with_name(plain.name + "-back")
+        bench.qw("export", made["id"], "--to", "safetensors", "--dtype", "f32", "--out", str(back))
+        ours = load_file(back / "model.safetensors")
+        for name, weight in meant.items():
+            assert numpy.array_equal(ours[name], weight), name
+
+    return case
+
+
+def import_again(model, flags, options, tolerance, needs=()):
     """The export loaded and saved by its client, then imported: the run measures as before."""
 
     def case(bench: Bench):
+        require(needs)
         folder = bench.export(model, flags, options)
         saved = folder.with_name(folder.name + "-saved")
         clients.saved_again(folder, saved)
@@ -249,6 +274,16 @@ CASES = {
     "import of compressed-tensors saved by transformers, Llama": import_again(
         "demo", GROUPED, "--to compressed-tensors --dtype f32", SAME
     ),
+    "import of gptq v1 saved by transformers, Llama": import_again(
+        "demo", GROUPED, "--to gptq --dtype f32", SAME, needs=("gptqmodel",)
+    ),
+    "import of awq saved by transformers, Llama": import_again(
+        "demo", ASYMMETRIC, "--to awq --dtype f32", SAME, needs=("gptqmodel",)
+    ),
+    **{
+        f"import of compressed-tensors {bits} bits by its library, Llama": import_packed(bits, bits % 2 == 1)
+        for bits in (2, 3, 4, 5, 6, 7, 8)
+    },
     "import of gguf Q4_0 by gguf, Llama": import_gguf(GROUPED),
     "import of gguf Q8_0 by gguf, Llama": import_gguf("--format int --bits 8 --sym --group-size 32"),
     "import of gguf Q5_0 by gguf, Llama": import_gguf(ASYMMETRIC),
