@@ -49,7 +49,16 @@ void TestImportCommand::becomesARun()
 
 void TestImportCommand::withoutTheModel()
 {
-    const QwOutcome outcome = m_qw.run("import gptq");
+    const QString measure = " --text demo:evaluation --seqlen 64 --windows 4";
+    const double nll = m_qw.run("eval --run " + m_run["id"].toString() + measure + " --json")
+                           .json()["nll"]
+                           .toDouble();
+    for (const char* source : {"gptq", "model.gguf"}) { // tokenizer and all
+        const QJsonObject made = m_qw.run("import " + QString(source) + measure + " --json").json();
+        QCOMPARE(made["nll"].toDouble(), nll);
+        QVERIFY(std::abs(made["kl_mean"].toDouble()) < 1e-9);
+    }
+    const QwOutcome outcome = m_qw.run("import model.gguf");
     QCOMPARE(outcome.status, 0);
     QVERIFY2(outcome.out.contains("note: the model it was made of is not known"),
              outcome.out.constData());
@@ -65,8 +74,6 @@ void TestImportCommand::wrongInput_data()
                                   << "there is no such file or folder";
     QTest::newRow("a folder of something else") << "data"
                                                 << "holds no config.json";
-    QTest::newRow("GGUF alone") << "model.gguf"
-                                << "--model";
     QTest::newRow("no such model") << "gptq --model nowhere"
                                    << "there is no such model folder";
     QTest::newRow("no such adapter") << "gptq --model demo --adapter nowhere"
