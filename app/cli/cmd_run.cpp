@@ -81,7 +81,7 @@ int run(Session& session, const CLI::App& command, const std::string& target,
         return 0;
     }
     const Estimate& estimate = result.estimate;
-    std::cout << layerTable(result) << '\n' << runTable({result}) << '\n';
+    std::cout << layerTable(result) << blockTable(result) << '\n' << runTable({result}) << '\n';
     std::cout << measureLine(result) << "size "
               << beside(formatMegabytes(result.bytes), formatMegabytes(estimate.bytes), true)
               << ", peak memory "

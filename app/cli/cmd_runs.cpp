@@ -62,7 +62,7 @@ int show(const Session& session, const Options& options)
         printJson(toPublicJson(run, true));
         return 0;
     }
-    std::cout << layerTable(run) << '\n' << runTable({run}) << "\nspec:\n";
+    std::cout << layerTable(run) << blockTable(run) << '\n' << runTable({run}) << "\nspec:\n";
     printJson(toJson(run.spec));
     for (const std::string& sentence : run.substitutions) {
         std::cout << "note: " << sentence << '\n';

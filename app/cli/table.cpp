@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "report/run_tables.h"
+
 namespace qw::cli {
 
 namespace {
@@ -92,6 +94,19 @@ std::string measureLine(const RunResult& run)
            score.protocol + " protocol, " + std::to_string(score.tokens) + " predictions, " +
            std::to_string(score.windows) + " windows of " + std::to_string(score.seqlen) + ", " +
            score.compute + '\n';
+}
+
+std::string blockTable(const RunResult& run)
+{
+    const std::vector<std::vector<std::string>> rows = blockRows(run);
+    if (rows.empty()) {
+        return {};
+    }
+    Table table(rows.front());
+    for (std::size_t i = 1; i < rows.size(); ++i) {
+        table.add(rows[i]);
+    }
+    return '\n' + table.text();
 }
 
 std::string layerTable(const RunResult& run)

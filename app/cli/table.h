@@ -29,5 +29,7 @@ std::string runTable(const std::vector<RunResult>& runs);
 std::string measureLine(const RunResult& run);
 /// One line a layer.
 std::string layerTable(const RunResult& run);
+/// One line a block, after an empty one; nothing for methods that go layer by layer.
+std::string blockTable(const RunResult& run);
 
 } // namespace qw::cli

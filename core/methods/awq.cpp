@@ -159,6 +159,7 @@ Folding Awq::fold(const BlockTask& task, const std::vector<FoldGroup>& groups,
     folding.bounds = choices.bounds;
     for (const auto& [group, choice] : choices.scales) {
         folding.scales[group] = choice.scale;
+        folding.ratios[group] = choice.ratio;
     }
     return folding;
 }

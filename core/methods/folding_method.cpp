@@ -78,6 +78,10 @@ BlockOutcome FoldingMethod::quantize(const BlockTask& task, const RunContext& ru
             run);
         made.linear.activation = activationQuantizer(task.spec->activation, layer.settings.weight);
         made.fold = block.foldOf(layer.name);
+        if (const auto ratio = folding.ratios.find(linear.info.inputGroup);
+            ratio != folding.ratios.end()) {
+            outcome.result.awqRatios[layer.name] = ratio->second;
+        }
         deployed[layer.name] = made.linear.dequantizedCodes().to(layer.weight.device());
     }
     BlockTask folded = task;

@@ -18,6 +18,7 @@ struct Folding {
     std::map<std::int64_t, at::Tensor> scales; ///< of the inputs, by input group, [in] float32
     /// Where folded weights are cut before they are rounded, by layer, [out, groups]; or missing.
     std::map<std::string, at::Tensor> bounds;
+    std::map<std::int64_t, double> ratios; ///< AWQ's, that the scales come from, by input group
 };
 
 /// A method that scales the inputs of a block's layers, folds the scales away, and rounds to

@@ -36,6 +36,12 @@ std::string formatWithError(double value, double standardError, int decimals)
            (std::isfinite(standardError) ? " ± " + formatNumber(standardError, decimals) : "");
 }
 
+std::string formatSignificant(double value, int digitCount)
+{
+    return std::isfinite(value) ? digits(value, std::chars_format::general, digitCount)
+                                : kMissingText;
+}
+
 std::string formatPercent(double share)
 {
     if (!std::isfinite(share)) {

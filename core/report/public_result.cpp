@@ -35,7 +35,8 @@ Json publicBlock(const BlockResult& block)
             {"error_after", finiteOrNull(block.errorAfter)},
             {"trained_parameters", block.trainedParameters},
             {"seconds", finiteOrNull(block.seconds)},
-            {"peak_rss_bytes", block.peakRssBytes}};
+            {"peak_rss_bytes", block.peakRssBytes},
+            {"awq_ratios", block.awqRatios}};
 }
 
 std::string unmeasuredReason(const RunResult& run)

@@ -1,10 +1,13 @@
 #include "report/report_run_section.h"
 
 #include <cmath>
+#include <iterator>
+#include <utility>
 
 #include "base/error.h"
 #include "report/layer_plots.h"
 #include "report/number_format.h"
+#include "report/run_tables.h"
 #include "report/spec_command.h"
 
 namespace qw {
@@ -29,6 +32,15 @@ ReportTable layerTable(const RunResult& run)
              layer.bytes > 0 ? formatNumber(static_cast<double>(layer.bytes) / 1e6, 3)
                              : kMissingText});
     }
+    return table;
+}
+
+ReportTable blockTable(std::vector<std::vector<std::string>> rows)
+{
+    ReportTable table;
+    table.header = std::move(rows.front());
+    table.rows.assign(std::make_move_iterator(rows.begin() + 1),
+                      std::make_move_iterator(rows.end()));
     return table;
 }
 
@@ -146,6 +158,9 @@ ReportSection sectionOf(const ReportEntry& entry)
     if (!run.layers.empty()) {
         section.blocks.push_back(layerMap(run, LayerMetric::OutputError));
         section.blocks.push_back(layerTable(run));
+    }
+    if (!run.blocks.empty()) {
+        section.blocks.push_back(blockTable(blockRows(run)));
     }
     section.blocks.push_back(provenanceTable(run));
     addRepetition(section, run);

@@ -47,7 +47,8 @@ Json toJson(const BlockResult& block)
             {"error_after", finiteOrNull(block.errorAfter)},
             {"trained_parameters", block.trainedParameters},
             {"seconds", finiteOrNull(block.seconds)},
-            {"peak_rss_bytes", block.peakRssBytes}};
+            {"peak_rss_bytes", block.peakRssBytes},
+            {"awq_ratios", block.awqRatios}};
 }
 
 Json toJson(const TextScore& score)
@@ -148,6 +149,7 @@ void read(const Json& json, BlockResult& block)
         .read("trained_parameters", block.trainedParameters)
         .read("seconds", block.seconds)
         .read("peak_rss_bytes", block.peakRssBytes)
+        .read("awq_ratios", block.awqRatios)
         .finish();
 }
 
@@ -253,7 +255,7 @@ bool BlockResult::operator==(const BlockResult& o) const
     return block == o.block && same(lr, o.lr) && same(losses, o.losses) &&
            same(errorBefore, o.errorBefore) && same(errorAfter, o.errorAfter) &&
            trainedParameters == o.trainedParameters && same(seconds, o.seconds) &&
-           peakRssBytes == o.peakRssBytes;
+           peakRssBytes == o.peakRssBytes && awqRatios == o.awqRatios;
 }
 
 bool TextScore::operator==(const TextScore& o) const

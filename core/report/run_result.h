@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ struct BlockResult {
     std::int64_t trainedParameters = 0;
     double seconds = kMissing;
     std::int64_t peakRssBytes = 0; ///< of the process until the block was done
+    /// AWQ: by name of the layer, the power of its inputs' mean size that scales them. Layers whose
+    /// inputs are not scaled are missing.
+    std::map<std::string, double> awqRatios;
     bool operator==(const BlockResult&) const;
 };
 

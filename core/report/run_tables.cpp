@@ -1,6 +1,7 @@
 #include "report/run_tables.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "report/number_format.h"
@@ -27,6 +28,17 @@ std::map<std::string, std::string> settingsAndProvenance(const RunResult& run)
     flatten(json.at("provenance"), "provenance", all);
     return all;
 }
+
+/// "q_proj 0.35, k_proj 0.35"
+std::string ratiosOf(const BlockResult& block)
+{
+    std::string text;
+    for (const auto& [layer, ratio] : block.awqRatios) {
+        text += (text.empty() ? "" : ", ") + layer.substr(layer.rfind('.') + 1) + " " +
+                formatNumber(ratio, 2);
+    }
+    return text.empty() ? kMissingText : text;
+}
 } // namespace
 
 std::string metricLabel(LayerMetric metric)
@@ -44,6 +56,8 @@ std::string metricLabel(LayerMetric metric)
         return "size, MB";
     case LayerMetric::Seconds:
         return "time, s";
+    case LayerMetric::Moved:
+        return "integers moved, %";
     }
     return {};
 }
@@ -63,6 +77,8 @@ double metricValue(const LayerResult& layer, LayerMetric metric)
         return static_cast<double>(layer.bytes) / 1e6;
     case LayerMetric::Seconds:
         return layer.seconds;
+    case LayerMetric::Moved:
+        return 100 * (layer.moved1 + layer.moved2plus);
     }
     return kMissing;
 }
@@ -88,6 +104,50 @@ std::vector<LayerDifference> compareLayers(const RunResult& a, const RunResult& 
         if (rest.count(layer.name) > 0) {
             rows.push_back(
                 {layer.name, layer.rows, layer.cols, kMissing, metricValue(layer, metric)});
+        }
+    }
+    return rows;
+}
+
+std::vector<std::vector<std::string>> blockRows(const RunResult& run)
+{
+    struct Column {
+        std::string title;
+        std::function<std::string(const BlockResult&)> text;
+        std::function<bool(const BlockResult&)> has;
+    };
+    const auto always = [](const BlockResult&) { return true; };
+    const auto learned = [](const BlockResult& block) { return !block.losses.empty(); };
+    const auto error = [](double value) { return formatSignificant(value, 4); };
+    const std::vector<Column> columns = {
+        {"block", [](const BlockResult& block) { return std::to_string(block.block + 1); }, always},
+        {"error before", [=](const BlockResult& block) { return error(block.errorBefore); },
+         always},
+        {"error after", [=](const BlockResult& block) { return error(block.errorAfter); }, always},
+        {"iterations", [](const BlockResult& block) { return std::to_string(block.losses.size()); },
+         learned},
+        {"learning rate", [](const BlockResult& block) { return formatSignificant(block.lr, 3); },
+         learned},
+        {"learned numbers",
+         [](const BlockResult& block) { return std::to_string(block.trainedParameters); }, learned},
+        {"AWQ ratios", [](const BlockResult& block) { return ratiosOf(block); },
+         [](const BlockResult& block) { return !block.awqRatios.empty(); }},
+        {"time", [](const BlockResult& block) { return formatDuration(block.seconds); }, always},
+        {"peak memory",
+         [](const BlockResult& block) { return formatMegabytes(block.peakRssBytes); }, always},
+    };
+    std::vector<std::vector<std::string>> rows;
+    if (run.blocks.empty()) {
+        return rows;
+    }
+    rows.resize(run.blocks.size() + 1);
+    for (const Column& column : columns) {
+        if (std::none_of(run.blocks.begin(), run.blocks.end(), column.has)) {
+            continue;
+        }
+        rows.front().push_back(column.title);
+        for (std::size_t i = 0; i < run.blocks.size(); ++i) {
+            rows[i + 1].push_back(column.text(run.blocks[i]));
         }
     }
     return rows;

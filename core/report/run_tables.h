@@ -11,10 +11,11 @@
 /// Tables made from runs: layers side by side, settings that differ.
 namespace qw {
 
-enum class LayerMetric { OutputError, WeightError, Sqnr, BitsPerWeight, Megabytes, Seconds };
+enum class LayerMetric { OutputError, WeightError, Sqnr, BitsPerWeight, Megabytes, Seconds, Moved };
 inline constexpr std::array kLayerMetrics = {LayerMetric::OutputError, LayerMetric::WeightError,
                                              LayerMetric::Sqnr,        LayerMetric::BitsPerWeight,
-                                             LayerMetric::Megabytes,   LayerMetric::Seconds};
+                                             LayerMetric::Megabytes,   LayerMetric::Seconds,
+                                             LayerMetric::Moved};
 
 /// "output error, %" and so on.
 std::string metricLabel(LayerMetric metric);
@@ -34,6 +35,10 @@ struct LayerDifference {
 /// Layers of a in its order, then those only in b.
 std::vector<LayerDifference> compareLayers(const RunResult& a, const RunResult& b,
                                            LayerMetric metric);
+
+/// What a block-wise method did to each block as text, a header first: errors, iterations, learned
+/// numbers, cost and AWQ's ratios, those that the run has. Empty without blocks.
+std::vector<std::vector<std::string>> blockRows(const RunResult& run);
 
 /// Settings by path ("weight.bits") as users write them; lists in one line.
 std::map<std::string, std::string> settingsOf(const RunSpec& spec);

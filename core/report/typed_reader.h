@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/json_io.h"
 
@@ -49,6 +51,21 @@ inline bool readExactly(const Json& json, double& value)
         value = json.get<double>();
     }
     return json.is_number();
+}
+
+inline bool readExactly(const Json& json, std::map<std::string, double>& values)
+{
+    if (!json.is_object()) {
+        return false;
+    }
+    std::map<std::string, double> read;
+    for (const auto& [key, value] : json.items()) {
+        if (!readExactly(value, read[key])) {
+            return false;
+        }
+    }
+    values = std::move(read);
+    return true;
 }
 
 /// ObjectReader with exact types. @throws Error::BadInput naming the key

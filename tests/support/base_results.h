@@ -23,8 +23,8 @@ inline RunResult sampleResult(const std::string& id)
     run.bitsPerWeight = 3.1;
     run.bytes = 12345;
     run.bytesOriginal = 54321;
-    run.score = {"gptq", "text", "tokenizer", 512, 7, 3577, "f32", 2.5, 0.01, 12.18, 1.5,
-                 {2.4, 2.6}};
+    run.score = {"gptq", "text", "tokenizer", 512,   7,   3577,
+                 "f32",  2.5,    0.01,        12.18, 1.5, {2.4, 2.6}};
     run.comparison = {2.4, 11.02, 0.1, 0.002, 0.03, 0.02, 0.08, 0.3, 0.93};
     run.seconds = 4.25;
     run.peakRssBytes = 1 << 20;
@@ -53,7 +53,7 @@ inline RunResult sampleResult(const std::string& id)
                    0.375,
                    0.125},
                   {"a.k_proj", 2, 6, 2, kMissing, 0.2, 14, 3.5, 98, 0.25, {}, kMissing}};
-    run.blocks = {{3, 1e-3, {9.5, 1.0 / 3}, 9.5, 0.25, 910, 12.5, 1 << 22}};
+    run.blocks = {{3, 1e-3, {9.5, 1.0 / 3}, 9.5, 0.25, 910, 12.5, 1 << 22, {{"a.q_proj", 0.35}}}};
     run.training = {
         1e-3, 1e-5, 0.1,
         3,    8,    910,

@@ -175,7 +175,16 @@ private Q_SLOTS:
                                     .arg(other)
                                     .arg(expected.numel())));
         }
-        compareFolded(block.quantize(), block, "awq_" + model);
+        const BlockOutcome outcome = block.quantize();
+        compareFolded(outcome, block, "awq_" + model);
+        std::map<std::string, double> ratios; // as the result tells them
+        for (const LinearWeights& linear : block.weights.linears) {
+            if (const auto group = found.scales.find(linear.info.inputGroup);
+                group != found.scales.end()) {
+                ratios[linear.info.name] = group->second.ratio;
+            }
+        }
+        QVERIFY(outcome.result.awqRatios == ratios);
     }
 
     void smoothQuantFollowsTheReference_data()

@@ -15,6 +15,7 @@ class TestRunTables : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void layersSideBySide();
+    void blocksShowWhatTheyHave();
     void onlyWhatDiffers();
     void numbers_data();
     void numbers();
@@ -38,6 +39,36 @@ void TestRunTables::layersSideBySide()
     QCOMPARE(rows[2].name, std::string("only.b"));
     QVERIFY(std::isnan(rows[2].a) && std::isnan(rows[2].difference));
     QCOMPARE(rows[2].b, 20.0);
+}
+
+void TestRunTables::blocksShowWhatTheyHave()
+{
+    using Rows = std::vector<std::vector<std::string>>;
+    RunResult run = sampleResult("a");
+    run.blocks = {};
+    QVERIFY(blockRows(run).empty());
+    BlockResult block;
+    block.block = 3;
+    block.errorBefore = 1204.4;
+    block.errorAfter = 0.25;
+    block.seconds = 12.5;
+    block.peakRssBytes = 4000000;
+    run.blocks = {block};
+    QCOMPARE(blockRows(run), (Rows{{"block", "error before", "error after", "time", "peak memory"},
+                                   {"4", "1204", "0.25", "12.5 s", "4.00 MB"}}));
+    run.blocks[0].awqRatios = {{"x.k_proj", 0.35}, {"x.up_proj", 0}};
+    run.blocks[0].losses = {2, 1};
+    run.blocks[0].lr = 0.003;
+    run.blocks[0].trainedParameters = 910;
+    run.blocks.push_back(block); // of which nothing was learned
+    const Rows rows = blockRows(run);
+    QCOMPARE(rows[0], (std::vector<std::string>{"block", "error before", "error after",
+                                                "iterations", "learning rate", "learned numbers",
+                                                "AWQ ratios", "time", "peak memory"}));
+    QCOMPARE(rows[1], (std::vector<std::string>{"4", "1204", "0.25", "2", "0.003", "910",
+                                                "k_proj 0.35, up_proj 0.00", "12.5 s", "4.00 MB"}));
+    QCOMPARE(rows[2], (std::vector<std::string>{"4", "1204", "0.25", "0", kMissingText, "0",
+                                                kMissingText, "12.5 s", "4.00 MB"}));
 }
 
 void TestRunTables::onlyWhatDiffers()
