@@ -43,10 +43,10 @@ Taken take(const Decoder& decoder, const BlockWeights& block, const at::Tensor& 
 
 struct Heads {
     at::Tensor q, k, v;
-    Heads(std::int64_t queries, std::int64_t keys)
-        : q(normal({2, 4, queries, 8}, 1, 1).set_requires_grad(true)),
-          k(normal({2, 2, keys, 8}, 1, 2).set_requires_grad(true)),
-          v(normal({2, 2, keys, 8}, 1, 3).set_requires_grad(true))
+    Heads(std::int64_t queries, std::int64_t keys, std::int64_t dim)
+        : q(normal({2, 4, queries, dim}, 1, 1).set_requires_grad(true)),
+          k(normal({2, 2, keys, dim}, 1, 2).set_requires_grad(true)),
+          v(normal({2, 2, keys, dim}, 1, 3).set_requires_grad(true))
     {
     }
 };
@@ -96,34 +96,49 @@ private Q_SLOTS:
         QTest::addColumn<qint64>("queries");
         QTest::addColumn<qint64>("first");
         QTest::addColumn<qint64>("window");
-        QTest::newRow("one tile") << qint64{20} << qint64{0} << qint64{0};
-        QTest::newRow("tiles") << qint64{300} << qint64{0} << qint64{0};
-        QTest::newRow("window") << qint64{300} << qint64{0} << qint64{50};
-        QTest::newRow("after others") << qint64{140} << qint64{33} << qint64{0};
+        QTest::addColumn<qint64>("dim");
+        QTest::newRow("one") << qint64{1} << qint64{40} << qint64{0} << qint64{8};
+        QTest::newRow("one tile") << qint64{20} << qint64{0} << qint64{0} << qint64{8};
+        QTest::newRow("tiles") << qint64{300} << qint64{0} << qint64{0} << qint64{64};
+        QTest::newRow("window") << qint64{300} << qint64{0} << qint64{50} << qint64{8};
+        QTest::newRow("after others") << qint64{141} << qint64{33} << qint64{0} << qint64{21};
+        QTest::newRow("wide heads") << qint64{65} << qint64{0} << qint64{0} << qint64{112};
     }
     void attention()
     {
         QFETCH(qint64, queries);
         QFETCH(qint64, first);
         QFETCH(qint64, window);
-        const Heads h(queries, queries + first);
+        QFETCH(qint64, dim);
+        const Heads h(queries, queries + first, dim);
         AttentionOptions options;
         options.scale = 0.3;
         options.firstPosition = first;
         options.window = window;
-        const at::Tensor gradient = normal({2, 4, queries, 8}, 1, 5);
+        const at::Tensor gradient = normal({2, 4, queries, dim}, 1, 5);
         (plainAttention(h.q, h.k, h.v, options) * gradient).sum().backward();
-        const std::vector<at::Tensor> found =
-            attentionGradients(h.q.detach(), h.k.detach(), h.v.detach(), gradient, options);
-        QVERIFY(relativeGap(found[0], h.q.grad()) < kBlockGradientGap);
-        QVERIFY(relativeGap(found[1], h.k.grad()) < kBlockGradientGap);
-        QVERIFY(relativeGap(found[2], h.v.grad()) < kBlockGradientGap);
-        at::set_num_threads(3);
-        const std::vector<at::Tensor> again =
-            attentionGradients(h.q.detach(), h.k.detach(), h.v.detach(), gradient, options);
-        at::set_num_threads(1);
-        for (std::size_t i = 0; i < found.size(); ++i) {
-            QVERIFY(at::equal(found[i], again[i]));
+        const at::Tensor expected[] = {h.q.grad(), h.k.grad(), h.v.grad()};
+        for (int level = 0; level <= static_cast<int>(bestSimd()); ++level) {
+            for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+                const auto take = [&] {
+                    return attentionGradients(h.q.detach().to(type), h.k.detach().to(type),
+                                              h.v.detach().to(type), gradient.to(type), options,
+                                              static_cast<Simd>(level));
+                };
+                const std::vector<at::Tensor> found = take();
+                at::set_num_threads(3);
+                const std::vector<at::Tensor> again = take();
+                at::set_num_threads(1);
+                const double most = type == at::kFloat ? kBlockGradientGap : kBfloat16Gap;
+                for (std::size_t i = 0; i < found.size(); ++i) {
+                    const double gap = relativeGap(found[i].to(at::kFloat), expected[i]);
+                    QVERIFY2(gap < most, qPrintable(QStringLiteral("level %1, gradient %2: %3")
+                                                        .arg(level)
+                                                        .arg(i)
+                                                        .arg(gap)));
+                    QVERIFY(at::equal(found[i], again[i]));
+                }
+            }
         }
     }
 
