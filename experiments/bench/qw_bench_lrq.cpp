@@ -2,6 +2,10 @@
 // set and beside the formulation of the official code in plain operations, and, where a Python with
 // torch and transformers is given, in these: ./workbench bench lrq
 //
+// The floor is the flops of an iteration's products over the rate of one, x W^T of the gate's
+// shape, that is timed after each iteration. Attention, norms, the rounding and Adam count as
+// nothing in it. Times are medians.
+//
 // usage: qw_bench_lrq [--threads N] [--hidden N] [--python PATH]   (or QW_PYTHON=PATH)
 #include <algorithm>
 #include <chrono>
@@ -14,6 +18,7 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include <unistd.h>
 
@@ -55,19 +60,37 @@ void forgetPeak()
     std::ofstream("/proc/self/clear_refs") << 5;
 }
 
-/// Flops a second of a product of the block's shape: x [tokens, hidden] times w [inter, hidden].
-double productRate(std::int64_t hidden, std::int64_t intermediate, at::ScalarType type)
+double median(std::vector<double> values)
 {
-    const at::Tensor x = at::randn({kTokens, hidden}).to(type);
-    const at::Tensor w = at::randn({intermediate, hidden}).to(type);
-    double best = 1e9;
-    for (int i = 0; i < 8; ++i) {
-        const auto start = Clock::now();
-        at::linear(x, w);
-        best = std::min(best, secondsSince(start));
-    }
-    return 2.0 * static_cast<double>(kTokens * hidden * intermediate) / best;
+    std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+    return values[values.size() / 2];
 }
+
+/// Seconds of one product of the block's shape, x [tokens, hidden] times w [inter, hidden], taken
+/// between iterations: what else the machine does slows both alike.
+class Product
+{
+public:
+    Product(std::int64_t hidden, std::int64_t intermediate, at::ScalarType type)
+        : m_x(at::randn({kTokens, hidden}).to(type)),
+          m_w(at::randn({intermediate, hidden}).to(type)),
+          m_flops(2.0 * static_cast<double>(kTokens * hidden * intermediate))
+    {
+        at::linear(m_x, m_w); // the first makes what the library keeps
+    }
+    void sample()
+    {
+        const auto start = Clock::now();
+        at::linear(m_x, m_w);
+        m_seconds.push_back(secondsSince(start));
+    }
+    double rate() const { return m_flops / median(m_seconds); } ///< flops a second
+
+private:
+    at::Tensor m_x, m_w;
+    double m_flops;
+    std::vector<double> m_seconds;
+};
 
 /// Of one iteration: products and their gradients, those of L2 U2 included; the first linears need
 /// no gradient of their input.
@@ -130,11 +153,13 @@ struct PlainLayer {
 };
 
 struct Measured {
-    double seconds = 0; ///< of an iteration
+    double seconds = 0; ///< of an iteration, the median
+    double rate = 0;    ///< of products between them, flops a second
     std::int64_t peak = 0;
 };
 
-Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_t rank)
+Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_t rank,
+                      Product product)
 {
     forgetPeak();
     std::vector<PlainLayer> layers;
@@ -145,11 +170,9 @@ Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_
     const at::Tensor input = task.inputs->load(0, 1);
     const at::Tensor target = task.targets->load(0, 1);
     const at::AutoGradMode withGradients(true);
-    Clock::time_point start;
+    std::vector<double> seconds;
     for (int i = 0; i < kWarmUp + kIterations; ++i) {
-        if (i == kWarmUp) {
-            start = Clock::now();
-        }
+        const auto start = Clock::now();
         std::size_t next = 0;
         BlockHooks hooks;
         hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
@@ -162,12 +185,16 @@ Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_
         for (PlainLayer& layer : layers) {
             layer.step(1e-3, i + 1);
         }
+        if (i >= kWarmUp) {
+            seconds.push_back(secondsSince(start));
+            product.sample();
+        }
     }
-    return {secondsSince(start) / kIterations, peakRssBytes()};
+    return {median(seconds), product.rate(), peakRssBytes()};
 }
 
 /// The program's own way, timed by its reports.
-Measured measureOurs(BlockTask task, RunSpec spec, const char* compute)
+Measured measureOurs(BlockTask task, RunSpec spec, const char* compute, Product product)
 {
     forgetPeak();
     spec.reconstruction.compute = compute;
@@ -176,50 +203,55 @@ Measured measureOurs(BlockTask task, RunSpec spec, const char* compute)
     for (LayerTask& layer : task.layers) {
         layer.spec = &spec;
     }
-    Clock::time_point first;
+    std::vector<double> seconds;
     Clock::time_point last;
-    std::int64_t firstDone = 0;
     std::int64_t lastDone = 0;
     const RunContext run({}, [&](const Progress& progress) {
-        if (progress.done >= kWarmUp) {
-            last = Clock::now();
-            lastDone = progress.done;
-            if (firstDone == 0) {
-                first = last;
-                firstDone = lastDone;
-            }
+        if (lastDone >= kWarmUp) {
+            seconds.push_back(secondsSince(last) / static_cast<double>(progress.done - lastDone));
+            product.sample();
         }
+        lastDone = progress.done;
+        last = Clock::now();
     });
     run.beginPhase("quantize", spec.reconstruction.iterations);
     dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, run);
-    return {std::chrono::duration<double>(last - first).count() /
-                static_cast<double>(lastDone - firstDone),
-            peakRssBytes()};
+    return {median(seconds), product.rate(), peakRssBytes()};
 }
 
 /// The official formulation in the Python that was given.
 Measured measurePeer(const std::string& python, const RandomModelSpec& shape, std::int64_t rank,
-                     const std::string& compute, const std::filesystem::path& folder)
+                     const std::string& compute, const std::filesystem::path& folder,
+                     Product product)
 {
     const std::filesystem::path script = std::filesystem::path(QW_BENCH_DIR) / "peer_lrq.py";
     const std::filesystem::path answer = folder / "peer.json";
     const std::string command = message(
         "'", python, "' '", script.string(), "' ", shape.hidden, " ", shape.intermediate, " ", rank,
         " ", kTokens, " ", compute, " ", at::get_num_threads(), " > '", answer.string(), "'");
+    const auto sampleSome = [&] { // nothing comes between the iterations of another program
+        for (int i = 0; i < kIterations / 2; ++i) {
+            product.sample();
+        }
+    };
+    sampleSome();
     if (std::system(command.c_str()) != 0) {
         std::printf("  (the official formulation did not run)\n");
         return {};
     }
+    sampleSome();
     const Json json = readJsonFile(answer, 1 << 16);
-    return {json.at("seconds").get<double>(), json.at("peak_bytes").get<std::int64_t>()};
+    return {json.at("seconds").get<double>(), product.rate(),
+            json.at("peak_bytes").get<std::int64_t>()};
 }
 
-void print(const char* name, const Measured& measured, double floor)
+void print(const char* name, const Measured& measured, double work)
 {
-    std::printf("  %-28s %7.3f s/iteration  %6.2f it/s  %5.1f %% of the floor (%.3f s)  peak %4.0f "
-                "MB\n",
-                name, measured.seconds, 1 / measured.seconds, 100 * floor / measured.seconds, floor,
-                static_cast<double>(measured.peak) / 1e6);
+    const double floor = work / measured.rate;
+    std::printf("  %-28s %7.3f s/iteration  %6.2f it/s  products %4.0f GF/s: %5.1f %% of the floor "
+                "(%.3f s)  peak %4.0f MB\n",
+                name, measured.seconds, 1 / measured.seconds, measured.rate / 1e9,
+                100 * floor / measured.seconds, floor, static_cast<double>(measured.peak) / 1e6);
 }
 
 void benchmark(std::int64_t hidden, const std::filesystem::path& folder, const std::string& python)
@@ -258,31 +290,35 @@ void benchmark(std::int64_t hidden, const std::filesystem::path& folder, const s
         layer.settings = settingsFor(spec, layer.name);
     }
     const double work = flops(block, rank);
-    const double wide = work / productRate(hidden, shape.intermediate, at::kFloat);
     std::printf("hidden %lld, intermediate %lld, %lld tokens, rank %lld: %.1f GFlop an iteration\n",
                 static_cast<long long>(hidden), static_cast<long long>(shape.intermediate),
                 static_cast<long long>(kTokens), static_cast<long long>(rank), work / 1e9);
-    print("plain operations, float32", measurePlain(decoder, task, rank), wide);
-    const Measured ours = measureOurs(task, spec, "f32");
-    print("fused, float32", ours, wide);
+    const Product wide(hidden, shape.intermediate, at::kFloat);
+    const Measured plain = measurePlain(decoder, task, rank, wide);
+    print("plain operations, float32", plain, work);
+    const Measured ours = measureOurs(task, spec, "f32", wide);
+    print("fused, float32", ours, work);
     const auto beside = [&](const char* name, const char* compute, const Measured& own,
-                            double floor) {
-        const Measured peer = measurePeer(python, shape, rank, compute, folder);
+                            const Product& product) {
+        if (python.empty()) {
+            return;
+        }
+        const Measured peer = measurePeer(python, shape, rank, compute, folder, product);
         if (peer.seconds > 0) {
-            print(name, peer, floor);
+            print(name, peer, work);
             std::printf("    %.2f times as long as ours\n", peer.seconds / own.seconds);
         }
     };
-    if (!python.empty()) {
-        beside("official on PyTorch, float32", "f32", ours, wide);
-    }
+    beside("official on PyTorch, float32", "f32", ours, wide);
     if (engineInfo().nativeBf16) {
-        const double narrow = work / productRate(hidden, shape.intermediate, at::kBFloat16);
-        const Measured mixed = measureOurs(task, spec, "bf16");
-        print("fused, mixed", mixed, narrow);
-        if (!python.empty()) {
-            beside("official, autocast bf16", "bf16", mixed, narrow);
-        }
+        const Product narrow(hidden, shape.intermediate, at::kBFloat16);
+        const Measured mixed = measureOurs(task, spec, "bf16", narrow);
+        print("fused, mixed", mixed, work);
+        std::printf(
+            "    plain operations take %.2f times as long; bfloat16 products are %.2f times "
+            "as fast as float32 ones\n",
+            plain.seconds / mixed.seconds, mixed.rate / ours.rate);
+        beside("official, autocast bf16", "bf16", mixed, narrow);
     }
 }
 } // namespace
