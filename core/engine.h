@@ -111,15 +111,25 @@ struct GenerateOptions {
     double temperature = 0; ///< 0: greedy
     std::int64_t topK = 0;  ///< 0: all
     double topP = 1;
-    std::int64_t seed = 0;
+    std::int64_t seed = 0; ///< of the first sample; each next one takes one more
     bool stopAtEos = true;
+    std::int64_t samples = 1;
+    std::int64_t batchSize = 32; ///< samples in memory at once
+    std::string compute = "f32"; ///< "f32" | "bf16": products
 };
-/// @param run  id of a stored run to generate with, or empty: full precision
-/// @param onText  called with each piece as it comes
-std::string generateText(const std::string& model, const RunResult* run,
-                         const GenerateOptions& options, const std::string& device,
-                         const std::function<void(const std::string&)>& onText,
-                         const RunContext& context);
+struct GeneratedText {
+    std::int64_t seed = 0;
+    std::string text;        ///< what was added to the prompt
+    std::int64_t tokens = 0; ///< of it
+    bool ended = false;      ///< by the model
+};
+/// Continues a prompt, once or several times.
+/// @param run  a stored run to generate with, or null: full precision
+/// @param onText  called with each piece of the first sample as it comes; may be empty
+std::vector<GeneratedText> generateTexts(const std::string& model, const RunResult* run,
+                                         const GenerateOptions& options, const std::string& device,
+                                         const std::function<void(const std::string&)>& onText,
+                                         const RunContext& context);
 
 // --- measuring
 // -------------------------------------------------------------------------------------

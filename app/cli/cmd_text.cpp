@@ -34,8 +34,27 @@ void checkSampling(const GenerateOptions& options)
                " is not above 0 and at most 1");
     QW_REQUIRE(options.seed >= 0, ErrorCode::BadInput, "--seed ", options.seed,
                " is too small; it must be at least 0");
+    QW_REQUIRE(options.compute == "f32" || options.compute == "bf16", ErrorCode::BadInput,
+               "--compute \"", options.compute, "\" is not f32 or bf16");
+    QW_REQUIRE(options.samples >= 1, ErrorCode::BadInput, "--samples ", options.samples,
+               " is too small; it must be at least 1");
+    QW_REQUIRE(options.batchSize >= 1, ErrorCode::BadInput, "--batch-size ", options.batchSize,
+               " is too small; it must be at least 1");
 }
 
+Json samplesJson(const std::vector<GeneratedText>& texts)
+{
+    Json samples = Json::array();
+    for (const GeneratedText& text : texts) {
+        samples.push_back({{"seed", text.seed},
+                           {"text", text.text},
+                           {"tokens", text.tokens},
+                           {"ended", text.ended}});
+    }
+    return samples;
+}
+
+/// One sample is shown as it comes, several each under its seed.
 int generate(const Session& session, Options& options)
 {
     checkSampling(options.generate);
@@ -48,18 +67,26 @@ int generate(const Session& session, Options& options)
         }
     }
     options.generate.stopAtEos = !options.ignoreEos;
-    const bool stream = !session.json;
-    const std::string text = generateText(
+    const bool several = options.generate.samples > 1;
+    const std::vector<GeneratedText> texts = generateTexts(
         options.model, run ? &*run : nullptr, options.generate, session.device,
         [&](const std::string& piece) {
-            if (stream) {
+            if (!session.json && !several) {
                 std::cout << piece << std::flush;
             }
         },
         session.context());
     if (session.json) {
-        printJson(Json{{"prompt", options.generate.prompt}, {"text", text}});
-    } else {
+        printJson(Json{{"prompt", options.generate.prompt},
+                       {"text", texts.front().text},
+                       {"samples", samplesJson(texts)}});
+        return 0;
+    }
+    for (std::size_t i = 0; several && i < texts.size(); ++i) {
+        std::cout << (i > 0 ? "\n" : "") << "--- seed " << texts[i].seed << '\n'
+                  << texts[i].text << '\n';
+    }
+    if (!several) {
         std::cout << '\n';
     }
     return 0;
@@ -98,9 +125,15 @@ void addGenerate(CLI::App& app, Session& session)
         "--top-p", options.generate.topP,
         "Only the most likely tokens that make up this probability; 1: all (default)");
     command.add_option("--seed", options.generate.seed, "Seed of the sampling (default 0)");
+    command.add_option("--samples", options.generate.samples,
+                       "Continue the prompt so many times, with seeds that count up (default 1)");
+    command.add_option("--batch-size", options.generate.batchSize,
+                       "Samples that grow together (default 32)");
+    command.add_option("--compute", options.generate.compute, "f32 | bf16: products (default f32)");
     command.add_flag("--ignore-eos", options.ignoreEos, "Go on after the end of the text");
     command.footer("Examples:\n  qw generate demo --prompt 'Once upon a time' --temperature 0.8\n"
-                   "  qw generate --run ID --prompt 'The sea' --tokens 200 --top-p 0.9 --seed 7");
+                   "  qw generate --run ID --prompt 'The sea' --tokens 200 --top-p 0.9 --seed 7\n"
+                   "  qw generate demo --temperature 1 --samples 64 --tokens 511 --json");
     onRun(command, [&session] { return generate(session, options); });
 }
 

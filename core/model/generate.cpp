@@ -5,7 +5,8 @@
 #include <numeric>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "base/error.h"
 
@@ -20,9 +21,11 @@ std::int32_t drawToken(const std::vector<float>& logits, const SamplingOptions& 
     }
     std::vector<std::int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-        return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-    });
+    if (options.topK > 0 || options.topP < 1) { // else nothing is cut and any order will do
+        std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+            return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+        });
+    }
     std::size_t kept = options.topK > 0
                            ? std::min<std::size_t>(order.size(), std::size_t(options.topK))
                            : order.size();
@@ -52,53 +55,141 @@ std::int32_t drawToken(const std::vector<float>& logits, const SamplingOptions& 
     return order[kept - 1];
 }
 
+namespace {
+/// One of the continuations that grow together, a row of the batch each.
+struct Sample {
+    std::int64_t number = 0;
+    std::mt19937_64 generator;
+    GeneratedSample made;
+};
+
+KvCache cacheFor(const Decoder& decoder, std::size_t blocks, std::size_t prompt,
+                 std::int64_t maxTokens)
+{
+    const std::int64_t longest = decoder.config().maxPositions;
+    const auto given = static_cast<std::int64_t>(prompt);
+    QW_REQUIRE(given > 0, ErrorCode::BadInput,
+               "the prompt is empty and this tokenizer adds no token of its own");
+    QW_REQUIRE(given < longest, ErrorCode::BadInput, "the prompt has ", given,
+               " tokens, the model takes ", longest);
+    KvCache cache;
+    cache.blocks.resize(blocks);
+    cache.capacity = std::min(longest, given + maxTokens);
+    return cache;
+}
+
+/// Logits [rows, vocab] float32 on the host of what follows the new tokens @p ids [rows, T].
+at::Tensor nextLogits(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
+                      const std::vector<BlockHooks>& hooks, const at::Tensor& ids, KvCache& cache)
+{
+    static const BlockHooks kNone;
+    const at::Tensor x = decoder.embed(ids, cache.length);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        decoder.advanceBlock(blocks[i], x, hooks.empty() ? kNone : hooks[i], &cache);
+    }
+    cache.length += ids.size(1);
+    return decoder.logits(decoder.finish(x.select(1, ids.size(1) - 1)))
+        .to(at::kCPU, at::kFloat)
+        .contiguous();
+}
+
+/// Lets go the rows that have ended, once they are half of the batch.
+void dropEnded(std::vector<Sample*>& rows, KvCache& cache)
+{
+    std::vector<Sample*> open;
+    std::vector<std::int64_t> places;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (!rows[row]->made.stopped) {
+            open.push_back(rows[row]);
+            places.push_back(static_cast<std::int64_t>(row));
+        }
+    }
+    if (2 * open.size() > rows.size()) {
+        return;
+    }
+    rows = std::move(open);
+    for (KvCache::Entry& entry : cache.blocks) {
+        const at::Tensor index = at::tensor(places, at::kLong).to(entry.key.device());
+        entry.key = entry.key.index_select(0, index);
+        entry.value = entry.value.index_select(0, index);
+    }
+}
+
+/// [rows, 1]: the last token of each; rows that have ended go on with any.
+at::Tensor lastTokens(const std::vector<Sample*>& rows)
+{
+    at::Tensor ids = at::zeros({static_cast<std::int64_t>(rows.size()), 1}, at::kLong);
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (!rows[row]->made.stopped) {
+            ids.data_ptr<std::int64_t>()[row] = rows[row]->made.tokens.back();
+        }
+    }
+    return ids;
+}
+} // namespace
+
+std::vector<GeneratedSample>
+generateSamples(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
+                const std::vector<BlockHooks>& hooks, const std::vector<std::int32_t>& prompt,
+                const SamplingOptions& options, std::int64_t count,
+                const std::function<void(std::int64_t, std::int32_t)>& onToken,
+                const RunContext& run)
+{
+    const at::NoGradGuard noGrad;
+    KvCache cache = cacheFor(decoder, blocks.size(), prompt.size(), options.maxTokens);
+    std::vector<Sample> samples(static_cast<std::size_t>(count));
+    std::vector<Sample*> rows;
+    for (Sample& sample : samples) {
+        sample.number = static_cast<std::int64_t>(rows.size());
+        sample.generator.seed(options.seed + static_cast<std::uint64_t>(sample.number));
+        rows.push_back(&sample);
+    }
+    const std::vector<std::int64_t> given(prompt.begin(), prompt.end());
+    at::Tensor ids = at::tensor(given, at::kLong).repeat({count, 1});
+    for (std::int64_t made = 0;
+         made < options.maxTokens && !rows.empty() && cache.length + ids.size(1) <= cache.capacity;
+         ++made) {
+        run.checkpoint();
+        const at::Tensor logits = nextLogits(decoder, blocks, hooks, ids, cache);
+        const auto* row = logits.data_ptr<float>();
+        for (Sample* sample : rows) {
+            const std::vector<float> ofSample(row, row + logits.size(1));
+            row += logits.size(1);
+            if (sample->made.stopped) {
+                continue;
+            }
+            const std::int32_t token = drawToken(ofSample, options, sample->generator);
+            sample->made.stopped = std::find(options.stopTokens.begin(), options.stopTokens.end(),
+                                             token) != options.stopTokens.end();
+            if (!sample->made.stopped) {
+                sample->made.tokens.push_back(token);
+                if (onToken) {
+                    onToken(sample->number, token);
+                }
+            }
+        }
+        dropEnded(rows, cache);
+        ids = lastTokens(rows);
+    }
+    std::vector<GeneratedSample> result;
+    for (Sample& sample : samples) {
+        result.push_back(std::move(sample.made));
+    }
+    return result;
+}
+
 std::vector<std::int32_t>
 generateTokens(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
                const std::vector<BlockHooks>& hooks, const std::vector<std::int32_t>& prompt,
                const SamplingOptions& options, const std::function<void(std::int32_t)>& onToken,
                const RunContext& run)
 {
-    const at::NoGradGuard noGrad;
-    const std::int64_t longest = decoder.config().maxPositions;
-    QW_REQUIRE(!prompt.empty(), ErrorCode::BadInput,
-               "the prompt is empty and this tokenizer adds no token of its own");
-    QW_REQUIRE(static_cast<std::int64_t>(prompt.size()) < longest, ErrorCode::BadInput,
-               "the prompt has ", prompt.size(), " tokens, the model takes ", longest);
-    KvCache cache;
-    cache.blocks.resize(blocks.size());
-    cache.capacity =
-        std::min(longest, static_cast<std::int64_t>(prompt.size()) + options.maxTokens);
-    std::mt19937_64 generator(options.seed);
-    std::vector<std::int32_t> next = prompt;
-    std::vector<std::int32_t> result;
-    static const BlockHooks kNone;
-    while (static_cast<std::int64_t>(result.size()) < options.maxTokens &&
-           cache.length + static_cast<std::int64_t>(next.size()) <= cache.capacity) {
-        run.checkpoint();
-        const auto count = static_cast<std::int64_t>(next.size());
-        at::Tensor ids = at::empty({1, count}, at::kLong);
-        std::copy(next.begin(), next.end(), ids.data_ptr<std::int64_t>());
-        const at::Tensor x = decoder.embed(ids, cache.length);
-        for (std::size_t i = 0; i < blocks.size(); ++i) {
-            decoder.advanceBlock(blocks[i], x, hooks.empty() ? kNone : hooks[i], &cache);
-        }
-        cache.length += count;
-        const at::Tensor last =
-            decoder.logits(decoder.finish(x.select(1, count - 1))).to(at::kCPU, at::kFloat);
-        const auto* data = last.data_ptr<float>();
-        const std::int32_t token =
-            drawToken(std::vector<float>(data, data + last.numel()), options, generator);
-        if (std::find(options.stopTokens.begin(), options.stopTokens.end(), token) !=
-            options.stopTokens.end()) {
-            break;
-        }
-        result.push_back(token);
+    const auto tell = [&](std::int64_t /*sample*/, std::int32_t token) {
         if (onToken) {
             onToken(token);
         }
-        next = {token};
-    }
-    return result;
+    };
+    return generateSamples(decoder, blocks, hooks, prompt, options, 1, tell, run).front().tokens;
 }
 
 } // namespace qw

@@ -26,16 +26,17 @@ std::vector<std::int32_t> tokenizeText(const std::string& model, const std::stri
     return Tokenizer::fromFolder(resolveModel(model)).encode(text, special);
 }
 
-std::string generateText(const std::string& model, const RunResult* run,
-                         const GenerateOptions& options, const std::string& device,
-                         const std::function<void(const std::string&)>& onText,
-                         const RunContext& context)
+std::vector<GeneratedText> generateTexts(const std::string& model, const RunResult* run,
+                                         const GenerateOptions& options, const std::string& device,
+                                         const std::function<void(const std::string&)>& onText,
+                                         const RunContext& context)
 {
     const at::NoGradGuard noGrad;
     requireDevice(device);
     const Checkpoint checkpoint(resolveModel(model));
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
-    const Decoder decoder(checkpoint, {at::kFloat, device});
+    const Decoder decoder(checkpoint,
+                          {options.compute == "bf16" ? at::kBFloat16 : at::kFloat, device});
     std::optional<ModelVariant> variant;
     if (run != nullptr) {
         requireSameModel(checkpoint, *run, context);
@@ -56,25 +57,41 @@ std::string generateText(const std::string& model, const RunResult* run,
     sampling.temperature = options.temperature;
     sampling.topK = options.topK;
     sampling.topP = options.topP;
-    sampling.seed = static_cast<std::uint64_t>(options.seed);
     if (options.stopAtEos) {
         sampling.stopTokens = checkpoint.config().eosTokens;
     }
     std::vector<std::int32_t> tokens;
     std::string shown;
-    const auto onToken = [&](std::int32_t token) {
+    const std::function<void(std::int64_t, std::int32_t)> stream = [&](std::int64_t sample,
+                                                                       std::int32_t token) {
+        if (sample > 0) {
+            return;
+        }
         tokens.push_back(token);
         const std::string text = tokenizer.decode(tokens);
         // A character may still lack bytes: what ends in U+FFFD waits for the next token.
         const bool whole = text.size() < 3 || text.compare(text.size() - 3, 3, "\xEF\xBF\xBD") != 0;
-        if (onText && whole && text.size() > shown.size()) {
+        if (whole && text.size() > shown.size()) {
             onText(text.substr(shown.size()));
             shown = text;
         }
     };
-    generateTokens(ends, blocks, hooks, tokenizer.encode(options.prompt), sampling, onToken,
-                   context);
-    return tokenizer.decode(tokens);
+    const std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
+    std::vector<GeneratedText> texts;
+    context.beginPhase("generate", options.samples);
+    for (std::int64_t done = 0; done < options.samples; done += options.batchSize) {
+        context.checkpoint(done);
+        sampling.seed = static_cast<std::uint64_t>(options.seed + done);
+        const std::int64_t count = std::min(options.batchSize, options.samples - done);
+        for (const GeneratedSample& sample :
+             generateSamples(ends, blocks, hooks, prompt, sampling, count,
+                             onText && done == 0 ? stream : nullptr, context)) {
+            texts.push_back({options.seed + static_cast<std::int64_t>(texts.size()),
+                             tokenizer.decode(sample.tokens),
+                             static_cast<std::int64_t>(sample.tokens.size()), sample.stopped});
+        }
+    }
+    return texts;
 }
 
 EvaluationResult evaluateModel(const std::string& model, const RunResult* quantized,

@@ -401,7 +401,18 @@ void TestJsonContract::generate()
     QCOMPARE(json["prompt"].toString(), "The");
     QVERIFY(!json["text"].toString().isEmpty());
     QCOMPARE(m_qw.run(line).json(), json); // seeded
-    QVERIFY(m_qw.run(QString(line).replace("--seed 3", "--seed 4")).json()["text"] != json["text"]);
+    const QJsonObject next = m_qw.run(QString(line).replace("--seed 3", "--seed 4")).json();
+    QVERIFY(next["text"] != json["text"]);
+    const QJsonObject both = m_qw.run(line + " --samples 2 --batch-size 1").json();
+    QCOMPARE(both["text"], json["text"]);
+    const QJsonArray samples = both["samples"].toArray();
+    QCOMPARE(samples.size(), 2);
+    const QJsonObject second = samples[1].toObject();
+    QCOMPARE(deviation(second, {{"seed", "integer"}, {"text", "string"}, {"tokens", "integer"}}),
+             QString());
+    QVERIFY(second["ended"].isBool());
+    QCOMPARE(second["seed"].toInt(), 4);
+    QCOMPARE(second["text"], next["text"]);
 }
 
 QTEST_GUILESS_MAIN(TestJsonContract)

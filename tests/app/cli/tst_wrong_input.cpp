@@ -75,6 +75,9 @@ void TestWrongInput::oneSentence_data()
     row("generate demo --temperature nan", {"--temperature nan"});
     row("generate demo --top-p 7", {"--top-p 7"});
     row("generate demo --top-k -1", {"--top-k -1"});
+    row("generate demo --compute f16", {"--compute \"f16\"", "bf16"});
+    row("generate demo --samples 0", {"--samples 0"});
+    row("generate demo --batch-size 0", {"--batch-size 0"});
     // Names.
     row("run demo --method rnt", {"unknown method \"rnt\"", "qera-exact", "did you mean \"rtn\"?"});
     row("estimate demo --method lqre", {"unknown method \"lqre\"", "did you mean \"lqer\"?"});

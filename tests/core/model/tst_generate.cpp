@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <set>
 
 #include <ATen/ops/tensor.h>
 #include <QtTest>
@@ -159,6 +160,41 @@ private Q_SLOTS:
                                                 std::vector<std::int32_t>(64, 3), options, {},
                                                 RunContext()),
                                  Error);
+    }
+
+    void samplesOfABatchAreThoseOfTheirSeeds_data() { addModels(); }
+    void samplesOfABatchAreThoseOfTheirSeeds()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const auto blocks = allBlocks(decoder);
+        SamplingOptions options = sampling(1.5);
+        options.maxTokens = 24;
+        options.seed = 5;
+        // A fifth of the vocabulary ends a sample, so that rows leave the batch at all times.
+        for (std::int64_t token = 0; token < decoder.config().vocabSize; token += 5) {
+            options.stopTokens.push_back(token);
+        }
+        constexpr std::int64_t kSamples = 12;
+        std::vector<std::vector<std::int32_t>> told(kSamples);
+        const auto samples = generateSamples(
+            decoder, blocks, {}, promptOf(golden), options, kSamples,
+            [&](std::int64_t sample, std::int32_t token) {
+                told[static_cast<std::size_t>(sample)].push_back(token);
+            },
+            RunContext());
+        std::set<std::size_t> lengths;
+        for (std::size_t i = 0; i < samples.size(); ++i, ++options.seed) {
+            const auto alone =
+                generateTokens(decoder, blocks, {}, promptOf(golden), options, {}, RunContext());
+            QCOMPARE(samples[i].tokens, alone);
+            QCOMPARE(told[i], alone);
+            QCOMPARE(samples[i].stopped, alone.size() < 24);
+            lengths.insert(alone.size());
+        }
+        QVERIFY(lengths.size() >= 4);
     }
 
     void greedyTakesTheSmallerOfTwoEqual()

@@ -120,8 +120,10 @@ void TestTextComparison::continuationsAreThoseOfGenerateText()
     options.prompt = prompt;
     options.maxTokens = kContinue;
     const TextComparison shown = compareText(m_run, {prompt, kContinue}, {}, {});
-    QCOMPARE(shown.fpContinuation, generateText(m_run.spec.model, nullptr, options, "cpu", {}, {}));
-    QCOMPARE(shown.continuation, generateText(m_run.spec.model, &m_run, options, "cpu", {}, {}));
+    QCOMPARE(shown.fpContinuation,
+             generateTexts(m_run.spec.model, nullptr, options, "cpu", {}, {}).front().text);
+    QCOMPARE(shown.continuation,
+             generateTexts(m_run.spec.model, &m_run, options, "cpu", {}, {}).front().text);
     QVERIFY(shown.continuation != shown.fpContinuation);
     // At the end of the model's positions there is no room to go on.
     const std::string full(kMaxPositions, 'a');
