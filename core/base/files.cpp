@@ -1,5 +1,7 @@
 #include "base/files.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -19,6 +21,8 @@
 namespace qw {
 
 namespace {
+std::atomic<std::int64_t> earlierPeak = 0; // before the kernel was told to forget it
+
 std::string reason()
 {
     return std::strerror(errno);
@@ -224,7 +228,7 @@ std::int64_t freeBytes(const std::filesystem::path& folder)
     return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
 }
 
-std::int64_t peakRssBytes()
+std::int64_t recentPeakRssBytes()
 {
     std::ifstream status("/proc/self/status");
     std::string line;
@@ -234,6 +238,18 @@ std::int64_t peakRssBytes()
         }
     }
     return 0;
+}
+
+std::int64_t peakRssBytes()
+{
+    return std::max(earlierPeak.load(), recentPeakRssBytes());
+}
+
+std::int64_t restartPeakRss()
+{
+    earlierPeak = peakRssBytes();
+    std::ofstream("/proc/self/clear_refs") << 5; // the kernel's peak becomes what is resident now
+    return recentPeakRssBytes();
 }
 
 } // namespace qw

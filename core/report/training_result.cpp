@@ -38,7 +38,8 @@ bool TrainingResult::operator==(const TrainingResult& o) const
 {
     return same(lr, o.lr) && same(lrScale, o.lrScale) && same(weightDecay, o.weightDecay) &&
            warmup == o.warmup && rank == o.rank && trainedParameters == o.trainedParameters &&
-           frozenBytes == o.frozenBytes && same(seconds, o.seconds) && steps == o.steps;
+           frozenBytes == o.frozenBytes && peakBytesAboveModel == o.peakBytesAboveModel &&
+           same(seconds, o.seconds) && steps == o.steps;
 }
 
 Json toJson(const TrainingResult& training)
@@ -50,6 +51,7 @@ Json toJson(const TrainingResult& training)
                  {"rank", training.rank},
                  {"trained_parameters", training.trainedParameters},
                  {"frozen_bytes", training.frozenBytes},
+                 {"peak_bytes_above_model", training.peakBytesAboveModel},
                  {"seconds", finiteOrNull(training.seconds)}};
     for (const Column& column : kColumns) {
         Json values = Json::array();
@@ -72,6 +74,7 @@ TrainingResult trainingResultFromJson(const Json& json)
         .read("rank", training.rank)
         .read("trained_parameters", training.trainedParameters)
         .read("frozen_bytes", training.frozenBytes)
+        .read("peak_bytes_above_model", training.peakBytesAboveModel)
         .read("seconds", training.seconds);
     for (const Column& column : kColumns) {
         const Json* values = in.find(column.key);

@@ -25,7 +25,10 @@ struct TrainingResult {
     std::int64_t warmup = 0;
     std::int64_t rank = 0;
     std::int64_t trainedParameters = 0;
-    std::int64_t frozenBytes = 0;       ///< of what stays in memory of the quantized weights
+    std::int64_t frozenBytes = 0; ///< of what stays in memory of the quantized weights
+    /// Most memory beyond what there was before the training: frozen and learned parts, moments and
+    /// what a step makes. On the CPU; 0: not measured.
+    std::int64_t peakBytesAboveModel = 0;
     double seconds = __builtin_nan(""); ///< of the steps
     std::vector<TrainingStep> steps;
     bool operator==(const TrainingResult&) const;

@@ -10,6 +10,8 @@
 #include <ATen/ops/stack.h>
 
 #include "base/error.h"
+#include "base/files.h"
+#include "engine.h"
 #include "methods/adam.h"
 #include "methods/settings.h"
 #include "methods/training_rules.h"
@@ -28,6 +30,13 @@ constexpr std::int64_t kValidations = 10;
 double secondsSince(std::chrono::steady_clock::time_point start)
 {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Bytes in memory, with nothing on the heap that is free; the peak counts from here.
+std::int64_t settledRss()
+{
+    returnFreedMemory();
+    return restartPeakRss();
 }
 
 /// Layers as they were learned.
@@ -276,10 +285,12 @@ std::string Training::describeStep() const
 
 TrainedLayers Training::execute()
 {
+    const std::int64_t before = settledRss();
     begin();
     if (std::filesystem::exists(m_task.stateFile)) {
         m_steps = restoreTraining(m_task.stateFile, *m_model, *m_adam);
     }
+    settledRss(); // the search for ranges is not part of what a step takes
     try {
         for (;;) {
             validateIfDue();
@@ -308,6 +319,9 @@ TrainedLayers Training::execute()
     for (const TrainedWeight* weight : m_model->weights()) {
         result.trainedParameters += weight->parameterCount();
         result.frozenBytes += weight->frozenBytes();
+    }
+    if (m_spec.device == "cpu") {
+        result.peakBytesAboveModel = recentPeakRssBytes() - before;
     }
     result.seconds = 0; // of all steps, those before an interruption included
     for (const TrainingStep& one : m_steps) {

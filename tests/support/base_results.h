@@ -57,7 +57,7 @@ inline RunResult sampleResult(const std::string& id)
     run.training = {
         1e-3, 1e-5, 0.1,
         3,    8,    910,
-        4321, 12.5, {{2.5, 1e-4, 0.5, 900, kMissing}, {1.0 / 3, 1e-3, 0.25, 950, 12.5}}};
+        4321, 1 << 20, 12.5, {{2.5, 1e-4, 0.5, 900, kMissing}, {1.0 / 3, 1e-3, 0.25, 950, 12.5}}};
     return run;
 }
 

@@ -14,10 +14,11 @@ using namespace qw;
 using namespace qw::test;
 
 namespace {
-/// What must not depend on interruptions: all but times.
+/// What must not depend on interruptions: all but times and memory.
 TrainingResult timeless(TrainingResult training)
 {
     training.seconds = 0;
+    training.peakBytesAboveModel = 0;
     for (TrainingStep& step : training.steps) {
         step.tokensPerSecond = 0;
     }
@@ -99,6 +100,9 @@ private Q_SLOTS:
         if (method == "lr-qat") { // fixed8: a byte each, and no other copy of them
             QCOMPARE(training.frozenBytes, weights);
         }
+        QVERIFY(training.peakBytesAboveModel >
+                training.frozenBytes + 12 * training.trainedParameters);
+        QVERIFY(training.peakBytesAboveModel < run.peakRssBytes);
         QVERIFY(mentions(run, "of scales"));
         QVERIFY(run.layers.front().trainedParameters > 0);
         QCOMPARE(run.layers.front().trainRank, method == "lr-qat" ? 4 : 0);
