@@ -115,6 +115,11 @@ void addTrainingFlags(CLI::App& command, TrainingSpec& training)
         "lr-qat: zero | loftq | lqer | qera-exact: where A and B begin (default zero)");
     add("--save-every", training.saveEvery,
         "Steps between states that a stopped run goes on from (default 100)");
+    command
+        .add_flag("--recompute,!--no-recompute", training.recompute,
+                  "Run each block once more in the backward pass, or keep what it made: the same "
+                  "bits, more memory (default: recompute)")
+        ->group(kTraining);
 }
 
 /// What both sections have, each with its default.

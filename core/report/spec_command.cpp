@@ -79,10 +79,11 @@ constexpr std::array kFlags = {
     FlagOf{"device", "--device"},
     FlagOf{"threads", "--threads"},
 };
-/// Flags without a value, for settings that are off by default.
+/// Flags without a value, for what is not the default.
 constexpr std::array kSwitches = {
     FlagOf{"weight.sym", "--sym"},
     FlagOf{"activation.attention", "--act-attention"},
+    FlagOf{"training.recompute", "--no-recompute"},
     FlagOf{"gptq.act_order", "--act-order"},
     FlagOf{"gptq.true_sequential", "--true-sequential"},
     FlagOf{"gptq.static_groups", "--static-groups"},

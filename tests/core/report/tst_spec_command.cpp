@@ -38,9 +38,10 @@ void TestSpecCommand::commands_data()
            "official";
     QTest::newRow("training")
         << R"({"model": "demo", "method": "lr-qat", "training": {"text": "t.txt", "steps": 300,
-               "lr": 0.01, "rank": 8, "phi": "int"}, "activation": {"points": "a8"}})"
-        << "qw run demo --act-points a8 --method lr-qat --lr 0.01 --phi int --rank 8 --steps 300 "
-           "--train-text t.txt";
+               "lr": 0.01, "rank": 8, "phi": "int", "recompute": false},
+               "activation": {"points": "a8"}})"
+        << "qw run demo --act-points a8 --method lr-qat --lr 0.01 --phi int --rank 8 "
+           "--no-recompute --steps 300 --train-text t.txt";
     QTest::newRow("training on the grid of another method")
         << R"({"model": "demo", "method": "peqa", "weight": {"range": "minmax"}})"
         << "qw run demo --method peqa --range minmax";
