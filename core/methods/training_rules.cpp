@@ -19,7 +19,7 @@ constexpr Rate kLowRankRate = {1e-3, 1e-2};
 constexpr Rate kWeightRate = {5e-5, 2e-4};
 constexpr Rate kScaleRate = {1e-5, 1e-4};
 constexpr Rate kScaleRateAtTwoBits = {1e-5, 1e-3}; // LR-QAT searches ten times higher there
-constexpr double kWeightDecay = 0.1; // of LSQ
+constexpr double kWeightDecay = 0.1;               // of LSQ
 
 double settledRate(double asked, const Rate& rate, const char* what, std::int64_t steps,
                    std::vector<std::string>& said)
@@ -53,6 +53,12 @@ TrainingRules trainingRules(const RunSpec& spec, const ModelConfig& config)
         settledRate(training.lrScale, spec.weight.bits == 2 ? kScaleRateAtTwoBits : kScaleRate,
                     "of scales", training.steps, rules.said);
     rules.warmup = training.warmup >= 0 ? training.warmup : training.steps / 10;
+    if (spec.weight.scaleDtype != "f32") {
+        rules.said.push_back(message("scales are learned in float32 and rounded to ",
+                                     spec.weight.scaleDtype,
+                                     " in every step, so that what is trained is what is stored; "
+                                     "LR-QAT's code does not round them"));
+    }
     if (spec.method == "lr-qat") {
         rules.rank = training.rank > 0
                          ? training.rank

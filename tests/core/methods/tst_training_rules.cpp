@@ -52,12 +52,17 @@ private Q_SLOTS:
         spec.training.lrScale = 0;
         spec.training.warmup = 7;
         spec.training.rank = 5;
+        spec.weight.scaleDtype = "f32";
         const TrainingRules rules = trainingRules(spec, {});
         QCOMPARE(rules.lr, 0.5);
         QCOMPARE(rules.lrScale, 0.0);
         QCOMPARE(rules.warmup, std::int64_t{7});
         QCOMPARE(rules.rank, std::int64_t{5});
         QVERIFY(rules.said.empty());
+        spec.weight.scaleDtype = "bf16"; // unlike what was published
+        const std::vector<std::string> said = trainingRules(spec, {}).said;
+        QCOMPARE(said.size(), std::size_t{1});
+        QVERIFY(said.front().find("rounded to bf16") != std::string::npos);
     }
 
     void rateGoesUpAndDown()
