@@ -13,7 +13,7 @@ namespace qw {
 namespace {
 constexpr std::int64_t kTrainingSeqlen = 1024;
 constexpr std::int64_t kEnoughToHoldOut = 20;
-constexpr std::int64_t kMostHeldOut = 8;
+constexpr std::int64_t kMostHeldOut = 32;
 } // namespace
 
 TokenStream::TokenStream(std::vector<std::int32_t> ids, std::int64_t seqlen, std::uint64_t seed)

@@ -17,7 +17,7 @@ namespace qw {
 class TokenStream
 {
 public:
-    /// @param seed  of cuts and order. The last windows, a tenth of them, at most eight, are kept
+    /// @param seed  of cuts and order. The last windows, a tenth of them, at most 32, are kept
     /// apart to validate on, if there are twenty.
     TokenStream(std::vector<std::int32_t> ids, std::int64_t seqlen, std::uint64_t seed);
 
