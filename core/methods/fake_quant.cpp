@@ -11,6 +11,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
@@ -187,6 +188,11 @@ std::vector<at::Tensor> inputsOf(const at::Tensor& x, const FakeQuantParts& part
     }
     return inputs;
 }
+
+at::Tensor noValues(const at::Tensor& x, const FakeQuantParts& parts)
+{
+    return at::zeros({x.size(0), parts.scale.size(0)}, x.options());
+}
 } // namespace
 
 at::Tensor storedScale(const FakeQuantParts& parts)
@@ -204,9 +210,12 @@ at::Tensor plainFakeQuant(const FakeQuantParts& parts)
         .to(parts.compute);
 }
 
-at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts)
+at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts, Wanted wanted)
 {
-    return recomputed(inputsOf(x, parts), [parts](const std::vector<at::Tensor>& values) {
+    return recomputed(inputsOf(x, parts), [=](const std::vector<at::Tensor>& values) {
+        if (wanted == Wanted::Gradient && !at::GradMode::is_enabled()) { // the first time
+            return noValues(values.front(), parts);
+        }
         FakeQuantParts p = parts;
         std::size_t next = 1;
         for (at::Tensor* part : {&p.scale, &p.left, &p.right, &p.weight}) {
@@ -218,15 +227,19 @@ at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts
     });
 }
 
-at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts)
+at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts, Wanted wanted)
 {
     QW_REQUIRE(x.scalar_type() == parts.compute, ErrorCode::BadShape,
                "a weight under training: x is ", x.scalar_type(), ", not ", parts.compute);
     if (!x.is_cpu()) {
-        return plainFakeQuantLinear(x, parts);
+        return plainFakeQuantLinear(x, parts, wanted);
     }
     const std::vector<at::Tensor> inputs = inputsOf(x, parts);
-    return applyWithGradient(inputs, {[=] { return FusedLinear(parts).forward(x); },
+    return applyWithGradient(inputs, {[=] {
+                                          return wanted == Wanted::Values
+                                                     ? FusedLinear(parts).forward(x)
+                                                     : noValues(x, parts);
+                                      },
                                       [=](const at::Tensor& gradient) {
                                           return FusedLinear(parts).backward(
                                               x.detach(), x.requires_grad(), gradient.contiguous());

@@ -25,16 +25,23 @@ struct FakeQuantParts {
     at::Tensor weight;   ///< [out, in] float32, or undefined
 };
 
+/// What of a function is needed. Its gradient alone where it is done again and its result only
+/// enters sums, whose gradients do not look at it.
+enum class Wanted { Values, Gradient };
+
 /// v [out, groups], differentiable; no gradient below the floor.
 at::Tensor storedScale(const FakeQuantParts& parts);
 
 /// x W^^T, differentiable in x and those parts that require a gradient. Keeps these alone for it.
-/// @param x [tokens, in] of the compute type; @return [tokens, out]
+/// @param x [tokens, in] of the compute type; @param wanted  Gradient: only that will be asked for
+/// @return [tokens, out]; where only the gradient is wanted, zeros
 /// @throws Error::BadShape if x has another type
-at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts);
+at::Tensor fakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts,
+                           Wanted wanted = Wanted::Values);
 
 /// The same by plain operations, done again for the gradient: the way of other devices.
-at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts);
+at::Tensor plainFakeQuantLinear(const at::Tensor& x, const FakeQuantParts& parts,
+                                Wanted wanted = Wanted::Values);
 
 /// W^ [out, in] of the compute type by plain operations of autograd, which keep what they
 /// like: the oracle.

@@ -39,8 +39,12 @@ public:
     const FakeQuantParts& parts() const { return m_parts; }
     /// x W^^T, differentiable in x and the learned tensors. Only those and x are kept for the
     /// gradient, which makes W^ again.
-    /// @param x [tokens, in] of the compute type; @return [tokens, out] of the compute type
-    at::Tensor linear(const at::Tensor& x) const { return fakeQuantLinear(x, m_parts); }
+    /// @param x [tokens, in] of the compute type; @return [tokens, out] of the compute type; zeros
+    /// where only the gradient is wanted
+    at::Tensor linear(const at::Tensor& x, Wanted wanted = Wanted::Values) const
+    {
+        return fakeQuantLinear(x, m_parts, wanted);
+    }
     /// W^ [out, in] of the compute type, without gradients.
     at::Tensor values() const { return fakeQuant(m_parts, false); }
 

@@ -27,6 +27,13 @@ at::Tensor interruptible(const at::Tensor& x, const RunContext& run)
                                        return std::vector<at::Tensor>{gradient};
                                    }});
 }
+
+/// Whether what a layer makes only enters sums on its way out of the block.
+bool onlySummed(const ModelConfig& config, LinearRole role)
+{
+    return config.preNorm && (role == LinearRole::Down ||
+                              (config.parallelResidual && role == LinearRole::AttentionOut));
+}
 } // namespace
 
 TrainableModel::TrainableModel(const Decoder& decoder, const RunSpec& spec)
@@ -81,7 +88,7 @@ const TrainedWeight& TrainableModel::weight(const std::string& layer) const
 }
 
 at::Tensor TrainableModel::linear(const Block& block, const LinearWeights& linear,
-                                  const at::Tensor& x, const RunContext& run) const
+                                  const at::Tensor& x, Wanted wanted, const RunContext& run) const
 {
     const TrainedWeight* learned = find(block, linear.info.name);
     if (learned == nullptr) { // skipped by an override: runs in full precision
@@ -89,20 +96,21 @@ at::Tensor TrainableModel::linear(const Block& block, const LinearWeights& linea
     }
     const at::Tensor input =
         quantizeThrough(interruptible(x, run), inputQuantizer(m_spec, linear.info.role));
-    const at::Tensor y = learned->linear(input);
+    const at::Tensor y = learned->linear(
+        input, onlySummed(m_decoder.config(), linear.info.role) ? wanted : Wanted::Values);
     if (m_looking && m_overflowing.empty() && !at::isfinite(y).all().item<bool>()) {
         m_overflowing = linear.info.name;
     }
     return linear.bias.defined() ? y + linear.bias : y;
 }
 
-at::Tensor TrainableModel::forward(const Block& block, const at::Tensor& x,
+at::Tensor TrainableModel::forward(const Block& block, const at::Tensor& x, Wanted wanted,
                                    const RunContext& run) const
 {
     BlockHooks hooks;
     hooks.run = &run;
     hooks.linear = [&](const LinearWeights& weights, const at::Tensor& input) {
-        return linear(block, weights, input, run);
+        return linear(block, weights, input, wanted, run);
     };
     addPoints(modelQuantizers(m_spec), quantizeThrough, hooks);
     return m_decoder.differentiateBlock(block.frozen, x, hooks);
@@ -120,7 +128,7 @@ double TrainableModel::addGradients(const at::Tensor& ids, double scale, const R
         const bool keep = !m_spec.training.recompute && i >= m_firstLearned;
         const at::AutoGradMode gradients(keep);
         inputs.push_back(keep ? learnedFrom(i, x) : x);
-        x = forward(m_blocks[i], inputs.back(), run);
+        x = forward(m_blocks[i], inputs.back(), Wanted::Values, run);
         if (keep) {
             outputs[i] = x;
             x = x.detach();
@@ -135,7 +143,7 @@ double TrainableModel::addGradients(const at::Tensor& ids, double scale, const R
         at::Tensor input = std::move(inputs[i]);
         if (!output.defined()) {
             input = learnedFrom(i, input);
-            output = forward(m_blocks[i], input, run);
+            output = forward(m_blocks[i], input, Wanted::Gradient, run);
         }
         if (!output.requires_grad()) {
             break; // scales stay as found, and there is nothing else
@@ -151,7 +159,7 @@ double TrainableModel::nll(const at::Tensor& ids, const RunContext& run)
     const at::NoGradGuard noGrad;
     at::Tensor x = m_decoder.embed(ids);
     for (const Block& block : m_blocks) {
-        x = forward(block, x, run);
+        x = forward(block, x, Wanted::Values, run);
     }
     return nextTokenNll(m_decoder, x, ids, run);
 }

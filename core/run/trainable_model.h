@@ -40,9 +40,10 @@ private:
         std::vector<std::unique_ptr<TrainedWeight>> learned;
     };
     static const TrainedWeight* find(const Block& block, const std::string& layer);
-    at::Tensor forward(const Block& block, const at::Tensor& x, const RunContext& run) const;
+    at::Tensor forward(const Block& block, const at::Tensor& x, Wanted wanted,
+                       const RunContext& run) const;
     at::Tensor linear(const Block& block, const LinearWeights& linear, const at::Tensor& x,
-                      const RunContext& run) const;
+                      Wanted wanted, const RunContext& run) const;
 
     const Decoder& m_decoder;
     const RunSpec& m_spec;

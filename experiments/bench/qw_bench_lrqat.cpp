@@ -170,8 +170,11 @@ private:
         BlockHooks hooks;
         hooks.linear = [&](const LinearWeights& linear, const at::Tensor& rows) {
             const TrainedWeight& weight = m_weights.at(linear.info.name);
-            if (way.fused) {
-                return weight.linear(rows);
+            if (way.fused) { // done again, a block's last layer is not asked for its values
+                const bool again = way.recompute == Recompute::Blocks && at::GradMode::is_enabled();
+                return weight.linear(rows, again && linear.info.role == LinearRole::Down
+                                               ? Wanted::Gradient
+                                               : Wanted::Values);
             }
             return way.recompute == Recompute::Linears
                        ? plainFakeQuantLinear(rows, weight.parts())
