@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Prints results.csv as tables: mean over seeds and, after it, the spread (largest - smallest)."""
+"""Prints results.csv as tables: mean over seeds and, in brackets, largest minus smallest.
+
+usage: table.py [RESULTS]
+"""
 import csv
 import pathlib
+import sys
 from collections import defaultdict
 
-rows = list(csv.DictReader((pathlib.Path(__file__).parent / "results.csv").open()))
-groups = defaultdict(list)
-for row in rows:
-    groups[row["scheme"], row["group"], row["method"], row["change"]].append(row)
+path = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else (
+    pathlib.Path(__file__).parent / "results.csv")
+rows = list(csv.DictReader(path.open()))
+RATES = ("lr", "lr_scale")
 
 
 def mean(entries, column):
@@ -16,28 +20,74 @@ def mean(entries, column):
 
 def cell(entries, column, digits, factor=1.0):
     values = [float(e[column]) * factor for e in entries]
-    return f"{sum(values) / len(values):.{digits}f} ({max(values) - min(values):.{digits}f})"
+    spread = f" ({max(values) - min(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{sum(values) / len(values):.{digits}f}{spread}"
 
 
-def line(head, entries, nearest):
-    closed = 1 - mean(entries, "delta_nll") / mean(nearest, "delta_nll")
-    print(f"| {head} | {len(entries)} | {mean(entries, 'bits_per_weight'):.2f} "
-          f"| {cell(entries, 'perplexity', 2)} | {cell(entries, 'delta_nll', 4)} "
-          f"| {100 * closed:.0f} | {cell(entries, 'kl_mean', 4)} "
-          f"| {cell(entries, 'top1_agreement', 1, 100)} "
-          f"| {mean(entries, 'trained_parameters') / 1e6:.2f} | {mean(entries, 'seconds'):.0f} "
-          f"| {mean(entries, 'peak_rss_bytes') / 1e6:.0f} |")
+def closed(entries, nearest):
+    return f"{100 * (1 - mean(entries, 'delta_nll') / mean(nearest, 'delta_nll')):.0f}"
 
 
-columns = ("seeds | bits/weight | perplexity | Δnll | gap closed, % | KL | top-1, % | trained, M | s "
-           "| memory, MB |")
-for ablations in (False, True):
-    print(f"| {'change' if ablations else 'scheme | group | method'} | {columns}")
-    print("|---" * (11 if ablations else 13) + "|")
-    for (scheme, group, method, change), entries in groups.items():
-        plain = ("W2", "channel", "lr-qat") == (scheme, group, method)
-        if ablations and plain or not ablations and change == "-":
-            head = f"{change if change != '-' else 'none'}" if ablations else (
-                f"{scheme} | {group} | {method}")
-            line(head, entries, groups[scheme, group, "rtn", "-"])
+def megabytes(entries):
+    known = [float(e["training_bytes"]) / 1e6 for e in entries if e["training_bytes"]]
+    return f"{sum(known) / len(known):.0f}" if known else ""
+
+
+def table(heads, lines):
+    print("| " + " | ".join(heads) + " |")
+    print("|---" * len(heads) + "|")
+    for line in lines:
+        print("| " + " | ".join(line) + " |")
     print()
+
+
+def measures(entries, nearest):
+    trained = mean(entries, "trained_parameters") / 1e6
+    return [f"{mean(entries, 'bits_per_weight'):.2f}", cell(entries, "perplexity", 2),
+            cell(entries, "delta_nll", 4), closed(entries, nearest), cell(entries, "kl_mean", 4),
+            cell(entries, "top1_agreement", 1, 100), f"{trained:.2f}"]
+
+
+MEASURES = ["bits/weight", "perplexity", "Δnll", "gap closed, %", "KL", "top-1, %", "trained, M"]
+
+# Of the rates of a method those that were run with most seeds, and of these the best validated.
+runs = defaultdict(lambda: defaultdict(list))
+for row in rows:
+    runs[row["scheme"], row["group"], row["method"], row["change"]][
+        row["steps"], *(row[r] for r in RATES)].append(row)
+
+
+def chosen(key):
+    def order(entries):
+        validation = [float(e["validation"] or "inf") for e in entries]
+        return -len(entries), min(validation)
+    return min(runs[key].values(), key=order)
+
+
+def nearest(scheme, group):
+    return chosen((scheme, group, "rtn", "-"))
+
+
+plain = [key for key in runs if key[3] == "-"]
+order = ["rtn", "lrq", "peqa", "lsq", "lr-qat"]
+plain.sort(key=lambda key: (key[0], key[1] != "channel", order.index(key[2])))
+table(["scheme", "group", "method", "rates", "seeds", *MEASURES],
+      [[key[0], key[1], key[2], ", ".join(filter(None, (chosen(key)[0][r] for r in RATES))),
+        str(len(chosen(key))), *measures(chosen(key), nearest(*key[:2]))] for key in plain])
+
+for scheme in sorted({key[0] for key in runs if key[3] != "-"}):
+    changes = [(scheme, "channel", "lr-qat", "-")] + [
+        key for key in runs if key[0] == scheme and key[3] != "-"]
+    table([f"change at {scheme}", *MEASURES],
+          [[key[3] if key[3] != "-" else "none (seed 0)",
+            *measures([e for e in chosen(key) if e["seed"] == "0"], nearest(scheme, "channel"))]
+           for key in changes if any(e["seed"] == "0" for e in chosen(key))])
+
+tried = [key for key in plain if len(runs[key]) > 1]
+table(["scheme", "method", "rate", "of scales", "loss, last steps", "held-out perplexity", "Δnll",
+       "gap closed, %", "s", "training memory, MB"],
+      [[key[0], key[2], *settings[1:], first[0]["last_loss"], first[0]["validation"],
+        cell(first, "delta_nll", 4), closed(first, nearest(*key[:2])),
+        f"{mean(first, 'seconds'):.0f}", megabytes(first)]
+       for key in tried for settings, entries in sorted(runs[key].items())
+       for first in [[e for e in entries if e["seed"] == "0"]] if first])
