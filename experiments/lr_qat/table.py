@@ -76,10 +76,11 @@ table(["scheme", "group", "method", "rates", "seeds", *MEASURES],
         str(len(chosen(key))), *measures(chosen(key), nearest(*key[:2]))] for key in plain])
 
 for scheme in sorted({key[0] for key in runs if key[3] != "-"}):
-    changes = [(scheme, "channel", "lr-qat", "-")] + [
+    changes = [(scheme, "channel", method, "-") for method in ("rtn", "lr-qat")] + [
         key for key in runs if key[0] == scheme and key[3] != "-"]
-    table([f"change at {scheme}", *MEASURES],
-          [[key[3] if key[3] != "-" else "none (seed 0)",
+    changes.sort(key=lambda key: order.index(key[2]))
+    table([f"{scheme}, per channel, seed 0", "change", *MEASURES],
+          [[key[2], key[3],
             *measures([e for e in chosen(key) if e["seed"] == "0"], nearest(scheme, "channel"))]
            for key in changes if any(e["seed"] == "0" for e in chosen(key))])
 
