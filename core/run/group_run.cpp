@@ -318,6 +318,7 @@ void GroupRun::quantizeBlocks()
             quantized->advance(block, {}, m_run, pathHooks(index, block));
         }
         m_checkpoint->releaseBlock(index);
+        returnFreedMemory(); // or what is left between tensors grows from block to block
     }
     std::filesystem::remove(m_artifact->trainingFile());
     m_run.checkpoint(blocks * steps);
