@@ -32,10 +32,17 @@ public:
         m_after = edit->m_after;
         return true;
     }
-    void undo() override { m_state.setDraft(m_before); }
-    void redo() override { m_state.setDraft(m_after); }
+    void undo() override { apply(m_before); }
+    void redo() override { apply(m_after); }
 
 private:
+    /// The model is chosen by opening it and is no part of an edit: another one may be open by now.
+    void apply(RunSpec spec)
+    {
+        spec.model = m_state.draft().model;
+        m_state.setDraft(spec);
+    }
+
     AppState& m_state;
     RunSpec m_before;
     RunSpec m_after;

@@ -40,6 +40,7 @@ private Q_SLOTS:
     void sessionIsRestored();
     void unfinishedRunsAreOffered();
     void runInViewFollowsTheHeader();
+    void undoLeavesTheOpenModelAlone();
     void paletteFindsActionsAndLayers();
     void themesSwitch();
     void everyControlHasANameAndEveryMenuAMnemonic();
@@ -158,6 +159,26 @@ void TstWindow::runInViewFollowsTheHeader()
     QCOMPARE(QString::fromStdString(gui.window->state().runInView()->id),
              box->currentData().toString());
     QCOMPARE(gui.window->state().runInView()->layers.size(), 2U);
+}
+
+void TstWindow::undoLeavesTheOpenModelAlone()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    AppState& state = gui.window->state();
+    qw::RunSpec draft = state.draft();
+    draft.weight.bits = 2;
+    state.editDraft(draft, u"Change bits"_s);
+    const QString folder = QStringLiteral(QW_GOLDEN_DIR "/models/qwen3");
+    gui.window->openPath(folder);
+    QTRY_COMPARE_WITH_TIMEOUT(state.modelState(), AppState::ModelState::Ready, kPatience);
+    gui.trigger("undoAction");
+    QCOMPARE(state.draft().weight.bits, qw::defaultDraft().weight.bits);
+    QCOMPARE(QString::fromStdString(state.draft().model), folder);
+    gui.openDemo();
+    gui.trigger("redoAction");
+    QCOMPARE(state.draft().weight.bits, 2);
+    QCOMPARE(state.draft().model, std::string("demo"));
 }
 
 void TstWindow::paletteFindsActionsAndLayers()
