@@ -49,6 +49,12 @@ private:
     QString m_mergeKey;
 };
 
+/// How an open model is called, and how specs of the window name it.
+QString nameOf(const QString& model)
+{
+    return model == QStringLiteral("demo") ? model : QDir(model).absolutePath();
+}
+
 std::filesystem::file_time_type configTime(const std::string& folder)
 {
     std::error_code ignored;
@@ -87,6 +93,7 @@ AppState::AppState(Settings& settings, const QString& storeFile, QObject* parent
     connect(&m_modelWorker, &Background::failed, this,
             [this](const QString& sentence, const QString& details) {
                 m_modelProblem = sentence;
+                m_runToView.clear();
                 m_settings.forgetModel(m_modelName);
                 setModelState(ModelState::Failed);
                 Q_EMIT problem(tr("The Model Cannot Be Opened"), sentence, details);
@@ -120,13 +127,15 @@ const MethodDescription* AppState::method(const std::string& id) const
     return found == methods.end() ? nullptr : &*found;
 }
 
-void AppState::openModel(const QString& model)
+void AppState::openModel(const QString& model, const QString& runToView)
 {
-    m_modelName = model == QStringLiteral("demo") ? model : QDir(model).absolutePath();
+    m_modelName = nameOf(model);
+    m_runToView = runToView;
     m_modelProblem.clear();
     m_model.reset();
     m_weightsWorker.cancel();
     m_weights.clear();
+    m_viewWorker.cancel();
     m_runInView.reset();
     setModelState(ModelState::Opening);
     Q_EMIT runInViewChanged();
@@ -152,6 +161,9 @@ void AppState::openModel(const QString& model)
             }
             setModelState(ModelState::Ready);
             Q_EMIT layerChanged();
+            if (!m_runToView.isEmpty()) {
+                setRunInView(QString(m_runToView)); // a copy: it is cleared in there
+            }
             measureWeights();
         });
 }
@@ -182,6 +194,7 @@ void AppState::closeModel()
     m_weights.clear();
     m_model.reset();
     m_modelName.clear();
+    m_runToView.clear();
     m_layer.clear();
     setModelState(ModelState::None);
     Q_EMIT layerChanged();
@@ -240,8 +253,9 @@ std::vector<RunSummary> AppState::runsOfModel() const
 
 void AppState::setRunInView(const QString& id)
 {
+    m_viewWorker.cancel(); // of two wishes the later one counts
+    m_runToView.clear();
     if (id.isEmpty()) {
-        m_viewWorker.cancel();
         if (m_runInView) {
             m_runInView.reset();
             Q_EMIT runInViewChanged();
@@ -251,12 +265,17 @@ void AppState::setRunInView(const QString& id)
     if (m_runInView && QString::fromStdString(m_runInView->id) == id) {
         return;
     }
-    m_viewWorker.ask([file = m_storeFile, wanted = id.toStdString()](
-                         const RunContext&) { return RunStore(file).get(wanted); },
-                     [this](RunResult run) {
-                         m_runInView = std::move(run);
-                         Q_EMIT runInViewChanged();
-                     });
+    m_viewWorker.ask(
+        [file = m_storeFile, wanted = id.toStdString()](const RunContext&) {
+            return RunStore(file).get(wanted);
+        },
+        [this](RunResult run) {
+            const bool open = m_modelState != ModelState::None;
+            if (!open || nameOf(QString::fromStdString(run.spec.model)) == m_modelName) {
+                m_runInView = std::move(run);
+                Q_EMIT runInViewChanged();
+            }
+        });
 }
 
 void AppState::setDraft(const RunSpec& draft)

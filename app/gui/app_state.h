@@ -39,7 +39,9 @@ public:
     const MethodDescription* method(const std::string& id) const;
 
     // --- model
-    void openModel(const QString& model); ///< folder or "demo"
+    /// @param model      folder or "demo"
+    /// @param runToView  of it, once it is open
+    void openModel(const QString& model, const QString& runToView = {});
     void closeModel();
     ModelState modelState() const { return m_modelState; }
     QString modelName() const { return m_modelName; } ///< as in a spec
@@ -63,7 +65,8 @@ public:
     void storeChanged();
     std::vector<RunSummary> runsOfModel() const; ///< finished ones of the open model
     const std::optional<RunResult>& runInView() const { return m_runInView; }
-    void setRunInView(const QString& id); ///< empty: none
+    /// Empty: none. A run of another model than the open one is not taken.
+    void setRunInView(const QString& id);
 
     // --- draft of the next run
     const RunSpec& draft() const { return m_draft; }
@@ -108,6 +111,7 @@ private:
     Background m_weightsWorker;
     Background m_runsWorker;
     Background m_viewWorker;
+    QString m_runToView; ///< once the model is open
 };
 
 /// What the form starts with: a good first answer for a new user.

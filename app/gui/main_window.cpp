@@ -190,9 +190,6 @@ void MainWindow::connectState()
     connect(&m_state, &AppState::modelChanged, this, [this] {
         if (m_state.modelState() == AppState::ModelState::Ready) {
             m_settings.set(Key::LastModel, m_state.modelName());
-            if (!m_runToRestore.isEmpty()) {
-                m_state.setRunInView(std::exchange(m_runToRestore, {}));
-            }
         }
         m_modelLabel->setText(m_state.modelState() == AppState::ModelState::None
                                   ? tr("no model")
@@ -393,9 +390,8 @@ void MainWindow::restoreSession()
         (model != QStringLiteral("demo") && !QFileInfo(model).isDir())) {
         return;
     }
-    m_runToRestore = m_settings.text(Key::LastRun);
     m_state.selectLayer(m_settings.text(Key::LastLayer));
-    m_state.openModel(model);
+    m_state.openModel(model, m_settings.text(Key::LastRun));
     setMode(static_cast<Mode>(std::clamp(m_settings.number(Key::LastMode), 0, kModeCount - 1)));
 }
 

@@ -135,7 +135,6 @@ private:
     QLabel* m_modelLabel = nullptr;
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;
-    QString m_runToRestore;
     Background m_reportWorker;
     Background m_merger;
     QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far

@@ -4,6 +4,7 @@
 
 #include <QDBusConnection>
 #include <QDBusMessage>
+#include <QFileInfo>
 #include <QStatusBar>
 #include <QTimer>
 
@@ -174,11 +175,14 @@ void MainWindow::showRun(const QString& id)
 
 void MainWindow::showRunOf(const QString& id, const QString& model)
 {
-    if (!model.isEmpty() && model != m_state.modelName()) {
-        m_runToRestore = id;
-        openPath(model);
-    } else {
+    if (model.isEmpty() || model == m_state.modelName()) {
         m_state.setRunInView(id);
+    } else if (model == QStringLiteral("demo") || QFileInfo(model).isDir()) {
+        m_state.openModel(model, id);
+    } else {
+        m_dialogs.showProblem(this, tr("Cannot Show the Run"),
+                              tr("The folder of its model is gone: %1").arg(model));
+        return;
     }
     setMode(Mode::Inspect);
 }

@@ -15,6 +15,7 @@
 #include <QTreeView>
 
 #include "app/gui/app_state.h"
+#include "app/gui/queue_dock.h"
 #include "base/files.h"
 #include "store/run_store.h"
 #include "support/base_results.h"
@@ -30,6 +31,10 @@ using qw::test::GuiFixture;
 using qw::test::kPatience;
 using qw::test::shoot;
 
+namespace {
+constexpr int kQuiet = 400; // milliseconds: what is not to happen would have by then
+}
+
 class TstWindow : public QObject
 {
     Q_OBJECT
@@ -40,6 +45,8 @@ private Q_SLOTS:
     void sessionIsRestored();
     void unfinishedRunsAreOffered();
     void runInViewFollowsTheHeader();
+    void ofTwoRunsTheOneWantedLastIsShown();
+    void aRunIsShownOverItsOwnModelOnly();
     void undoLeavesTheOpenModelAlone();
     void paletteFindsActionsAndLayers();
     void themesSwitch();
@@ -159,6 +166,56 @@ void TstWindow::runInViewFollowsTheHeader()
     QCOMPARE(QString::fromStdString(gui.window->state().runInView()->id),
              box->currentData().toString());
     QCOMPARE(gui.window->state().runInView()->layers.size(), 2U);
+}
+
+void TstWindow::ofTwoRunsTheOneWantedLastIsShown()
+{
+    GuiFixture gui;
+    gui.window->state().store().save(qw::test::sampleResult("aaaaaaaa1111"));
+    gui.window->state().store().save(qw::test::sampleResult("bbbbbbbb2222"));
+    gui.openDemo();
+    AppState& state = gui.window->state();
+    state.setRunInView(u"aaaaaaaa1111"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(state.runInView().has_value(), kPatience);
+    state.setRunInView(u"bbbbbbbb2222"_s);
+    state.setRunInView(u"aaaaaaaa1111"_s); // still in view: nothing is read
+    QVERIFY(!QTest::qWaitFor([&] { return state.runInView()->id != "aaaaaaaa1111"; }, kQuiet));
+}
+
+void TstWindow::aRunIsShownOverItsOwnModelOnly()
+{
+    GuiFixture gui;
+    AppState& state = gui.window->state();
+    qw::RunResult lost = qw::test::sampleResult("cccccccc3333");
+    lost.spec.model = "/another/model";
+    state.store().save(lost);
+    state.store().save(qw::test::sampleResult("aaaaaaaa1111"));
+    state.storeChanged();
+    QTRY_COMPARE_WITH_TIMEOUT(state.runs().size(), 2U, kPatience);
+    QSignalSpy problems(&gui.dialogs, &qw::Dialogs::problemShown);
+    auto* queue = gui.find<qw::QueueDock>("queueDock");
+    Q_EMIT queue->showRunWanted(u"cccccccc3333"_s); // its model is gone
+    QTRY_COMPARE(problems.size(), 1);
+    QVERIFY(problems.front().front().toString().contains(u"/another/model"_s));
+    gui.openDemo();
+    state.setRunInView(u"cccccccc3333"_s);
+    QVERIFY(!QTest::qWaitFor([&] { return state.runInView().has_value(); }, kQuiet));
+
+    // A model that cannot be opened takes the wish for its run with it.
+    state.openModel(gui.folder.path(), u"aaaaaaaa1111"_s);
+    QTRY_COMPARE_WITH_TIMEOUT(state.modelState(), AppState::ModelState::Failed, kPatience);
+    gui.openDemo();
+    QVERIFY(!QTest::qWaitFor([&] { return state.runInView().has_value(); }, kQuiet));
+
+    // A run that is being read when another model opens is not that model's.
+    state.setRunInView(u"aaaaaaaa1111"_s);
+    gui.window->openPath(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
+    QVERIFY(!QTest::qWaitFor([&] { return state.runInView().has_value(); }, kQuiet));
+
+    // Shown from another model, it comes with its own.
+    Q_EMIT queue->showRunWanted(u"aaaaaaaa1111"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(state.runInView().has_value(), kPatience);
+    QCOMPARE(state.modelName(), u"demo"_s);
 }
 
 void TstWindow::undoLeavesTheOpenModelAlone()
