@@ -73,16 +73,17 @@ void QueueDetail::show(const QueueEntry* entry)
 
 void QueueDetail::showPlot(const QueueEntry* entry)
 {
-    if (entry != nullptr && entry->number == m_number && entry->layers.size() == m_layers &&
-        entry->steps.size() == m_steps) {
+    const bool same = entry != nullptr && entry->number == m_number && entry->started == m_started;
+    if (same && entry->layers.size() == m_layers && entry->steps.size() == m_steps) {
         return;
     }
+    m_started = entry != nullptr ? entry->started : 0;
     m_layers = entry != nullptr ? entry->layers.size() : 0;
     m_steps = entry != nullptr ? entry->steps.size() : 0;
     PlotData shown;
     if (m_layers > 0) {
         RunResult partial;
-        partial.spec = entry->request.specs.front();
+        partial.spec = entry->shown();
         partial.layers = entry->layers;
         const auto plots = layerPlot({partial}, LayerMetric::OutputError).plots;
         const auto weights = layerPlot({partial}, LayerMetric::WeightError).plots;
@@ -91,7 +92,7 @@ void QueueDetail::showPlot(const QueueEntry* entry)
     }
     if (m_layers == 0 && m_steps > 0) {
         RunResult partial;
-        partial.spec = entry->request.specs.front();
+        partial.spec = entry->shown();
         partial.training.steps = entry->steps;
         shown = lossPlot({partial}, kWholeModel).plots.front();
     }

@@ -35,6 +35,7 @@ private:
     SeriesPlot* m_plot = nullptr;
     QPlainTextEdit* m_log = nullptr;
     std::int64_t m_number = 0; ///< of the entry shown; 0: none
+    std::size_t m_started = 0; ///< of its runs when it was drawn
     std::size_t m_layers = 0;  ///< of it drawn
     std::size_t m_steps = 0;   ///< the same
     QString m_lastLine;

@@ -59,8 +59,8 @@ void RunJob::work(const std::stop_token& stop)
         const double seconds = m_request.resumeId.empty() && result.estimate.seconds > 0
                                    ? result.estimate.seconds
                                    : kMissing;
-        post([this, id = QString::fromStdString(result.id), seconds] {
-            Q_EMIT started(id, seconds);
+        post([this, id = QString::fromStdString(result.id), spec = result.spec, seconds] {
+            Q_EMIT started(id, spec, seconds);
         });
     };
     options.layerDone = [this](const LayerResult& layer) {

@@ -43,8 +43,9 @@ public:
     void cancel();
 
 Q_SIGNALS:
-    /// @param seconds  the engine's estimate for all of it, NaN if it goes on where it was
-    void started(const QString& id, double seconds);
+    /// Of runs that are made together one comes after the other, before any progress.
+    /// @param seconds  the engine's estimate for all of those, NaN if it goes on where it was
+    void started(const QString& id, const qw::RunSpec& spec, double seconds);
     void progressed(const qw::Progress& progress);
     void layerDone(const qw::LayerResult& layer);
     void stepDone(const qw::TrainingStep& step);

@@ -67,6 +67,15 @@ QString stateText(RunState state)
     return {};
 }
 
+const RunSpec& QueueEntry::shown() const
+{
+    const auto largest =
+        std::max_element(together.begin(), together.end(), [](const RunSpec& a, const RunSpec& b) {
+            return a.lowRank.rank < b.lowRank.rank;
+        });
+    return largest != together.end() ? *largest : request.specs.front();
+}
+
 RunQueue::RunQueue(RunJob::Work work, QObject* parent)
     : QAbstractListModel(parent), m_work(std::move(work))
 {
@@ -318,6 +327,10 @@ void RunQueue::startNext()
     connectJob(next->number);
     m_secondsBefore = next->seconds;
     m_lastKept = 0;
+    m_secondsDone = 0;
+    m_working = false;
+    next->together.clear();
+    next->started = 0;
     m_clock.start();
     setState(*next, RunState::Running);
     m_job->start();
@@ -332,23 +345,44 @@ void RunQueue::closeJob()
     }
 }
 
+void RunQueue::begin(QueueEntry& e, const RunSpec& spec, double seconds)
+{
+    if (m_working) { // those before are done
+        e.together.clear();
+        m_secondsDone = static_cast<double>(m_clock.elapsed()) / 1000;
+        m_working = false;
+    }
+    e.layers.clear(); // those done before an interruption come again
+    e.steps.clear();
+    e.together.push_back(spec);
+    ++e.started;
+    const std::size_t all = e.request.specs.size();
+    const std::size_t before = e.started - e.together.size();
+    const auto waiting = static_cast<double>(all - std::min(all, e.started));
+    // Runs that wait take as long as those did that are done, or, at first, as these will.
+    const double each = before > 0 ? m_secondsDone / static_cast<double>(before)
+                                   : seconds / static_cast<double>(e.together.size());
+    e.estimatedSeconds = m_secondsDone + seconds + waiting * each;
+}
+
 void RunQueue::connectJob(std::int64_t number)
 {
     RunJob* job = m_job.get();
-    connect(job, &RunJob::started, this, [this, number](const QString& id, double seconds) {
-        QueueEntry& e = *entry(number);
-        e.estimatedSeconds = seconds;
-        e.steps.clear();         // those done before an interruption come again
-        if (e.runId.isEmpty()) { // a sweep keeps the first id, which names its folder
-            e.runId = id;
-        }
-        note(e, tr("run %1").arg(id));
-        changed(number);
-        Q_EMIT stateChanged();
-        Q_EMIT runStarted(id);
-    });
+    connect(job, &RunJob::started, this,
+            [this, number](const QString& id, const RunSpec& spec, double seconds) {
+                QueueEntry& e = *entry(number);
+                begin(e, spec, seconds);
+                if (e.runId.isEmpty()) { // a sweep keeps the first id, which names its folder
+                    e.runId = id;
+                }
+                note(e, tr("run %1").arg(id));
+                changed(number);
+                Q_EMIT stateChanged();
+                Q_EMIT runStarted(id);
+            });
     connect(job, &RunJob::progressed, this, [this, number](const Progress& progress) {
         QueueEntry& e = *entry(number);
+        m_working = true;
         if (progress.phase != e.progress.phase) {
             note(e, QString::fromStdString(progress.phase));
         }
@@ -357,6 +391,7 @@ void RunQueue::connectJob(std::int64_t number)
         changed(number);
     });
     connect(job, &RunJob::layerDone, this, [this, number](const LayerResult& layer) {
+        m_working = true;
         auto& layers = entry(number)->layers;
         const auto same = std::find_if(layers.begin(), layers.end(), [&](const LayerResult& l) {
             return l.name == layer.name; // a resumed run does a block again that was not kept
@@ -370,6 +405,7 @@ void RunQueue::connectJob(std::int64_t number)
         Q_EMIT layerDone(number, layer);
     });
     connect(job, &RunJob::stepDone, this, [this, number](const TrainingStep& step) {
+        m_working = true;
         entry(number)->steps.push_back(step);
         m_lastKept = static_cast<double>(m_clock.elapsed()) / 1000; // cancelling keeps the state
         Q_EMIT stepDone(number);

@@ -24,20 +24,24 @@ struct QueueEntry {
     RunRequest request;
     QString title; ///< "l2qer W4 r32 on demo"
     RunState state = RunState::Queued;
-    QString runId;                      ///< once started
+    QString runId;                      ///< once started; of a sweep the first
+    std::vector<RunSpec> together;      ///< being made now: of a sweep those that share factors
+    std::size_t started = 0;            ///< runs that have begun, those of together included
     Progress progress;                  ///< latest
     double seconds = 0;                 ///< of work so far
-    double estimatedSeconds = kMissing; ///< for all of it, as the engine thought at its start
+    double estimatedSeconds = kMissing; ///< for all of it, as far as the engine can tell
     QString problem;
     QStringList log;
-    std::vector<LayerResult> layers; ///< as they come
-    std::vector<TrainingStep> steps; ///< as they come, of a method that trains the model
+    std::vector<LayerResult> layers; ///< of shown(), as they come
+    std::vector<TrainingStep> steps; ///< the same, of a method that trains the model
     std::vector<RunResult> results;  ///< once finished
     bool busy() const
     {
         return state == RunState::Running || state == RunState::Cancelling ||
                state == RunState::Pausing;
     }
+    /// Whose layers come: of runs that share factors the one of the largest rank.
+    const RunSpec& shown() const;
 };
 
 /// Runs one after the other (each already uses every core), in the order of the list. A list model
@@ -99,6 +103,8 @@ private:
     void startNext();
     void closeJob();
     void connectJob(std::int64_t number);
+    /// One more run has begun. @param seconds  the engine's estimate for those made with it
+    void begin(QueueEntry& entry, const RunSpec& spec, double seconds);
 
     RunJob::Work m_work;
     std::vector<QueueEntry> m_entries;
@@ -107,6 +113,8 @@ private:
     QElapsedTimer m_clock;
     double m_secondsBefore = 0; // of the current entry, before it was paused
     double m_lastKept = 0;      // seconds of the current entry when its last block was kept
+    bool m_working = false;     // something came of the runs that began last
+    double m_secondsDone = 0;   // of the current entry when those began
 };
 
 } // namespace qw

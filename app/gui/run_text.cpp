@@ -41,6 +41,11 @@ QString progress(const QueueEntry& entry)
     const Progress& now = entry.progress;
     QStringList parts = {now.phase.empty() ? Text::tr("starting")
                                            : QString::fromStdString(now.phase)};
+    const std::size_t runs = entry.request.specs.size();
+    if (runs > 1 && entry.started > 0) {
+        parts.prepend(
+            Text::tr("run %1 of %2: %3").arg(entry.started).arg(runs).arg(settings(entry.shown())));
+    }
     if (!now.detail.empty()) {
         parts << QString::fromStdString(now.detail);
     } else if (now.total > 0) {
@@ -49,9 +54,11 @@ QString progress(const QueueEntry& entry)
     if (now.secondsLeft >= 0 && now.done > 0) {
         parts << Text::tr("%1 left").arg(text::duration(now.secondsLeft));
     }
-    const double all = entry.estimatedSeconds - entry.seconds; // NaN if unknown
-    if (all > std::max(now.secondsLeft, 1.0)) {
-        parts << Text::tr("about %1 to the end of the run").arg(text::duration(all));
+    const double left = entry.estimatedSeconds - entry.seconds; // NaN if unknown
+    if (left > std::max(now.secondsLeft, 1.0)) {
+        parts << (runs > 1 ? Text::tr("about %1 to the end of the sweep")
+                           : Text::tr("about %1 to the end of the run"))
+                     .arg(text::duration(left));
     }
     return parts.join(QStringLiteral("  \u00b7  "));
 }

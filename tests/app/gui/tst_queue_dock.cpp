@@ -11,6 +11,7 @@
 #include <QTest>
 #include <QToolButton>
 
+#include "app/gui/queue_dock.h"
 #include "app/gui/queue_memory.h"
 #include "store/run_store.h"
 #include "support/gui_fixture.h"
@@ -71,6 +72,7 @@ private Q_SLOTS:
     void lineSaysWhatGoesOn();
     void detailsShowErrorsAndLog();
     void detailsShowTheLossOfATraining();
+    void detailsOfASweepAreThoseOfOneRun();
     void pauseResumeCancel();
     void closingAsksAndCancelsNothingUnasked();
     void closingKeepsTheQueue();
@@ -159,6 +161,53 @@ void TstQueueDock::detailsShowTheLossOfATraining()
     shoot(*gui.window, u"queue-training"_s);
     quantize = true; // then the errors of layers take its place
     QTRY_COMPARE(plot->data().series.front().y, std::vector<double>{12});
+    QTRY_VERIFY(gui.window->queue().idle());
+}
+
+void TstQueueDock::detailsOfASweepAreThoseOfOneRun()
+{
+    std::atomic<bool> second = false;
+    std::atomic<bool> finish = false;
+    GuiFixture gui([&](const qw::RunRequest& request, const qw::RunOptions& options,
+                       const qw::RunContext& run) {
+        const std::array<std::atomic<bool>*, 2> ends = {&second, &finish};
+        for (std::size_t i = 0; i < 2; ++i) {
+            qw::RunResult result;
+            result.id = "run" + std::to_string(i);
+            result.spec = request.specs[i];
+            options.started(result);
+            run.beginPhase("quantize", 1);
+            qw::LayerResult layer;
+            layer.name = "model.layers.0.self_attn.q_proj";
+            layer.outputError = 0.5 * static_cast<double>(i + 1);
+            options.layerDone(layer);
+            layer.name = i == 0 ? "model.layers.0.self_attn.k_proj" : "model.layers.1.mlp.up_proj";
+            options.layerDone(layer);
+            while (!*ends[i]) {
+                run.checkpoint();
+                QThread::msleep(1);
+            }
+        }
+        return std::vector<qw::RunResult>();
+    });
+    prepare(gui);
+    qw::RunRequest sweep;
+    sweep.specs = {smallRun(), smallRun()};
+    sweep.specs[1].method = "gptq";
+    gui.window->queue().add(sweep, u"sweep"_s);
+    gui.find<qw::QueueDock>("queueDock")->setDetailsShown(true);
+    auto* plot = gui.find<qw::SeriesPlot>("queuePlot");
+    const auto drawn = [plot] {
+        return plot->data().series.size() == 1 ? plot->data().series.front().y
+                                               : std::vector<double>();
+    };
+    QTRY_COMPARE(drawn(), (std::vector<double>{50, 50}));
+    const std::string method = plot->data().series.front().method;
+    second = true; // as many layers as before: of another run all the same
+    QTRY_COMPARE(drawn(), (std::vector<double>{100, 100}));
+    QVERIFY(plot->data().series.front().method != method);
+    QVERIFY2(summary(gui).contains(u"run 2 of 2"_s), qPrintable(summary(gui)));
+    finish = true;
     QTRY_VERIFY(gui.window->queue().idle());
 }
 

@@ -3,6 +3,7 @@
 #include <QTest>
 
 #include "app/gui/run_queue.h"
+#include "app/gui/run_text.h"
 #include "support/gui_steered_work.h"
 
 using namespace Qt::Literals::StringLiterals;
@@ -32,6 +33,7 @@ private Q_SLOTS:
     void signalsComeOnTheOwnersThread();
     void deletingWhileRunning();
     void waitingRunsChangePlaces();
+    void aSweepShowsTheRunAtWork();
 };
 
 void TstRunQueue::transitions()
@@ -183,6 +185,69 @@ void TstRunQueue::waitingRunsChangePlaces()
     steered.finish = true;
     QTRY_VERIFY(queue.idle());
     QCOMPARE(queue.find(third)->state, RunState::Finished);
+}
+
+void TstRunQueue::aSweepShowsTheRunAtWork()
+{
+    qw::RunRequest sweep;
+    for (const auto& [method, rank] : {std::pair("l2qer", 16), std::pair("l2qer", 32),
+                                       std::pair("lrq", 8), std::pair("rtn", 8)}) {
+        qw::RunSpec& spec = sweep.specs.emplace_back();
+        spec.method = method;
+        spec.lowRank.rank = rank;
+    }
+    std::atomic<int> wanted = 1; // group to work on
+    RunQueue queue([&](const qw::RunRequest& request, const qw::RunOptions& options,
+                       const qw::RunContext& run) {
+        const auto group = [&](std::size_t first, std::size_t count, const char* layer) {
+            for (std::size_t i = first; i < first + count; ++i) {
+                qw::RunResult result;
+                result.id = "run" + std::to_string(i);
+                result.spec = request.specs[i];
+                result.estimate.seconds = 100;
+                options.started(result);
+            }
+            run.beginPhase("quantize", 2);
+            qw::LayerResult done;
+            done.name = layer;
+            options.layerDone(done);
+            done.name = "both";
+            options.layerDone(done);
+            for (const int now = wanted; wanted == now;) {
+                run.checkpoint();
+                QThread::msleep(1);
+            }
+        };
+        group(0, 2, "of the first");
+        group(2, 1, "of the second");
+        return std::vector<qw::RunResult>();
+    });
+    const qw::QueueEntry& entry = *queue.find(queue.add(sweep, u"sweep"_s));
+    const auto names = [&entry] {
+        std::string all;
+        for (const qw::LayerResult& layer : entry.layers) {
+            all += layer.name + ";";
+        }
+        return all;
+    };
+    QTRY_COMPARE(names(), std::string("of the first;both;"));
+    QCOMPARE(entry.runId, u"run0"_s);
+    QCOMPARE(entry.shown(), sweep.specs[1]); // both are sliced from its factors
+    QCOMPARE(entry.started, 2U);
+    QCOMPARE(entry.estimatedSeconds, 200.0); // two wait, which take as long as these two
+    ++wanted;
+    QTRY_COMPARE(names(), std::string("of the second;both;"));
+    QCOMPARE(entry.shown(), sweep.specs[2]);
+    QCOMPARE(entry.started, 3U);
+    // The one that waits takes half of the little that the first two took.
+    QCOMPARE_GT(entry.estimatedSeconds, 100.0);
+    QCOMPARE_LT(entry.estimatedSeconds, 190.0);
+    const QString said = qw::run_text::progress(entry);
+    QVERIFY2(said.startsWith(u"run 3 of 4: "_s + qw::run_text::settings(sweep.specs[2])),
+             qPrintable(said));
+    QVERIFY2(said.contains(u"to the end of the sweep"_s), qPrintable(said));
+    ++wanted;
+    QTRY_COMPARE(entry.state, RunState::Finished);
 }
 
 QTEST_MAIN(TstRunQueue)
