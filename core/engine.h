@@ -88,6 +88,7 @@ struct LayerSpectra {
         std::string kind; ///< "W" | "E" | "SE" | "RE"
         std::vector<double> values, normalized;
         double frobenius = 0;
+        double weightNorm = 0; ///< ||W||, ||S W|| or ||R^1/2 W||: of W, measured as this is
     };
     std::vector<Curve> curves;
     double stableRank = 0, marchenkoPasturEdge = 0;

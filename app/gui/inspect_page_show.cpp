@@ -123,15 +123,12 @@ void InspectPage::showRank()
         m_spectra->setGuide(rank, last);
     }
     const RankPoint point = atRank(m_correction, rank);
-    const QString matrix = inspect_plots::kindTitle(inspect_plots::minimisedKind(spec));
-    QStringList parts = {tr("rank %1").arg(rank),
-                         tr("%1 energy of %2").arg(text::percent(point.energy), matrix)};
-    if (std::isfinite(point.outputError)) {
-        parts << tr("output error %1 (%2)")
-                     .arg(text::percent(point.outputError),
-                          text::decibel(-20 * std::log10(point.outputError)));
-    } else if (std::isfinite(point.weightError)) {
-        parts << tr("weight error %1").arg(text::percent(point.weightError));
+    const std::string kind = inspect_plots::minimisedKind(spec);
+    QStringList parts = {
+        tr("rank %1").arg(rank),
+        tr("%1 energy of %2").arg(text::percent(point.energy), inspect_plots::kindTitle(kind))};
+    if (const QString error = inspect_plots::errorText(point, kind); !error.isEmpty()) {
+        parts << error;
     }
     parts << tr("%1 bits per weight").arg(text::bitsPerWeight(point.bitsPerWeight))
           << tr("layer %1").arg(text::megabytes(point.bytes));

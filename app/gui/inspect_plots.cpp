@@ -8,6 +8,7 @@
 
 #include "report/layer_plots.h"
 #include "report/plot_reduce.h"
+#include "widgets/number_text.h"
 
 namespace qw::inspect_plots {
 
@@ -150,32 +151,89 @@ std::string minimisedKind(const RunSpec& spec)
     return name.empty() ? "E" : name;
 }
 
+namespace {
+constexpr double kSameMatrix = 1e-3; // relative: both are exact, of inputs that may be rounded
+
+bool near(double a, double b)
+{
+    return std::abs(a / b - 1) < kSameMatrix;
+}
+
+/// Takes what @p curve knows of @p result's matrix: values past those stored, and the measure of W.
+/// Of another matrix (a run that did not round to nearest, or saw other inputs) it takes nothing.
+void complete(CorrectionSpectrum& result, const LayerSpectra::Curve& curve)
+{
+    auto& stored = result.singularValues;
+    if (curve.values.size() < stored.size() || !near(curve.frobenius, result.errorNorm) ||
+        !near(curve.values.front(), stored.front())) {
+        return;
+    }
+    stored.insert(stored.end(), curve.values.begin() + static_cast<std::ptrdiff_t>(stored.size()),
+                  curve.values.end());
+    result.weightNorm = curve.weightNorm;
+}
+} // namespace
+
 CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,
                               const LayerSpectra* spectra, const LayerView* view)
 {
-    if (stored != nullptr && !stored->singularValues.empty()) {
-        return correctionSpectrum(*stored, spec);
+    const std::string kind = minimisedKind(spec);
+    const LayerSpectra::Curve* curve = nullptr;
+    if (spectra != nullptr) {
+        const auto found = std::find_if(spectra->curves.begin(), spectra->curves.end(),
+                                        [&](const auto& each) { return each.kind == kind; });
+        curve = found == spectra->curves.end() ? nullptr : &*found;
     }
     CorrectionSpectrum result;
-    if (spectra == nullptr || view == nullptr) {
+    if (stored != nullptr && !stored->singularValues.empty()) {
+        result = correctionSpectrum(*stored, spec);
+        if (curve != nullptr) {
+            complete(result, *curve);
+        }
         return result;
     }
-    const std::string kind = minimisedKind(spec);
-    for (const LayerSpectra::Curve& curve : spectra->curves) {
-        if (curve.kind == kind) {
-            result.singularValues = curve.values;
-            result.errorNorm = curve.frobenius;
-        }
+    if (curve == nullptr || view == nullptr) {
+        return result;
+    }
+    result.singularValues = curve->values;
+    result.errorNorm = curve->frobenius;
+    const bool same = near(view->relativeError, curve->frobenius / curve->weightNorm);
+    if (!view->fromRun || (kind == "E" && same)) { // else the run did not round to nearest
+        result.weightNorm = curve->weightNorm;
     }
     result.rows = view->rows;
     result.cols = view->cols;
     result.baseBits = view->codeBits;
     result.lowRank = spec.lowRank;
     result.exponentBits = spec.weight.exponentBits;
-    if (kind == "E" && !view->fromRun) {
-        result.measuredWeightError = view->relativeError;
-    }
     return result;
+}
+
+QString errorText(const RankPoint& point, const std::string& kind)
+{
+    const auto withDecibel = [](double error) {
+        return QStringLiteral("%1 (%2)").arg(text::percent(error),
+                                             text::decibel(-20 * std::log10(error)));
+    };
+    const auto phrase = [](const char* sentence) {
+        return QCoreApplication::translate("inspect_plots", sentence);
+    };
+    if (std::isfinite(point.outputError)) {
+        return phrase("output error %1").arg(withDecibel(point.outputError));
+    }
+    if (std::isfinite(point.weightError)) {
+        return phrase("weight error %1").arg(text::percent(point.weightError));
+    }
+    if (!std::isfinite(point.shareOfWeight)) {
+        return {};
+    }
+    if (kind == "E") {
+        return phrase("weight error %1").arg(text::percent(point.shareOfWeight));
+    }
+    // Of the calibration text: with unquantized factors what a run would measure there.
+    return kind == "RE"
+               ? phrase("output error %1").arg(withDecibel(point.shareOfWeight))
+               : phrase("S\u00b7E left: %1 of S\u00b7W").arg(text::percent(point.shareOfWeight));
 }
 
 } // namespace qw::inspect_plots

@@ -25,9 +25,13 @@ std::vector<std::size_t> outliers(const std::vector<double>& sizes);
 
 /// Which curve the correction approximates, or would: E where nothing is corrected.
 std::string minimisedKind(const RunSpec& spec);
-/// What rank would do to this layer, from the run's stored singular values; from the exact
-/// spectrum just computed if the run has none of this layer.
+/// What rank would do to this layer, from the run's stored singular values and, past those, from
+/// the exact spectrum just computed if it is of the same matrix; from that alone if the run has
+/// none of this layer.
 CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,
                               const LayerSpectra* spectra, const LayerView* view);
+/// The error at a rank, as far as it is known: what a run measured, scaled; else what is left of
+/// the matrix of that kind, named as what it is. Empty where neither is known.
+QString errorText(const RankPoint& point, const std::string& kind);
 
 } // namespace qw::inspect_plots

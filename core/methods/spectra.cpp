@@ -69,6 +69,15 @@ std::vector<double> singularValues(const at::Tensor& matrix, const ErrorNorm& no
     return {data, data + values.numel()};
 }
 
+double normUnder(const at::Tensor& matrix, const ErrorNorm& norm, const RunContext& run)
+{
+    const at::Tensor m = matrix.to(at::kDouble);
+    const at::Tensor weighed = norm.dense.defined()      ? product(m, norm.dense, run)
+                               : norm.diagonal.defined() ? m * norm.diagonal
+                                                         : m;
+    return std::sqrt(std::max(0.0, (weighed * m).sum().item<double>()));
+}
+
 std::vector<double> Spectrum::normalized() const
 {
     const double norm = std::sqrt(sumOfSquares(values, values.size()));

@@ -16,6 +16,9 @@ namespace qw {
 std::vector<double> singularValues(const at::Tensor& matrix, const ErrorNorm& norm,
                                    const RunContext& run);
 
+/// ||M R^(1/2)||, Frobenius: what the squares of those values add up to, without computing them.
+double normUnder(const at::Tensor& matrix, const ErrorNorm& norm, const RunContext& run);
+
 /// One curve of the spectra plot.
 struct Spectrum {
     std::string kind;           ///< "W" | "E" | "SE" | "RE"

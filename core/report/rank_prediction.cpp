@@ -77,6 +77,7 @@ RankPoint atRank(const CorrectionSpectrum& spectrum, std::int64_t rank)
     point.rank = std::min({rank, spectrum.rows, spectrum.cols});
     point.energy = energyAt(spectrum, point.rank);
     point.residual = std::sqrt(1 - point.energy);
+    point.shareOfWeight = point.residual * spectrum.errorNorm / spectrum.weightNorm;
     const double measured = std::sqrt(1 - energyAt(spectrum, spectrum.measuredRank));
     if (measured > 0) {
         point.outputError = spectrum.measuredOutputError * point.residual / measured;

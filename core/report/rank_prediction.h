@@ -19,6 +19,7 @@ std::int64_t factorBits(std::int64_t out, std::int64_t in, std::int64_t rank,
 struct CorrectionSpectrum {
     std::vector<double> singularValues; ///< of the minimised matrix M, largest first
     double errorNorm = kMissing;        ///< ||M||, Frobenius
+    double weightNorm = kMissing;       ///< the same of W in place of the error, if known
     std::int64_t rows = 0;
     std::int64_t cols = 0;
     std::int64_t baseBits = 0; ///< of codes, scales and zero points, without factors
@@ -33,8 +34,9 @@ CorrectionSpectrum correctionSpectrum(const LayerResult& layer, const RunSpec& s
 
 struct RankPoint {
     std::int64_t rank = 0;
-    double energy = kMissing;   ///< 0..1, share of ||M||^2 in the kept singular values
-    double residual = kMissing; ///< sqrt(1 - energy): the error left, as a share of ||M||
+    double energy = kMissing;        ///< 0..1, share of ||M||^2 in the kept singular values
+    double residual = kMissing;      ///< sqrt(1 - energy): the error left, as a share of ||M||
+    double shareOfWeight = kMissing; ///< the error left, as a share of W, both measured as M is
     double outputError = kMissing;
     double weightError = kMissing;
     std::int64_t bytes = 0;

@@ -59,8 +59,8 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
 
     LayerSpectra result;
     result.layer = layerName;
-    const auto add = [&](const std::string& kind, const std::string& decidedBy,
-                         const std::function<std::vector<double>()>& compute) {
+    const auto cached = [&](const std::string& kind, const std::string& decidedBy,
+                            const std::function<std::vector<double>()>& compute) {
         run.checkpoint();
         const std::string key =
             hashOf(message(checkpoint.hash(run), "/", layerName, "/", kind, "/", decidedBy));
@@ -68,32 +68,36 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
         if (cache != nullptr) {
             found = cache->findSpectrum(key);
         }
-        const Spectrum spectrum{kind, found ? *found : compute()};
+        const std::vector<double> values = found ? *found : compute();
         if (cache != nullptr && !found) {
-            cache->saveSpectrum(key, spectrum.values);
+            cache->saveSpectrum(key, values);
         }
+        return values;
+    };
+    const auto add = [&](const Spectrum& spectrum, double weightNorm) {
         const double squares = std::inner_product(spectrum.values.begin(), spectrum.values.end(),
                                                   spectrum.values.begin(), 0.0);
-        result.curves.push_back({kind, spectrum.values, spectrum.normalized(), std::sqrt(squares)});
-        return spectrum;
+        result.curves.push_back({spectrum.kind, spectrum.values, spectrum.normalized(),
+                                 std::sqrt(squares), weightNorm});
     };
-    const Spectrum ofWeight =
-        add("W", "", [&] { return singularValues(w.to(spec.device), {}, run); });
+    const double weightNorm = w.to(at::kDouble).norm().item<double>();
+    const Spectrum ofWeight{
+        "W", cached("W", "", [&] { return singularValues(w.to(spec.device), {}, run); })};
+    add(ofWeight, weightNorm);
     result.stableRank = stableRank(ofWeight);
     const MarchenkoPastur edge = marchenkoPastur(ofWeight, layer.out, layer.in);
     result.marchenkoPasturEdge = edge.edge;
     result.aboveEdge = edge.above;
     const std::string ofFormat = toJson(decisive).dump();
-    add("E", ofFormat, [&] { return singularValues(error, {}, run); });
+    add({"E", cached("E", ofFormat, [&] { return singularValues(error, {}, run); })}, weightNorm);
     if (spec.calibration.text.empty()) {
         return result;
     }
 
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
-    const TextWindows windows =
-        calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
-                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed),
-                           run);
+    const TextWindows windows = calibrationWindows(
+        spec.calibration, resolveText(spec.calibration.text).string(), checkpoint.config(),
+        tokenizer, static_cast<std::uint64_t>(spec.seed), run);
     std::unique_ptr<InputStatistics> collected; // only if a curve is not kept already
     const auto statistics = [&]() -> const InputStatistics& {
         if (!collected) {
@@ -107,12 +111,19 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
     decisive.calibration = spec.calibration;
     decisive.lowRank.statistic = spec.lowRank.statistic;
     decisive.lowRank.reduce = spec.lowRank.reduce;
-    const std::string ofData = toJson(decisive).dump() + windows.textHash + tokenizer.hash();
-    add("SE", ofData,
-        [&] { return singularValues(error, l2qerNorm(spec.lowRank, statistics()), run); });
-    add("RE", ofData, [&] {
-        return singularValues(error, {{}, statistics().autocorrelation()}, run);
-    });
+    const auto addOfData = [&](const std::string& kind, const std::function<ErrorNorm()>& norm) {
+        const std::string text = windows.textHash + tokenizer.hash();
+        const Spectrum spectrum{kind, cached(kind, toJson(decisive).dump() + text,
+                                             [&] { return singularValues(error, norm(), run); })};
+        RunSpec data = decisive; // the format does not decide it
+        data.weight = {};
+        const std::vector<double> ofWeights =
+            cached("norm of W for " + kind, toJson(data).dump() + text,
+                   [&] { return std::vector{normUnder(w.to(spec.device), norm(), run)}; });
+        add(spectrum, ofWeights.at(0));
+    };
+    addOfData("SE", [&] { return l2qerNorm(spec.lowRank, statistics()); });
+    addOfData("RE", [&] { return ErrorNorm{{}, statistics().autocorrelation()}; });
     return result;
 }
 

@@ -111,6 +111,7 @@ void TstInspect::withoutARun()
     QVERIFY(!gui.find<qw::HeatmapPlot>("mapPlot")->data().values.empty());
     QCOMPARE(spectra->guide(), std::optional<std::int64_t>(32)); // the rank of the draft
     QVERIFY(rankText(gui).startsWith(u"rank 32"_s));
+    QVERIFY2(rankText(gui).contains(u"S\u00b7E left"_s), qPrintable(rankText(gui)));
     shoot(*gui.window, u"inspect-no-run"_s);
 
     // The rank is moved with keys and goes into the next run, undoably.
@@ -150,6 +151,14 @@ void TstInspect::withARun()
         qw::atRank(qw::inspect_plots::correction(run.spec, &stored, nullptr, nullptr), 16);
     QCOMPARE(point.bytes, stored.bytes);
     QVERIFY(rankText(gui).startsWith(u"rank 16"_s));
+
+    // Past that rank the whole spectrum tells.
+    auto* spectra = gui.find<SeriesPlot>("spectraPlot");
+    spectra->setFocus();
+    QTest::keyClick(spectra, Qt::Key_Right, Qt::ShiftModifier);
+    QVERIFY(rankText(gui).startsWith(u"rank 24"_s));
+    QVERIFY2(rankText(gui).contains(u"output error"_s), qPrintable(rankText(gui)));
+    QVERIFY2(!rankText(gui).contains(u"\u2013"_s), qPrintable(rankText(gui)));
 
     // Clicking the worst bar goes there, and the tree and plots follow.
     const auto& bars = overview->data().series.front();

@@ -12,6 +12,7 @@ CorrectionSpectrum sample()
     CorrectionSpectrum spectrum;
     spectrum.singularValues = {4, 2};
     spectrum.errorNorm = 5;
+    spectrum.weightNorm = 50;
     spectrum.rows = 6;
     spectrum.cols = 4;
     spectrum.baseBits = 100;
@@ -64,6 +65,7 @@ void TestRankPrediction::energyAndErrors()
     QCOMPARE(point.residual, residual);
     QCOMPARE(point.outputError, outputError);
     QCOMPARE(point.weightError, weightError);
+    QCOMPARE(point.shareOfWeight, residual / 10);
 }
 
 void TestRankPrediction::bytes_data()
@@ -116,6 +118,7 @@ void TestRankPrediction::withoutSpectrumNothingIsClaimed()
     spectrum.errorNorm = kMissing;
     const RankPoint point = atRank(spectrum, 1);
     QVERIFY(std::isnan(point.energy) && std::isnan(point.outputError));
+    QVERIFY(std::isnan(point.shareOfWeight));
     QCOMPARE(point.bytes, (100 + 320 + 7) / 8);
 }
 

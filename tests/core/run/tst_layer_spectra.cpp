@@ -93,7 +93,8 @@ bool sameCurves(const LayerSpectra& a, const LayerSpectra& b)
            std::equal(a.curves.begin(), a.curves.end(), b.curves.begin(), b.curves.end(),
                       [](const auto& x, const auto& y) {
                           return x.kind == y.kind && x.values == y.values &&
-                                 x.normalized == y.normalized && x.frobenius == y.frobenius;
+                                 x.normalized == y.normalized && x.frobenius == y.frobenius &&
+                                 x.weightNorm == y.weightNorm;
                       });
 }
 
@@ -178,6 +179,12 @@ void TestLayerSpectra::curvesAreThoseOfTheMatrices()
         {"SE", singularValuesOf(wide * lqerScale(scale))},
         // x E^T has the singular values of R^(1/2) E^T, times the root of the number of tokens
         {"RE", singularValuesOf(at::matmul(x, wide.t())) / std::sqrt(x.size(0))}};
+    const at::Tensor w = weight.to(at::kDouble);
+    const std::map<std::string, at::Tensor> weightNorms = {
+        {"W", w.norm()},
+        {"E", w.norm()},
+        {"SE", (w * lqerScale(scale)).norm()},
+        {"RE", at::matmul(x, w.t()).norm() / std::sqrt(x.size(0))}};
     for (const LayerSpectra::Curve& curve : found.curves) {
         const at::Tensor values = expected.at(curve.kind);
         const std::int64_t count = std::min(linear.out, linear.in);
@@ -190,6 +197,9 @@ void TestLayerSpectra::curvesAreThoseOfTheMatrices()
         QVERIFY2(gap <= kInputScaleGap, message(curve.kind, " ", gap).c_str());
         const double frobenius = values.norm().item<double>();
         QVERIFY(std::abs(curve.frobenius / frobenius - 1) < kInputScaleGap);
+        const double ofWeight = weightNorms.at(curve.kind).item<double>();
+        QVERIFY2(std::abs(curve.weightNorm / ofWeight - 1) < kInputScaleGap,
+                 message(curve.kind, " ", curve.weightNorm, " ", ofWeight).c_str());
     }
     const double edge = std::sqrt(weight.to(at::kDouble).square().mean().item<double>()) *
                         (std::sqrt(linear.out) + std::sqrt(linear.in));
