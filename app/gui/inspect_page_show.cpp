@@ -108,7 +108,7 @@ void InspectPage::showRank()
     const auto& view = m_inspector->view();
     const RunSpec spec = m_inspector->spec();
     m_correction = inspect_plots::correction(spec, storedLayer(), spectra ? &*spectra : nullptr,
-                                             view ? &*view : nullptr);
+                                             m_inspector->viewIsCurrent() ? &*view : nullptr);
     const bool known = !m_correction.singularValues.empty() && m_correction.rows > 0 && spectra;
     m_useRank->setEnabled(known);
     if (!known) {

@@ -6,11 +6,29 @@
 
 namespace qw {
 
+namespace {
+/// Rows and columns of the selected layer.
+QSize shapeOf(const AppState& state)
+{
+    if (state.model()) {
+        for (const LayerOverview& layer : state.model()->layers) {
+            if (QString::fromStdString(layer.name) == state.layer()) {
+                return {static_cast<int>(layer.cols), static_cast<int>(layer.rows)};
+            }
+        }
+    }
+    return {};
+}
+} // namespace
+
 LayerInspector::LayerInspector(AppState& state, QObject* parent) : QObject(parent), m_state(state)
 {
     connect(&m_state, &AppState::modelChanged, this, &LayerInspector::modelChanged);
     connect(&m_state, &AppState::layerChanged, this, [this] {
-        m_area = {};
+        if (shapeOf(m_state) != m_shape) { // the next layer of a shape is seen at the same place
+            m_shape = shapeOf(m_state);
+            m_area = {};
+        }
         ask();
     });
     connect(&m_state, &AppState::runInViewChanged, this, &LayerInspector::ask);
@@ -73,6 +91,8 @@ void LayerInspector::modelChanged()
     m_channelsOf.clear();
     m_channelsKey.clear();
     m_channelsWorker.cancel();
+    m_area = {};
+    m_shape = {};
     m_spectra.reset();
     m_view.reset();
     Q_EMIT channelsChanged();
@@ -101,6 +121,12 @@ QString LayerInspector::spectraKey(const RunSpec& spec) const
     keyed.lowRank.statistic = spec.lowRank.statistic;
     keyed.lowRank.reduce = spec.lowRank.reduce;
     return m_state.layer() + QString::fromStdString(toJson(keyed).dump());
+}
+
+QString LayerInspector::viewKey() const
+{
+    return spectraKey(spec()) +
+           (m_state.runInView() ? QString::fromStdString(m_state.runInView()->id) : QString());
 }
 
 void LayerInspector::askSpectra()
@@ -172,8 +198,9 @@ void LayerInspector::askView()
         [spec = this->spec(), stored = m_state.runInView(), request](const RunContext& run) {
             return engine_calls::view(spec, stored ? &*stored : nullptr, request, run);
         },
-        [this](LayerView view) {
+        [this, key = viewKey()](LayerView view) {
             m_view = std::move(view);
+            m_viewKey = key;
             Q_EMIT viewChanged();
         });
 }

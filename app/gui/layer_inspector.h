@@ -5,6 +5,7 @@
 
 #include <QObject>
 #include <QRectF>
+#include <QSize>
 
 #include "app/gui/background.h"
 #include "app/gui/engine_calls.h"
@@ -30,7 +31,10 @@ public:
 
     LayerViewRequest::Map map() const { return m_map; }
     const std::optional<LayerSpectra>& spectra() const { return m_spectra; }
+    /// Of the layer asked for last that was answered: see viewIsCurrent().
     const std::optional<LayerView>& view() const { return m_view; }
+    /// Whether view() is of the selected layer, run and format, not of what was shown before.
+    bool viewIsCurrent() const { return m_view && m_viewKey == viewKey(); }
     /// Of the layer's input, or nullptr while unknown.
     const ChannelStatistics* channels(const QString& layer) const;
     const std::vector<ChannelStatistics>& allChannels() const { return m_channels; }
@@ -53,13 +57,16 @@ private:
     void askView();
     void askChannels();
     QString spectraKey(const RunSpec& spec) const;
+    QString viewKey() const;
 
     AppState& m_state;
     bool m_active = false;
     LayerViewRequest::Map m_map = LayerViewRequest::Map::Weight;
     QRectF m_area;
+    QSize m_shape; // of the layer that m_area is of
     std::optional<LayerSpectra> m_spectra;
     std::optional<LayerView> m_view;
+    QString m_viewKey;
     std::vector<ChannelStatistics> m_channels;
     std::map<QString, std::size_t> m_channelsOf; // layer -> place in m_channels
     QString m_channelsKey;                       // model and calibration they belong to

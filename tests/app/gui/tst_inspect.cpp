@@ -58,6 +58,7 @@ private Q_SLOTS:
     void outliersAreFarAboveTheMedian();
     void withoutARun();
     void withARun();
+    void theNextLayerIsSeenAtTheSamePlace();
     void fastWithFiveHundredLayers();
 };
 
@@ -195,6 +196,38 @@ void TstInspect::withARun()
     QTest::qWait(50);
     shoot(*gui.window, u"inspect-run-dark"_s);
     gui.trigger("lightThemeAction");
+}
+
+void TstInspect::theNextLayerIsSeenAtTheSamePlace()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    qw::RunSpec draft = gui.window->state().draft();
+    draft.calibration.text.clear();
+    draft.method = "lqer"; // whose curve needs no data
+    gui.window->state().setDraft(draft);
+    gui.trigger("inspectAction");
+    auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
+    const auto select = [&](const QString& layer) {
+        gui.window->state().selectLayer(layer);
+        QTRY_VERIFY_WITH_TIMEOUT(inspector->viewIsCurrent(), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(!inspector->spectraBusy(), kPatience);
+    };
+    select(u"model.layers.0.mlp.up_proj"_s);
+    Q_EMIT gui.find<qw::HeatmapPlot>("mapPlot")->areaWanted(QRectF(4, 8, 16, 12));
+    QTRY_COMPARE_WITH_TIMEOUT(inspector->view()->mapCols, 16, kPatience);
+    select(u"model.layers.1.mlp.up_proj"_s);
+    QCOMPARE(inspector->view()->firstCol, 4);
+    QCOMPARE(inspector->view()->firstRow, 8);
+    QCOMPARE(inspector->view()->mapRows, 12);
+    QVERIFY(!rankText(gui).isEmpty());
+    select(u"model.layers.1.mlp.down_proj"_s); // another shape
+    QCOMPARE(inspector->view()->mapRows, inspector->view()->rows);
+    // Going back, curves are known at once, bytes only with the layer.
+    gui.window->state().selectLayer(u"model.layers.1.mlp.up_proj"_s);
+    QVERIFY(inspector->spectra().has_value());
+    QCOMPARE(rankText(gui), QString());
+    QTRY_VERIFY_WITH_TIMEOUT(!rankText(gui).isEmpty(), kPatience);
 }
 
 void TstInspect::fastWithFiveHundredLayers()
