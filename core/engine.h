@@ -263,12 +263,14 @@ struct LayerView {
     std::int64_t codeBits = 0;          ///< codes, scales and zero points as stored, no factors
     double relativeError = kMissing;    ///< ||W - W^|| / ||W||
     bool fromRun = false;               ///< W^ is a stored run's, else made from the spec
+    bool skipped = false;               ///< an override keeps the layer as it is: W^ is W
     Heatmap map;                        ///< of the part asked for
     std::int64_t firstRow = 0, firstCol = 0, mapRows = 0, mapCols = 0; ///< that part
 };
 /// Histogram, grid and map of one layer. W^ is that of the stored run's artifact, A·B included,
 /// if one is given and was kept, and W is then what its codes stand for: with the scales that the
-/// run folded in; else W rounded to nearest in the spec's format.
+/// run folded in; else W rounded to nearest in the spec's format. A layer that the run's overrides,
+/// or without a run the spec's, skip is shown as it stays: no grid, no error, its own dtype's bits.
 LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerViewRequest& request,
                     const RunContext& run);
 

@@ -172,9 +172,9 @@ QWidget* InspectPage::makeMap()
     m_mapKinds = new QButtonGroup(this);
     QList<QWidget*> head = {titled(tr("Map"))};
     const QStringList titles = {tr("weight"), tr("error"), tr("S\u00b7error")};
-    const QStringList tips = {
-        tr("The weights as stored"), tr("Weight minus what is deployed for it"),
-        tr("The error times the size of its input channel: what the output feels")};
+    const QStringList tips = {tr("The weights as stored"),
+                              tr("Weight minus what is deployed for it"),
+                              QString()}; // showMapKinds() says
     for (int kind = 0; kind < titles.size(); ++kind) {
         auto* button = new QToolButton;
         button->setObjectName(QStringLiteral("map%1Button").arg(kind));
@@ -187,7 +187,8 @@ QWidget* InspectPage::makeMap()
         m_mapKinds->addButton(button, kind);
         head << button;
     }
-    head << nullptr;
+    m_mapNote = quiet("mapNoteLabel");
+    head << m_mapNote << nullptr;
     connect(m_mapKinds, &QButtonGroup::idClicked, this,
             [this](int kind) { m_inspector->setMap(static_cast<Map>(kind)); });
     return panel(head, m_map);
@@ -257,10 +258,12 @@ void InspectPage::connectPlots()
         showRank();
     });
     connect(m_inspector, &LayerInspector::channelsChanged, this, &InspectPage::showChannels);
+    connect(&m_state, &AppState::draftChanged, this, &InspectPage::showMapKinds);
     connect(m_inspector, &LayerInspector::problemChanged, this, &InspectPage::showNumbers);
     connect(&m_state, &AppState::modelChanged, this, &InspectPage::fillMetrics);
     connect(&m_state, &AppState::runInViewChanged, this, [this] {
         m_rank = -1;
+        showMapKinds();
         fillMetrics();
         showNumbers();
     });
@@ -305,6 +308,7 @@ void InspectPage::restoreSession()
 void InspectPage::showEvent(QShowEvent* event)
 {
     QWidget::showEvent(event);
+    showMapKinds();
     m_inspector->setActive(true);
     showOverview();
     showNumbers();

@@ -59,6 +59,7 @@ private:
     void showSpectra();
     void showWeights();
     void showMap();
+    void showMapKinds();
     void showChannels();
     void showNumbers();
     void showRank();
@@ -82,6 +83,7 @@ private:
     QLabel* m_weightsNote = nullptr;
     HeatmapPlot* m_map = nullptr;
     QButtonGroup* m_mapKinds = nullptr;
+    QLabel* m_mapNote = nullptr;
     SeriesPlot* m_channels = nullptr;
     QLabel* m_channelsNote = nullptr;
     QStackedWidget* m_corner = nullptr;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <QAbstractButton>
+#include <QButtonGroup>
 #include <QComboBox>
 #include <QLabel>
 #include <QToolButton>
@@ -19,6 +21,10 @@
 
 // What InspectPage shows in its widgets; inspect_page.cpp makes and connects them.
 namespace qw {
+
+namespace {
+using Map = LayerViewRequest::Map;
+}
 
 const LayerResult* InspectPage::storedLayer() const
 {
@@ -158,15 +164,39 @@ void InspectPage::showWeights()
     }
     m_weights->setData(shown);
     m_weights->setVerticals(view ? view->gridPoints : std::vector<double>());
-    m_weightsNote->setText(
-        !view ? QString()
-              : tr("lines: the grid of a typical group, %1")
-                    .arg(view->fromRun ? tr("as the run deployed it") : tr("rounded to nearest")));
+    m_weightsNote->setText(!view           ? QString()
+                           : view->skipped ? tr("left as it is")
+                                           : tr("lines: the grid of a typical group, %1")
+                                                 .arg(view->fromRun ? tr("as the run deployed it")
+                                                                    : tr("rounded to nearest")));
+}
+
+void InspectPage::showMapKinds()
+{
+    const bool text = !m_inspector->spec().calibration.text.empty();
+    QAbstractButton* scaled = m_mapKinds->button(static_cast<int>(Map::ScaledError));
+    if (!text && scaled->isChecked()) {
+        m_mapKinds->button(static_cast<int>(Map::Error))->setChecked(true);
+        m_inspector->setMap(Map::Error);
+    }
+    scaled->setEnabled(text);
+    scaled->setToolTip(text
+                           ? tr("The error times the mean |x| of its input channel, the largest of "
+                                "the batches: what the output feels")
+                           : tr("Needs a calibration text: it says how large the inputs are"));
 }
 
 void InspectPage::showMap()
 {
     const auto& view = m_inspector->view();
+    m_mapNote->setText(
+        !view || m_inspector->map() == Map::Weight ? QString()
+        : view->skipped                            ? tr("left as it is: no error")
+        : m_inspector->map() == Map::ScaledError && m_inspector->shownMap() == Map::Error
+            ? tr("without the sizes of the inputs, which are not known yet")
+        : view->fromRun       ? tr("as the run deployed it")
+        : m_state.runInView() ? tr("not the run's, which kept no artifact: rounded to nearest")
+                              : tr("rounded to nearest"));
     if (!view) {
         Heatmap empty;
         empty.empty = tr("Select a layer to see its matrix").toStdString();

@@ -198,9 +198,10 @@ void LayerInspector::askView()
         [spec = this->spec(), stored = m_state.runInView(), request](const RunContext& run) {
             return engine_calls::view(spec, stored ? &*stored : nullptr, request, run);
         },
-        [this, key = viewKey()](LayerView view) {
+        [this, key = viewKey(), map = request.map](LayerView view) {
             m_view = std::move(view);
             m_viewKey = key;
+            m_shownMap = map;
             Q_EMIT viewChanged();
         });
 }

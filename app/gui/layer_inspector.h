@@ -35,6 +35,8 @@ public:
     const std::optional<LayerView>& view() const { return m_view; }
     /// Whether view() is of the selected layer, run and format, not of what was shown before.
     bool viewIsCurrent() const { return m_view && m_viewKey == viewKey(); }
+    /// What view() maps: Error in place of ScaledError while the input channels are unknown.
+    LayerViewRequest::Map shownMap() const { return m_shownMap; }
     /// Of the layer's input, or nullptr while unknown.
     const ChannelStatistics* channels(const QString& layer) const;
     const std::vector<ChannelStatistics>& allChannels() const { return m_channels; }
@@ -67,6 +69,7 @@ private:
     std::optional<LayerSpectra> m_spectra;
     std::optional<LayerView> m_view;
     QString m_viewKey;
+    LayerViewRequest::Map m_shownMap = LayerViewRequest::Map::Weight;
     std::vector<ChannelStatistics> m_channels;
     std::map<QString, std::size_t> m_channelsOf; // layer -> place in m_channels
     QString m_channelsKey;                       // model and calibration they belong to

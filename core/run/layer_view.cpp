@@ -43,7 +43,7 @@ struct DeployedLayer {
     LayerFold fold;
 };
 
-/// The layer as the run deployed it, or nothing if the run skipped it or kept no artifact.
+/// The layer as the run deployed it, or nothing if the run kept no artifact.
 std::optional<DeployedLayer> fromArtifact(const RunResult& run, const LinearInfo& layer)
 {
     if (run.artifactFolder.empty()) {
@@ -171,10 +171,9 @@ void channelStatistics(const RunSpec& spec,
     const Checkpoint checkpoint(resolveModel(spec.model));
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
     const Decoder decoder(checkpoint, {at::kFloat, spec.device});
-    const TextWindows windows =
-        calibrationWindows(spec.calibration, resolveText(spec.calibration.text).string(),
-                           checkpoint.config(), tokenizer, static_cast<std::uint64_t>(spec.seed),
-                           run);
+    const TextWindows windows = calibrationWindows(
+        spec.calibration, resolveText(spec.calibration.text).string(), checkpoint.config(),
+        tokenizer, static_cast<std::uint64_t>(spec.seed), run);
     BlockCalibration calibration(decoder, windows.ids, spec.calibration.statBatch, {}, run);
     run.beginPhase("calibrate", decoder.blockCount());
     StatisticsNeeds needs;
@@ -204,14 +203,18 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
     const at::NoGradGuard noGrad;
     const Checkpoint checkpoint(resolveModel(spec.model));
     const LinearInfo& layer = findLayer(checkpoint, request.layer);
-    at::Tensor w = checkpoint.linearWeight(layer).to(at::kFloat).contiguous();
+    const at::Tensor kept = checkpoint.linearWeight(layer);
+    at::Tensor w = kept.to(at::kFloat).contiguous();
     run.checkpoint();
     LayerView view;
     view.rows = w.size(0);
     view.cols = w.size(1);
     std::optional<QuantizedLinear> linear;
     at::Tensor columns; // what the layer's inputs were divided by
-    if (stored != nullptr) {
+    view.skipped = settingsFor(stored != nullptr ? stored->spec : spec, request.layer).skip;
+    if (view.skipped) {
+        view.fromRun = stored != nullptr;
+    } else if (stored != nullptr) {
         if (const auto deployed = fromArtifact(*stored, layer)) {
             linear = deployed->linear;
             columns = deployed->fold.columns;
@@ -219,7 +222,7 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
         }
         view.fromRun = linear.has_value();
     }
-    if (!linear) {
+    if (!linear && !view.skipped) {
         std::vector<std::string> said;
         const WeightSpec weight = settledSettings(spec, layer, said).weight;
         linear = roundToNearest(request.layer, w, weightFormat(weight), gridOptions(weight), run);
@@ -227,10 +230,17 @@ LayerView layerView(const RunSpec& spec, const RunResult* stored, const LayerVie
     run.checkpoint();
     view.weights =
         histogram({w.data_ptr<float>(), static_cast<std::size_t>(w.numel())}, request.bins);
-    view.deployed = countIn(view.weights.edges, linear->dequantizedCodes());
-    view.gridPoints = gridPoints(*linear);
-    view.codeBits = storedBits(linear->withRank(0));
-    at::Tensor error = w - linear->dequantized();
+    at::Tensor error;
+    if (linear) {
+        view.deployed = countIn(view.weights.edges, linear->dequantizedCodes());
+        view.gridPoints = gridPoints(*linear);
+        view.codeBits = storedBits(linear->withRank(0));
+        error = w - linear->dequantized();
+    } else {
+        view.deployed = view.weights.counts;
+        view.codeBits = kept.numel() * static_cast<std::int64_t>(kept.element_size()) * 8;
+        error = at::zeros_like(w);
+    }
     view.relativeError = (error.to(at::kDouble).norm() / w.to(at::kDouble).norm()).item<double>();
     run.checkpoint();
     if (request.map == LayerViewRequest::Map::ScaledError) {

@@ -58,6 +58,7 @@ private Q_SLOTS:
     void outliersAreFarAboveTheMedian();
     void withoutARun();
     void withARun();
+    void theMapSaysWhoseErrorItShows();
     void theNextLayerIsSeenAtTheSamePlace();
     void fastWithFiveHundredLayers();
 };
@@ -196,6 +197,43 @@ void TstInspect::withARun()
     QTest::qWait(50);
     shoot(*gui.window, u"inspect-run-dark"_s);
     gui.trigger("lightThemeAction");
+}
+
+void TstInspect::theMapSaysWhoseErrorItShows()
+{
+    GuiFixture gui;
+    qw::RunResult run; // whose artifact was not kept
+    run.id = "aaaaaaaa1111";
+    run.status = "finished";
+    run.spec = qw::defaultDraft();
+    run.spec.calibration.text.clear();
+    run.spec.method = "rtn";
+    qw::LayerOverride skip;
+    skip.pattern = "k_proj";
+    skip.skip = true;
+    run.spec.overrides = {skip};
+    gui.window->state().store().save(run);
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
+    auto* note = gui.find<QLabel>("mapNoteLabel");
+    QVERIFY(gui.find<QToolButton>("map2Button")->isEnabled());
+    QTest::mouseClick(gui.find<QToolButton>("map2Button"), Qt::LeftButton);
+    gui.window->state().setRunInView(u"aaaaaaaa1111"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    // Without a calibration text nobody knows the sizes of the inputs.
+    QVERIFY(!gui.find<QToolButton>("map2Button")->isEnabled());
+    QVERIFY(gui.find<QToolButton>("map1Button")->isChecked());
+    gui.window->state().selectLayer(u"model.layers.0.self_attn.q_proj"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(inspector->viewIsCurrent(), kPatience);
+    QVERIFY(inspector->view()->relativeError > 0);
+    QVERIFY2(note->text().contains(u"kept no artifact"_s), qPrintable(note->text()));
+    gui.window->state().selectLayer(u"model.layers.0.self_attn.k_proj"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(inspector->viewIsCurrent(), kPatience);
+    QCOMPARE(inspector->view()->relativeError, 0.0);
+    QVERIFY2(note->text().contains(u"left as it is"_s), qPrintable(note->text()));
+    gui.window->state().setRunInView({});
+    QVERIFY(gui.find<QToolButton>("map2Button")->isEnabled());
 }
 
 void TstInspect::theNextLayerIsSeenAtTheSamePlace()

@@ -51,6 +51,7 @@ private Q_SLOTS:
     void thinnedMapKeepsExtremes();
     void partOfTheMapIsThatPart();
     void scaledErrorIsErrorTimesScale();
+    void skippedLayerHasNoError();
     void wrongScaleIsRefused();
     void statisticsAgreeWithTheSpectrum();
     void channelsCoverEveryLayer();
@@ -161,6 +162,30 @@ void TestLayerView::scaledErrorIsErrorTimesScale()
     const LayerView view = layerView(demoSpec(), nullptr, scaled, {});
     QCOMPARE(view.map.values[6], error.map.values[6]);
     QCOMPARE(view.map.values[7], 4 * error.map.values[7]);
+}
+
+void TestLayerView::skippedLayerHasNoError()
+{
+    RunSpec spec = demoSpec();
+    LayerOverride skip;
+    skip.pattern = kLayer;
+    skip.skip = true;
+    RunResult run; // without artifact, which would not hold the layer either
+    run.spec = spec;
+    run.spec.overrides = {skip};
+    LayerViewRequest asked = request();
+    asked.map = LayerViewRequest::Map::Error;
+    const LayerView view = layerView(spec, &run, asked, {});
+    QVERIFY(view.skipped && view.fromRun);
+    QCOMPARE(view.relativeError, 0.0);
+    QCOMPARE(largest(view.map), 0.0);
+    QCOMPARE(view.deployed, view.weights.counts);
+    QVERIFY(view.gridPoints.empty());
+    QCOMPARE(view.codeBits, view.rows * view.cols * 16); // bfloat16, as in the folder
+    run.spec.overrides.clear();
+    const LayerView rounded = layerView(spec, &run, asked, {});
+    QVERIFY(!rounded.skipped && !rounded.fromRun);
+    QVERIFY(rounded.relativeError > 0);
 }
 
 void TestLayerView::wrongScaleIsRefused()
