@@ -223,14 +223,22 @@ QWidget* InspectPage::makeChannels()
     QToolButton* runs =
         add(tr("All runs"), tr("What every stored run did to this layer"), "cornerRunsButton");
     channels->setChecked(true);
+    m_measure = new QToolButton;
+    m_measure->setObjectName(QStringLiteral("measureChannelsButton"));
+    m_measure->setFocusPolicy(Qt::StrongFocus);
+    connect(m_measure, &QToolButton::clicked, this, [this] {
+        m_inspector->channelsBusy() ? m_inspector->cancelChannels()
+                                    : m_inspector->measureChannels();
+    });
     connect(pages, &QButtonGroup::idClicked, this, &InspectPage::showCorner);
-    return panel({channels, runs, m_channelsNote, nullptr}, m_corner);
+    return panel({channels, runs, m_channelsNote, nullptr, m_measure}, m_corner);
 }
 
 void InspectPage::showCorner(int page)
 {
     m_corner->setCurrentIndex(page);
     m_channelsNote->setVisible(page == 0);
+    showMeasuring();
 }
 
 void InspectPage::connectPlots()
@@ -258,6 +266,7 @@ void InspectPage::connectPlots()
         showRank();
     });
     connect(m_inspector, &LayerInspector::channelsChanged, this, &InspectPage::showChannels);
+    connect(m_inspector, &LayerInspector::channelsProgressed, this, &InspectPage::showMeasuring);
     connect(&m_state, &AppState::draftChanged, this, &InspectPage::showMapKinds);
     connect(m_inspector, &LayerInspector::problemChanged, this, &InspectPage::showNumbers);
     connect(&m_state, &AppState::modelChanged, this, &InspectPage::fillMetrics);

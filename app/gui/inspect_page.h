@@ -61,6 +61,7 @@ private:
     void showMap();
     void showMapKinds();
     void showChannels();
+    void showMeasuring();
     void showNumbers();
     void showRank();
     void useRank(int scope);
@@ -86,6 +87,7 @@ private:
     QLabel* m_mapNote = nullptr;
     SeriesPlot* m_channels = nullptr;
     QLabel* m_channelsNote = nullptr;
+    QToolButton* m_measure = nullptr; ///< the input channels; while that goes on: cancel it
     QStackedWidget* m_corner = nullptr;
     LayerRuns* m_runs = nullptr;
     ElidedLabel* m_numbers = nullptr;

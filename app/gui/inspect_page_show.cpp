@@ -7,6 +7,7 @@
 #include <QButtonGroup>
 #include <QComboBox>
 #include <QLabel>
+#include <QStackedWidget>
 #include <QToolButton>
 
 #include "app/gui/app_state.h"
@@ -213,22 +214,42 @@ void InspectPage::showChannels()
 {
     const ChannelStatistics* channels = m_inspector->channels(m_state.layer());
     PlotData shown;
-    QString note;
     if (channels != nullptr) {
         shown = inspect_plots::channels(*channels, m_inspector->allChannels());
-        const auto count = inspect_plots::outliers(channels->meanAbs).size();
-        note = count == 0   ? tr("none stands out")
-               : count == 1 ? tr("1 channel stands out")
-                            : tr("%1 channels stand out").arg(count);
     } else {
-        shown.empty = (m_inspector->channelsBusy()
-                           ? tr("running the calibration text through the model\u2026")
-                           : tr("Choose a calibration text on the Quantize page to see the input "
-                                "channels"))
-                          .toStdString();
+        shown.empty =
+            (m_inspector->channelsBusy()
+                 ? tr("running the calibration text through the model\u2026")
+             : !m_inspector->channelsProblem().isEmpty()
+                 ? m_inspector->channelsProblem()
+                 : tr("Choose a calibration text on the Quantize page to see the input channels"))
+                .toStdString();
     }
     m_channels->setData(shown);
-    m_channelsNote->setText(note);
+    showMeasuring();
+}
+
+void InspectPage::showMeasuring()
+{
+    const bool busy = m_inspector->channelsBusy();
+    const Progress& now = m_inspector->channelsProgress();
+    if (busy && now.total > 0) {
+        m_channelsNote->setText(tr("measuring the inputs of block %1 of %2")
+                                    .arg(std::min(now.done + 1, now.total))
+                                    .arg(now.total));
+    } else if (const ChannelStatistics* known = m_inspector->channels(m_state.layer())) {
+        const auto count = inspect_plots::outliers(known->meanAbs).size();
+        m_channelsNote->setText(count == 0   ? tr("none stands out")
+                                : count == 1 ? tr("1 channel stands out")
+                                             : tr("%1 channels stand out").arg(count));
+    } else {
+        m_channelsNote->clear();
+    }
+    m_measure->setVisible(m_corner->currentIndex() == 0 &&
+                          (busy || !m_inspector->channelsProblem().isEmpty()));
+    m_measure->setText(busy ? tr("Cancel") : tr("Measure"));
+    m_measure->setToolTip(busy ? tr("Stops running the calibration text through the model")
+                               : tr("Runs the calibration text through the model once more"));
 }
 
 void InspectPage::showNumbers()

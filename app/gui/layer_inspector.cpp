@@ -37,7 +37,7 @@ LayerInspector::LayerInspector(AppState& state, QObject* parent) : QObject(paren
             ask();
         }
     });
-    for (Background* worker : {&m_spectraWorker, &m_viewWorker, &m_channelsWorker}) {
+    for (Background* worker : {&m_spectraWorker, &m_viewWorker}) {
         connect(worker, &Background::failed, this, [this](const QString& sentence) {
             m_problem = sentence;
             Q_EMIT problemChanged();
@@ -45,6 +45,12 @@ LayerInspector::LayerInspector(AppState& state, QObject* parent) : QObject(paren
     }
     connect(&m_spectraWorker, &Background::finished, this, &LayerInspector::spectraChanged);
     connect(&m_channelsWorker, &Background::finished, this, &LayerInspector::channelsChanged);
+    connect(&m_channelsWorker, &Background::failed, this,
+            [this](const QString& sentence) { stopChannels(sentence); });
+    connect(&m_channelsWorker, &Background::progressed, this, [this](const Progress& progress) {
+        m_channelsProgress = progress;
+        Q_EMIT channelsProgressed();
+    });
 }
 
 void LayerInspector::setActive(bool active)
@@ -90,6 +96,8 @@ void LayerInspector::modelChanged()
     m_channels.clear();
     m_channelsOf.clear();
     m_channelsKey.clear();
+    m_channelsStopped.clear();
+    m_channelsProblem.clear();
     m_channelsWorker.cancel();
     m_area = {};
     m_shape = {};
@@ -206,49 +214,84 @@ void LayerInspector::askView()
         });
 }
 
+QString LayerInspector::channelsKey(const RunSpec& spec) const
+{
+    RunSpec keyed; // what the pass depends on
+    keyed.model = spec.model;
+    keyed.calibration = spec.calibration;
+    keyed.seed = spec.seed;
+    keyed.adjust = spec.adjust;
+    return QString::fromStdString(toJson(keyed).dump());
+}
+
+void LayerInspector::stopChannels(const QString& why)
+{
+    m_channelsStopped = m_channelsAsked;
+    m_channelsProblem = why;
+    Q_EMIT channelsChanged();
+}
+
+void LayerInspector::cancelChannels()
+{
+    m_channelsWorker.cancel();
+    stopChannels(tr("Cancelled before all inputs were measured"));
+}
+
+void LayerInspector::measureChannels()
+{
+    m_channelsStopped.clear();
+    askChannels();
+}
+
 void LayerInspector::askChannels()
 {
     const RunSpec spec = this->spec();
     if (!m_active || m_state.modelState() != AppState::ModelState::Ready ||
         spec.calibration.text.empty()) {
+        m_channelsWorker.cancel(); // a pass over the whole model: for nobody else
+        m_channelsAsked.clear();
+        if (spec.calibration.text.empty() && !m_channelsProblem.isEmpty()) {
+            m_channelsProblem.clear(); // of a text that is chosen no more
+            Q_EMIT channelsChanged();
+        }
         return;
     }
-    RunSpec keyed;
-    keyed.model = spec.model;
-    keyed.calibration = spec.calibration;
-    keyed.seed = spec.seed;
-    keyed.adjust = spec.adjust;
-    keyed.lowRank.statistic = spec.lowRank.statistic;
-    keyed.lowRank.reduce = spec.lowRank.reduce;
-    const QString key = QString::fromStdString(toJson(keyed).dump());
-    if (key == m_channelsKey) {
+    const QString key = channelsKey(spec);
+    if (key == m_channelsKey || key == m_channelsStopped ||
+        (m_channelsWorker.busy() && key == m_channelsAsked)) {
         return;
     }
-    m_channelsKey = key;
+    m_channelsAsked = key;
+    m_channelsKey.clear();
+    m_channelsProblem.clear();
+    m_channelsProgress = {};
     m_channels.clear();
     m_channelsOf.clear();
     const std::uint64_t generation = m_channelsWorker.generation() + 1;
     m_channelsWorker.ask(
-        [this, generation, keyed](const RunContext& run) {
+        [this, generation, spec](const RunContext& run) {
             engine_calls::channels(
-                keyed,
+                spec,
                 [this, generation](const ChannelStatistics& group) {
                     m_channelsWorker.post(generation, [this, group] {
+                        const auto place = m_channels.size();
                         for (const std::string& layer : group.layers) {
-                            m_channelsOf[QString::fromStdString(layer)] = m_channels.size();
+                            m_channelsOf[QString::fromStdString(layer)] = place;
                         }
                         m_channels.push_back(group);
                         Q_EMIT channelsChanged();
+                        const auto own = m_channelsOf.find(m_state.layer());
+                        if (m_map == LayerViewRequest::Map::ScaledError &&
+                            own != m_channelsOf.end() && own->second == place) {
+                            askView(); // it waited for them
+                        }
                     });
                 },
                 run);
             return true;
         },
-        [this](bool) {
-            if (m_map == LayerViewRequest::Map::ScaledError) {
-                askView();
-            }
-        });
+        [this, key](bool) { m_channelsKey = key; });
+    Q_EMIT channelsChanged();
 }
 
 } // namespace qw

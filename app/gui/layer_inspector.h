@@ -44,12 +44,19 @@ public:
     RunSpec spec() const;
     bool spectraBusy() const { return m_spectraWorker.busy(); }
     bool channelsBusy() const { return m_channelsWorker.busy(); }
+    /// Of the pass that measures the channels.
+    const Progress& channelsProgress() const { return m_channelsProgress; }
+    /// Why the pass ended before its time; empty: it did not.
+    QString channelsProblem() const { return m_channelsProblem; }
+    void cancelChannels(); ///< by the user: not asked again before measureChannels()
+    void measureChannels();
     QString problem() const { return m_problem; } ///< of the last question that failed
 
 Q_SIGNALS:
     void spectraChanged();
     void viewChanged();
     void channelsChanged();
+    void channelsProgressed();
     void problemChanged();
 
 private:
@@ -58,6 +65,8 @@ private:
     void askSpectra();
     void askView();
     void askChannels();
+    void stopChannels(const QString& why);
+    QString channelsKey(const RunSpec& spec) const;
     QString spectraKey(const RunSpec& spec) const;
     QString viewKey() const;
 
@@ -72,8 +81,12 @@ private:
     LayerViewRequest::Map m_shownMap = LayerViewRequest::Map::Weight;
     std::vector<ChannelStatistics> m_channels;
     std::map<QString, std::size_t> m_channelsOf; // layer -> place in m_channels
-    QString m_channelsKey;                       // model and calibration they belong to
-    std::map<QString, LayerSpectra> m_cache;     // whole answers, by spectraKey()
+    QString m_channelsKey;     // model and calibration they belong to; empty: not all are known
+    QString m_channelsAsked;   // the key of the pass at work
+    QString m_channelsStopped; // the key of a pass that failed or was cancelled
+    QString m_channelsProblem;
+    Progress m_channelsProgress;
+    std::map<QString, LayerSpectra> m_cache; // whole answers, by spectraKey()
     QString m_problem;
     Background m_spectraWorker;
     Background m_viewWorker;

@@ -1,5 +1,6 @@
 #include <QComboBox>
 #include <QElapsedTimer>
+#include <QFile>
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
@@ -59,6 +60,7 @@ private Q_SLOTS:
     void withoutARun();
     void withARun();
     void theMapSaysWhoseErrorItShows();
+    void measuringTheInputsStopsAndStartsAgain();
     void theNextLayerIsSeenAtTheSamePlace();
     void fastWithFiveHundredLayers();
 };
@@ -234,6 +236,50 @@ void TstInspect::theMapSaysWhoseErrorItShows()
     QVERIFY2(note->text().contains(u"left as it is"_s), qPrintable(note->text()));
     gui.window->state().setRunInView({});
     QVERIFY(gui.find<QToolButton>("map2Button")->isEnabled());
+}
+
+void TstInspect::measuringTheInputsStopsAndStartsAgain()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
+    auto* button = gui.find<QToolButton>("measureChannelsButton");
+    auto* note = gui.find<QLabel>("channelsNoteLabel");
+    const auto* plot = gui.find<SeriesPlot>("channelsPlot");
+    QTRY_VERIFY_WITH_TIMEOUT(note->text().contains(u"block 1 of"_s), kPatience);
+    QVERIFY(inspector->channelsBusy());
+    gui.trigger("startAction"); // nobody looks any more
+    QVERIFY(!inspector->channelsBusy());
+    gui.trigger("inspectAction");
+    QVERIFY(inspector->channelsBusy());
+    QVERIFY(button->isVisible());
+    QTest::mouseClick(button, Qt::LeftButton);
+    QVERIFY(!inspector->channelsBusy());
+    QTRY_VERIFY(plot->emptyText().contains(u"Cancelled"_s));
+    gui.window->state().selectLayer(u"model.layers.1.mlp.down_proj"_s);
+    QVERIFY(!inspector->channelsBusy()); // cancelled is cancelled
+
+    // What failed is said and can be tried again.
+    qw::RunSpec draft = gui.window->state().draft();
+    const QString file = gui.folder.filePath(u"text.txt"_s);
+    draft.calibration.text = file.toStdString();
+    draft.calibration.nsamples = 2;
+    draft.calibration.seqlen = 64;
+    gui.window->state().setDraft(draft);
+    QTRY_VERIFY2_WITH_TIMEOUT(plot->emptyText().contains(u"text.txt"_s),
+                              qPrintable(plot->emptyText()), kPatience);
+    QVERIFY(
+        QFile::copy(QString::fromStdString(qw::resolveText("demo:calibration").string()), file));
+    QCOMPARE(button->text(), u"Measure"_s);
+    QTest::mouseClick(button, Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(!plot->data().series.empty(), kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(!inspector->channelsBusy(), kPatience);
+    QVERIFY(!button->isVisible());
+    // The statistic of a method is not the pass's business.
+    draft.lowRank.statistic = "rms";
+    gui.window->state().setDraft(draft);
+    QVERIFY(!inspector->channelsBusy());
 }
 
 void TstInspect::theNextLayerIsSeenAtTheSamePlace()
