@@ -231,7 +231,7 @@ void weightStatistics(const std::string& model,
 /// What the input channels of some layers see: mean |x| over tokens, the maximum over batches.
 struct ChannelStatistics {
     std::vector<std::string> layers; ///< that read the same input
-    std::vector<double> meanAbs;     ///< [in]
+    std::vector<double> meanAbs;     ///< [in], of the batch of calibration where it is largest
 };
 /// One pass of spec.calibration through the full-precision model.
 /// @param groupDone  called on this thread, block by block

@@ -95,7 +95,7 @@ PlotData channels(const ChannelStatistics& channels, const std::vector<ChannelSt
 {
     PlotData plot;
     plot.xLabel = say("input channels, largest first");
-    plot.yLabel = say("mean |x|");
+    plot.yLabel = say("mean |x|, largest batch");
     std::vector<std::size_t> order(channels.meanAbs.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {

@@ -116,6 +116,8 @@ void TstInspect::withoutARun()
     QCOMPARE(spectra->guide(), std::optional<std::int64_t>(32)); // the rank of the draft
     QVERIFY(rankText(gui).startsWith(u"rank 32"_s));
     QVERIFY2(rankText(gui).contains(u"S\u00b7E left"_s), qPrintable(rankText(gui)));
+    QVERIFY(gui.find<SeriesPlot>("channelsPlot")->data().yLabel.find("largest batch") !=
+            std::string::npos);
     shoot(*gui.window, u"inspect-no-run"_s);
 
     // The rank is moved with keys and goes into the next run, undoably.
