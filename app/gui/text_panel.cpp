@@ -62,13 +62,14 @@ TextPanel::TextPanel(AppState& state, ComparedRuns& runs, QWidget* parent)
     layout->setSpacing(theme::kGap);
     layout->addWidget(makeInput());
     layout->addWidget(makeResult(), 1);
-    connect(&m_worker, &Background::failed, this,
-            [this](const QString& sentence) { m_note->setText(sentence); });
+    connect(&m_worker, &Background::failed, this, &TextPanel::stop);
     connect(&m_reader, &Background::failed, this,
             [this](const QString& sentence) { m_note->setText(sentence); });
     connect(&m_worker, &Background::started, this, &TextPanel::updateButtons);
     connect(&m_worker, &Background::finished, this, &TextPanel::updateButtons);
     connect(m_text, &QPlainTextEdit::textChanged, this, &TextPanel::updateButtons);
+    connect(m_text, &QPlainTextEdit::textChanged, this, &TextPanel::showStale);
+    connect(m_run, &QComboBox::activated, this, &TextPanel::showStale);
     updateButtons();
 }
 
@@ -103,7 +104,7 @@ QWidget* TextPanel::makeInput()
     connect(m_compare, &QPushButton::clicked, this, &TextPanel::compare);
     connect(m_cancel, &QPushButton::clicked, this, [this] {
         m_worker.cancel();
-        m_note->setText(tr("cancelled"));
+        stop(tr("cancelled"));
     });
     auto* line = new QHBoxLayout;
     line->setSpacing(theme::kGap);
@@ -137,6 +138,11 @@ QWidget* TextPanel::makeResult()
     m_note->setObjectName(u"textNoteLabel"_s);
     m_note->setTextFormat(Qt::PlainText);
     m_note->setWordWrap(true);
+    m_stale = new QLabel;
+    m_stale->setObjectName(u"staleTextLabel"_s);
+    m_stale->setTextFormat(Qt::PlainText);
+    m_stale->setWordWrap(true);
+    m_stale->hide();
     m_tokens = new TokenText;
     m_tokens->setObjectName(u"tokenText"_s);
     m_tokens->setAccessibleName(tr("Tokens, coloured by the fall of their probability"));
@@ -167,6 +173,7 @@ QWidget* TextPanel::makeResult()
     auto* layout = new QVBoxLayout(widget);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(theme::kGap);
+    layout->addWidget(m_stale);
     layout->addWidget(m_note);
     layout->addWidget(m_tokens, 3);
     layout->addWidget(m_token);
@@ -203,6 +210,41 @@ void TextPanel::refresh()
         m_note->clear();
     }
     updateButtons();
+    showStale();
+}
+
+QPair<QString, QString> TextPanel::wanted() const
+{
+    return {m_run->currentData().toString(), m_text->toPlainText()};
+}
+
+void TextPanel::stop(const QString& why)
+{
+    m_note->setText(why);
+    if (m_tokens->tokens().empty()) {
+        m_shown = {};
+    }
+    for (QTextEdit* edit : {m_full, m_quantized}) {
+        edit->clear(); // what was to come does not
+    }
+    showStale();
+}
+
+void TextPanel::showStale()
+{
+    const bool stale = !m_shown.first.isEmpty() && m_shown != wanted();
+    for (QWidget* part : {static_cast<QWidget*>(m_tokens), static_cast<QWidget*>(m_full),
+                          static_cast<QWidget*>(m_quantized)}) {
+        part->setEnabled(!stale);
+    }
+    m_stale->setVisible(stale);
+    if (stale) {
+        m_stale->setText(
+            m_shown.first != wanted().first
+                ? tr("Of %1, not of the run chosen now: Compare Text brings it up to date")
+                      .arg(m_shownName)
+                : tr("Of another text: Compare Text brings it up to date"));
+    }
 }
 
 void TextPanel::updateButtons()
@@ -251,6 +293,12 @@ void TextPanel::compare()
     TextComparisonRequest request;
     request.text = m_text->toPlainText().toStdString();
     m_note->setText(tr("running the text through both models\u2026"));
+    m_shown = wanted();
+    m_shownName = m_run->currentText();
+    m_tokens->setTokens({}, kLeastLimit); // of what was compared before
+    m_full->clear();
+    m_quantized->clear();
+    showStale();
     const std::uint64_t generation = m_worker.generation() + 1;
     m_worker.ask(
         [this, generation, request, file = m_state.storeFile(),

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include <QPair>
 #include <QWidget>
 
 #include "app/gui/background.h"
@@ -36,6 +37,11 @@ private:
     QTextEdit* makeContinuation(const QString& name, const QString& label);
     void takeLine();
     void compare();
+    /// What the run box and the text ask for now.
+    QPair<QString, QString> wanted() const;
+    void stop(const QString& why);
+    /// Greys out a result that is of another run or text than chosen now, and says so.
+    void showStale();
     void show(const TextComparison& result, bool complete);
     void showTokens(const TextComparison& result);
     void showContinuations(const TextComparison& result);
@@ -49,6 +55,7 @@ private:
     QPushButton* m_compare = nullptr;
     QPushButton* m_cancel = nullptr;
     QLabel* m_note = nullptr;
+    QLabel* m_stale = nullptr;
     QLabel* m_token = nullptr;
     TokenText* m_tokens = nullptr;
     QTextEdit* m_full = nullptr;
@@ -56,6 +63,8 @@ private:
     std::vector<std::string> m_lines; ///< of the evaluation text
     std::string m_linesOf;            ///< its name
     std::size_t m_nextLine = 0;
+    QPair<QString, QString> m_shown; ///< run and text of the result; empty: none
+    QString m_shownName;             ///< that run as the box named it
     Background m_worker;
     Background m_reader;
 };

@@ -87,6 +87,22 @@ void TstTextPanel::comparesTokenByToken()
     tokens->moveCursor(QTextCursor::Left);
     QVERIFY(gui.find<QLabel>("tokenLabel")->text().contains(u"probability"_s));
     shoot(*gui.window, u"compare-text"_s);
+    // Of another text or run it is grey and says so, until that is chosen again.
+    auto* stale = gui.find<QLabel>("staleTextLabel");
+    QVERIFY(!stale->isVisible());
+    text->setPlainText(line + u" and on"_s);
+    QVERIFY(stale->isVisible() && !tokens->isEnabled() && !full->isEnabled());
+    text->setPlainText(line);
+    QVERIFY(!stale->isVisible() && tokens->isEnabled());
+    auto* runs = gui.find<QComboBox>("textRunComboBox");
+    const QString shownRun = runs->currentText();
+    runs->addItem(u"another run"_s, u"another"_s);
+    runs->setFocus();
+    QTest::keyClick(runs, Qt::Key_Down);
+    QCOMPARE(runs->currentText(), u"another run"_s);
+    QVERIFY2(stale->isVisible() && stale->text().contains(shownRun), qPrintable(stale->text()));
+    QTest::keyClick(runs, Qt::Key_Up);
+    QVERIFY(!stale->isVisible());
     QTest::mouseClick(gui.find<QPushButton>("takeLineButton"), Qt::LeftButton);
     QVERIFY(text->toPlainText() != line); // the next one
 }
@@ -103,6 +119,16 @@ void TstTextPanel::cancels()
     QCOMPARE(gui.find<QLabel>("textNoteLabel")->text(), u"cancelled"_s);
     QTRY_VERIFY_WITH_TIMEOUT(gui.find<QPushButton>("compareTextButton")->isEnabled(), kPatience);
     QVERIFY(gui.find<TokenText>("tokenText")->tokens().empty());
+
+    // Cancelled after the tokens came: the continuations do not go on for ever.
+    QTest::mouseClick(gui.find<QPushButton>("compareTextButton"), Qt::LeftButton);
+    auto* full = gui.find<QTextEdit>("fullContinuationText");
+    QTRY_VERIFY_WITH_TIMEOUT(full->toPlainText().contains(u"going on"_s), kPatience);
+    QTest::mouseClick(cancel, Qt::LeftButton);
+    QCOMPARE(gui.find<QLabel>("textNoteLabel")->text(), u"cancelled"_s);
+    QCOMPARE(full->toPlainText(), QString());
+    QCOMPARE(gui.find<QTextEdit>("quantizedContinuationText")->toPlainText(), QString());
+    QVERIFY(!gui.find<TokenText>("tokenText")->tokens().empty()); // those are right
 }
 
 void TstTextPanel::saysWhenNoRunKeptItsArtifact()
