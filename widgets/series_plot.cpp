@@ -67,6 +67,26 @@ void SeriesPlot::setData(const PlotData& data)
     showAll();
 }
 
+void SeriesPlot::updateData(const PlotData& data)
+{
+    const bool chosen = !m_data.series.empty() && seen() != m_all;
+    const PlotData before = m_data;
+    const QRectF part = seen();
+    setData(data);
+    if (chosen && m_data.xLabel == before.xLabel && m_data.yLabel == before.yLabel &&
+        m_data.logX == before.logX && m_data.logY == before.logY) {
+        plot()->xAxis->setRange(part.left(), part.right());
+        plot()->yAxis->setRange(part.top(), part.bottom());
+    }
+}
+
+QRectF SeriesPlot::seen() const
+{
+    const QCPRange x = plot()->xAxis->range();
+    const QCPRange y = plot()->yAxis->range();
+    return {QPointF(x.lower, y.lower), QPointF(x.upper, y.upper)};
+}
+
 void SeriesPlot::setHighlighted(const std::vector<std::string>& keys)
 {
     if (keys != m_highlighted) {
@@ -164,6 +184,7 @@ void SeriesPlot::showAll()
         }
         plot()->yAxis->setRange(range);
     }
+    m_all = seen();
     plot()->replot(QCustomPlot::rpQueuedReplot);
 }
 

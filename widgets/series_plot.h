@@ -26,6 +26,8 @@ public:
     explicit SeriesPlot(QWidget* parent = nullptr);
 
     void setData(const PlotData& data);
+    /// More of what is drawn: where the axes measure the same, the part seen by the user stays.
+    void updateData(const PlotData& data);
     const PlotData& data() const { return m_data; }
     /// Keys of points drawn larger, as selected.
     void setHighlighted(const std::vector<std::string>& keys);
@@ -82,6 +84,7 @@ private:
     void placePointLabels();
     std::vector<Box> pointObstacles() const;
     double legendShare() const; ///< of the plot's height
+    QRectF seen() const;        ///< ranges of both axes
     void setShown(std::size_t series, bool shown);
     bool isShown(std::size_t series) const;
     void showSwitches(); ///< on or off, in plot and legend
@@ -107,6 +110,7 @@ private:
     std::int64_t m_guideLast = 0;
     bool m_dragging = false;
     QPoint m_pressedAt;
+    QRectF m_all; ///< seen() after showAll(); else the user's choice
 };
 
 } // namespace qw

@@ -230,9 +230,11 @@ void AppState::reloadRuns()
 {
     m_runsWorker.ask([file = m_storeFile](const RunContext&) { return RunStore(file).list(); },
                      [this](std::vector<RunSummary> runs) {
-                         m_runs = std::move(runs);
-                         m_runsLoaded = true;
-                         Q_EMIT runsChanged();
+                         if (!m_runsLoaded || runs != m_runs) { // a sweep asks every few seconds
+                             m_runs = std::move(runs);
+                             m_runsLoaded = true;
+                             Q_EMIT runsChanged();
+                         }
                      });
 }
 

@@ -1,6 +1,7 @@
 #include "app/gui/compare_plots.h"
 
 #include <set>
+#include <utility>
 
 #include <QComboBox>
 #include <QHBoxLayout>
@@ -182,8 +183,14 @@ void ComparePlots::askSeries(SeriesPlot* plot, QLabel* note, Make make)
     m_worker.ask([make](const RunContext& /*run*/) { return make(); },
                  [this, plot, note](const PlotSet<PlotData>& set) {
                      PlotData shown = set.plots.front();
-                     shown.title.clear(); // the tab says it
-                     plot->setData(shown);
+                     std::string& title = m_titles[plot];
+                     const bool same = shown.title == title;
+                     title = std::exchange(shown.title, {}); // the tab says it
+                     if (same) {
+                         plot->updateData(shown); // a run more, perhaps
+                     } else {
+                         plot->setData(shown);
+                     }
                      showNote(note, set, QString());
                      showHighlights();
                  });

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include <QTabWidget>
@@ -72,7 +74,8 @@ private:
     ComparedRuns& m_runs;
     Dialogs& m_dialogs;
     std::vector<View> m_views;
-    std::vector<SeriesPlot*> m_runPlots; ///< whose keys are runs
+    std::vector<SeriesPlot*> m_runPlots;         ///< whose keys are runs
+    std::map<SeriesPlot*, std::string> m_titles; ///< of what each shows
     ParallelView* m_parallel = nullptr;
     QComboBox* m_layerBox = nullptr;
     QComboBox* m_blockBox = nullptr;

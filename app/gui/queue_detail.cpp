@@ -1,5 +1,7 @@
 #include "app/gui/queue_detail.h"
 
+#include <utility>
+
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPlainTextEdit>
@@ -100,22 +102,33 @@ void QueueDetail::showPlot(const QueueEntry* entry)
         shown.empty =
             tr("The error of each layer appears here when its block is done").toStdString();
     }
-    m_plot->setData(shown);
+    if (same) {
+        m_plot->updateData(shown); // a live one: whoever looks at a part of it goes on
+    } else {
+        m_plot->setData(shown);
+    }
 }
 
 void QueueDetail::showLog(const QueueEntry* entry)
 {
-    const QStringList lines = entry != nullptr ? entry->log : QStringList();
-    const QString text = lines.join(u'\n');
-    if (entry != nullptr && entry->number == m_number && text == m_lastLine) {
+    const QString text = entry != nullptr ? entry->log.join(u'\n') : QString();
+    const QString before = std::exchange(m_shownLog, text);
+    const bool same = entry != nullptr && entry->number == m_number;
+    if (same && text == before) {
         return;
     }
-    m_lastLine = text;
-    const QScrollBar* bar = m_log->verticalScrollBar();
-    const bool atEnd = bar->value() == bar->maximum();
+    if (same && !before.isEmpty() && text.startsWith(before + u'\n')) {
+        m_log->appendPlainText(text.mid(before.size() + 1)); // follows only if the end is seen
+        return;
+    }
+    QScrollBar* bar = m_log->verticalScrollBar();
+    const int place = bar->value();
+    const bool atEnd = !same || place == bar->maximum();
     m_log->setPlainText(text);
     if (atEnd) {
         m_log->moveCursor(QTextCursor::End);
+    } else {
+        bar->setValue(place);
     }
 }
 

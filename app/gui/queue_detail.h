@@ -38,7 +38,7 @@ private:
     std::size_t m_started = 0; ///< of its runs when it was drawn
     std::size_t m_layers = 0;  ///< of it drawn
     std::size_t m_steps = 0;   ///< the same
-    QString m_lastLine;
+    QString m_shownLog;
     QString m_runId;
 };
 

@@ -70,6 +70,7 @@ private Q_SLOTS:
     void csvHoldsAllNumbers();
     void emptySaysWhatWouldFillIt();
     void showsAllDataAndReferences();
+    void moreDataKeepsThePartSeen();
     void clickNamesThePoint();
     void missingPointsAreNotHighlighted();
     void guideIsDraggedAndMovedByKeys();
@@ -114,6 +115,32 @@ void TstPlots::showsAllDataAndReferences()
     inner(plot).yAxis->setRange(100, 200);
     QTest::keyClick(&plot, Qt::Key_0);
     QCOMPARE(inner(plot).yAxis->range(), y);
+}
+
+void TstPlots::moreDataKeepsThePartSeen()
+{
+    SeriesPlot plot;
+    PlotData data = twoLines();
+    plot.setData(data);
+    const QCPRange all = inner(plot).xAxis->range();
+    data.series.front().x.back() = 40;
+    plot.updateData(data);
+    QVERIFY(inner(plot).xAxis->range() != all); // nobody had chosen a part
+    QTest::keyClick(&plot, Qt::Key_Plus);
+    const QCPRange x = inner(plot).xAxis->range();
+    const QCPRange y = inner(plot).yAxis->range();
+    data.series.front().x.back() = 80;
+    plot.updateData(data);
+    QCOMPARE(inner(plot).xAxis->range().lower, x.lower);
+    QCOMPARE(inner(plot).xAxis->range().upper, x.upper);
+    QCOMPARE(inner(plot).yAxis->range().lower, y.lower);
+    QCOMPARE(inner(plot).yAxis->range().upper, y.upper);
+    QTest::keyClick(&plot, Qt::Key_0);
+    QVERIFY(inner(plot).xAxis->range().contains(80));
+    QTest::keyClick(&plot, Qt::Key_Plus);
+    data.yLabel = "something else";
+    plot.updateData(data);
+    QVERIFY(inner(plot).xAxis->range().contains(80)); // another plot
 }
 
 void TstPlots::clickNamesThePoint()

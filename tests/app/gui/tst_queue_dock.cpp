@@ -8,6 +8,7 @@
 #include <QPlainTextEdit>
 #include <QProcess>
 #include <QPushButton>
+#include <QScrollBar>
 #include <QTest>
 #include <QToolButton>
 
@@ -73,6 +74,7 @@ private Q_SLOTS:
     void detailsShowErrorsAndLog();
     void detailsShowTheLossOfATraining();
     void detailsOfASweepAreThoseOfOneRun();
+    void theLogStaysWhereItIsRead();
     void pauseResumeCancel();
     void closingAsksAndCancelsNothingUnasked();
     void closingKeepsTheQueue();
@@ -209,6 +211,41 @@ void TstQueueDock::detailsOfASweepAreThoseOfOneRun()
     QVERIFY2(summary(gui).contains(u"run 2 of 2"_s), qPrintable(summary(gui)));
     finish = true;
     QTRY_VERIFY(gui.window->queue().idle());
+}
+
+void TstQueueDock::theLogStaysWhereItIsRead()
+{
+    std::atomic<int> wanted = 200;
+    GuiFixture gui(
+        [&](const qw::RunRequest&, const qw::RunOptions& options, const qw::RunContext& run) {
+            qw::RunResult result;
+            result.id = "run1";
+            options.started(result);
+            for (int line = 0; line < 220; ++line) {
+                run.log("line " + std::to_string(line));
+                while (line + 1 >= wanted) {
+                    run.checkpoint();
+                    QThread::msleep(1);
+                }
+            }
+            return std::vector{result};
+        });
+    prepare(gui);
+    gui.trigger("startRunAction");
+    auto* log = gui.find<QPlainTextEdit>("queueLog");
+    QTRY_VERIFY(log->toPlainText().contains(u"line 199"_s));
+    QScrollBar* bar = log->verticalScrollBar();
+    QTRY_COMPARE_GT(bar->maximum(), 10);
+    QCOMPARE(bar->value(), bar->maximum()); // follows
+    bar->setValue(3);
+    wanted = 210;
+    QTRY_VERIFY(log->toPlainText().contains(u"line 209"_s));
+    QCOMPARE(bar->value(), 3);
+    bar->setValue(bar->maximum());
+    wanted = 1000;
+    QTRY_VERIFY(gui.window->queue().idle());
+    QTRY_VERIFY(log->toPlainText().contains(u"line 219"_s));
+    QCOMPARE(bar->value(), bar->maximum());
 }
 
 void TstQueueDock::pauseResumeCancel()

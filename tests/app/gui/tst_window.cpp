@@ -48,6 +48,7 @@ private Q_SLOTS:
     void ofTwoRunsTheOneWantedLastIsShown();
     void aRunIsShownOverItsOwnModelOnly();
     void undoLeavesTheOpenModelAlone();
+    void nothingIsRebuiltWhereTheStoreIsAsItWas();
     void paletteFindsActionsAndLayers();
     void themesSwitch();
     void everyControlHasANameAndEveryMenuAMnemonic();
@@ -236,6 +237,27 @@ void TstWindow::undoLeavesTheOpenModelAlone()
     gui.trigger("redoAction");
     QCOMPARE(state.draft().weight.bits, 2);
     QCOMPARE(state.draft().model, std::string("demo"));
+}
+
+void TstWindow::nothingIsRebuiltWhereTheStoreIsAsItWas()
+{
+    GuiFixture gui;
+    qw::RunResult run = qw::test::sampleResult("aaaaaaaa1111");
+    run.status = "running";
+    run.artifactFolder = gui.folder.path().toStdString();
+    gui.window->state().store().save(run);
+    gui.window->state().storeChanged();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<qw::CardButton*>(u"resumeButton"_s), kPatience);
+    auto* card = gui.find<qw::CardButton>("resumeButton");
+    card->setFocus();
+    QCOMPARE(gui.window->focusWidget(), static_cast<QWidget*>(card));
+    QSignalSpy changed(&gui.window->state(), &AppState::runsChanged);
+    gui.window->state().storeChanged(); // as every few seconds while a sweep is at work
+    QVERIFY(!QTest::qWaitFor([&] { return !changed.isEmpty(); }, kQuiet));
+    QCOMPARE(gui.window->focusWidget(), static_cast<QWidget*>(card)); // still the same one
+    gui.window->state().store().save(qw::test::sampleResult("bbbbbbbb2222"));
+    gui.window->state().storeChanged();
+    QTRY_COMPARE_WITH_TIMEOUT(changed.size(), 1, kPatience);
 }
 
 void TstWindow::paletteFindsActionsAndLayers()
