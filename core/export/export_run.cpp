@@ -20,7 +20,7 @@ class TemporaryFolder
 public:
     explicit TemporaryFolder(const std::filesystem::path& target)
         : m_target(target),
-          m_path(target.parent_path() / ("." + target.filename().string() + ".exporting"))
+          m_path(target.parent_path() / message(".", target.filename().string(), ".exporting"))
     {
         std::error_code problem;
         std::filesystem::remove_all(m_path, problem); // of an export that was killed

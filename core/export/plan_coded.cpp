@@ -36,7 +36,12 @@ bool requireOrder(TargetPlan& plan, const RunFacts& facts)
 {
     for (const LayerFacts& layer : facts.layers) {
         if (!layer.orderProblem.empty()) {
-            refuse(plan, layer.orderProblem + "; choose gptq, which stores their groups", "gptq");
+            const std::string nearest = orderedTarget(facts);
+            refuse(plan,
+                   layer.orderProblem + (nearest == "gptq"
+                                             ? "; choose gptq, which stores their groups"
+                                             : "; export it dequantized"),
+                   nearest);
             return false;
         }
     }
@@ -172,6 +177,13 @@ bool integerActivations(const RunFacts& facts)
     });
 }
 } // namespace
+
+std::string orderedTarget(const RunFacts& facts)
+{
+    ExportOptions options;
+    options.gptqVersion = 2;
+    return planGptq(facts, options).shown.possible ? "gptq" : "safetensors";
+}
 
 TargetPlan planCompressedTensors(const RunFacts& facts, const ExportOptions& options)
 {

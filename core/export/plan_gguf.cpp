@@ -22,9 +22,9 @@ bool chooseTypes(TargetPlan& plan, const RunFacts& facts, bool dequantized)
             const bool other = facts.config.modelType != "gpt2";
             const bool ordered = !layer.orderProblem.empty();
             refuse(plan, layer.gguf.problem,
-                   !other    ? "safetensors"
-                   : ordered ? "gptq"
-                             : "compressed-tensors");
+                   !other    ? std::string("safetensors")
+                   : ordered ? orderedTarget(facts)
+                             : std::string("compressed-tensors"));
             return false;
         }
         plan.ggufTypes[layer.info.name] = coded ? layer.gguf.type : ggufTypeOf(plan.dtype);

@@ -57,6 +57,8 @@ void chooseFactors(TargetPlan& plan, const RunFacts& facts, const ExportOptions&
                    bool mergedByDefault);
 /// A·B cannot be added to codes. @return false after refusing
 bool requireFactorsApart(TargetPlan& plan, const RunFacts& facts, const ExportOptions& options);
+/// Where columns grouped out of order can go: gptq, or safetensors if layers are too different.
+std::string orderedTarget(const RunFacts& facts);
 /// The type asked for, or the first in which all scales are exact: the model's own, F16, F32.
 at::ScalarType dtypeFor(const RunFacts& facts, const ExportOptions& options);
 /// Says so if tensors of the model or scales are rounded in the plan's type.

@@ -103,6 +103,9 @@ void TestRefusals::targets_data()
         layer.orderProblem = "a.down_proj: its columns are grouped out of order (act-order)";
         layer.group = 64;
     });
+    const Change alike = second([](LayerFacts& layer) {
+        layer.orderProblem = "a.down_proj: its columns are grouped out of order (act-order)";
+    });
     const Change uneven = second([](LayerFacts& layer) {
         layer.problem = "a.down_proj: in_features 256 is not a multiple of its blocks of 48";
     });
@@ -125,8 +128,10 @@ void TestRefusals::targets_data()
             "safetensors");
     }
     for (const char* target : {"compressed-tensors", "awq"}) {
-        row(target, "out of order", ordered, "a.down_proj: its columns are grouped out of order",
+        row(target, "out of order", alike, "a.down_proj: its columns are grouped out of order",
             "gptq");
+        row(target, "two orders", ordered, "a.down_proj: its columns are grouped out of order",
+            "safetensors");
     }
     row("gptq", "two orders", ordered, "in groups of 64, and all layers need groups of 32",
         "safetensors");
@@ -200,7 +205,7 @@ void TestRefusals::ggufArchitectures_data()
     };
     row("llama_dynamic", "x", "0", "llama.cpp has no dynamic scaling of rotary positions");
     row("qwen3", "attention_bias", "true", "llama.cpp has no biases in Qwen3's attention");
-    row("qwen2_window", "head_dim", "8", "llama.cpp needs Qwen2's heads to fill the hidden size");
+    row("qwen2_window", "head_dim", "4", "llama.cpp needs Qwen2's heads to fill the hidden size");
     row("gpt2", "scale_attn_weights", "false", "llama.cpp scales GPT-2's attention in the usual");
     row("gpt2", "activation_function", "\"relu\"", "llama.cpp has no ReLU in this architecture");
 }
