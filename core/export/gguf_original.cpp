@@ -193,13 +193,13 @@ void addStretch(Json& config, GgufSource& file, const RopeSettings& plain)
                               {"original_max_position_embeddings", rope.originalMaxPositions}};
 }
 
-/// Names of all tensors of the model that the file has. @param linear  set where it is a weight of
-/// a linear layer
+/// A tensor of the model, by its Hugging Face name.
 struct Name {
     std::string tensor;
-    bool linear = false;
+    bool linear = false; ///< the weight of a linear layer
 };
 
+/// All that the model has, and those biases that the file has.
 std::vector<Name> namesOf(const ModelConfig& config, const ExportReader& reader)
 {
     const ArchSpec& arch = *config.arch;
