@@ -314,7 +314,7 @@ private Q_SLOTS:
         QVERIFY(!same(product, block.learn()));
     }
 
-    // Over three seeds. For a block of a real model, within 1 %: experiments/lrq/precision.
+    // Over three seeds. For a block of a real model, within 1 %: experiments/lrq, study precision.
     void mixedPrecisionStaysClose_data()
     {
         QTest::addColumn<QString>("method");

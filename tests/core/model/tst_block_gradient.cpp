@@ -126,9 +126,6 @@ private Q_SLOTS:
                                               static_cast<Simd>(level));
                 };
                 const std::vector<at::Tensor> found = take();
-                at::set_num_threads(3);
-                const std::vector<at::Tensor> again = take();
-                at::set_num_threads(1);
                 const double most = type == at::kFloat ? kBlockGradientGap : kBfloat16Gap;
                 for (std::size_t i = 0; i < found.size(); ++i) {
                     const double gap = relativeGap(found[i].to(at::kFloat), expected[i]);
@@ -136,7 +133,14 @@ private Q_SLOTS:
                                                         .arg(level)
                                                         .arg(i)
                                                         .arg(gap)));
-                    QVERIFY(at::equal(found[i], again[i]));
+                }
+                if (level == static_cast<int>(bestSimd())) {
+                    at::set_num_threads(3);
+                    const std::vector<at::Tensor> again = take();
+                    at::set_num_threads(1);
+                    for (std::size_t i = 0; i < found.size(); ++i) {
+                        QVERIFY(at::equal(found[i], again[i]));
+                    }
                 }
             }
         }
