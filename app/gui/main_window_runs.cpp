@@ -117,11 +117,16 @@ void MainWindow::discardRun(const QString& id)
         if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
             m_queue.cancel(entry->number);
         }
-        RunFilter ofSweep;
-        ofSweep.sweep = run.sweep;
-        for (const RunSummary& other :
-             run.sweep.empty() ? std::vector<RunSummary>{{run}} : store.list(ofSweep)) {
-            store.setStatus(other.result.id, "cancelled", "interrupted and not resumed");
+        std::vector<std::string> dismissed = {run.id};
+        if (!run.sweep.empty()) {
+            RunFilter ofSweep;
+            ofSweep.sweep = run.sweep;
+            for (const RunSummary& other : store.list(ofSweep)) {
+                dismissed.push_back(other.result.id);
+            }
+        }
+        for (const std::string& one : dismissed) {
+            store.setStatus(one, "cancelled", "interrupted and not resumed");
         }
         m_state.storeChanged();
     } catch (const Error& error) {

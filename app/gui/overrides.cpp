@@ -10,6 +10,10 @@
 namespace qw::overrides {
 
 namespace {
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(Overrides)
+};
+
 void take(LayerOverride& target, const LayerOverride& change)
 {
     if (change.bits) {
