@@ -63,8 +63,8 @@ at::Tensor blockedAttention(const at::Tensor& q, const at::Tensor& k, const at::
             .masked_fill_(mask, -std::numeric_limits<float>::infinity());
         const at::Tensor p = at::softmax(scores, -1).to(v.scalar_type());
         out.narrow(3, at, rows)
-            .copy_(at::matmul(p, v.narrow(2, begin, keys))
-                       .view({batch, kvHeads, group, rows, dim}));
+            .copy_(
+                at::matmul(p, v.narrow(2, begin, keys)).view({batch, kvHeads, group, rows, dim}));
     }
     return out.view({batch, kvHeads * group, queries, dim});
 }
