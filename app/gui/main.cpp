@@ -42,7 +42,7 @@ bool haveStore(qw::Settings& settings, qw::Dialogs& dialogs)
         const int choice =
             dialogs.askChoice(nullptr, Text::tr("The Store of Runs Cannot Be Opened"),
                               Text::tr("%1\nUse the default store from now on? Nothing is deleted.")
-                                  .arg(error.what()),
+                                  .arg(QString::fromUtf8(error.what())),
                               {Text::tr("Use the Default Store")});
         if (choice == 0) {
             settings.set(qw::Settings::Key::StoreFile, QString());

@@ -11,6 +11,7 @@
 #include <QTest>
 #include <QToolButton>
 
+#include "base/files.h"
 #include "support/gui_fixture.h"
 #include "support/gui_runs.h"
 #include "widgets/elided_label.h"
