@@ -169,6 +169,9 @@ double Training::gradientNorm() const
     for (const Adam::Entry& entry : m_adam->entries()) {
         norms.push_back(entry.value.grad().norm());
     }
+    if (norms.empty()) { // nothing is learned
+        return 0;
+    }
     return std::sqrt(at::stack(norms).to(at::kDouble).square().sum().item<double>());
 }
 

@@ -88,7 +88,7 @@ Json measured(Json run)
 Json withoutTimes(Json run)
 {
     run = measured(std::move(run));
-    for (const char* key : {"seconds", "tokens_per_second"}) {
+    for (const char* key : {"seconds", "tokens_per_second", "peak_bytes_above_model"}) {
         run["training"].erase(key);
     }
     return run;
