@@ -16,7 +16,6 @@
 #include <QListWidget>
 #include <QStatusBar>
 #include <QTabWidget>
-#include <QTableView>
 
 #include "app/gui/dialogs.h"
 #include "app/gui/inspect_page.h"
@@ -33,9 +32,9 @@ using qw::AppState;
 using qw::Mode;
 
 namespace {
-constexpr int kPatience = 600000;       // milliseconds for one step
-constexpr int kSettle = 400;            // milliseconds: debounced updates, estimates
-constexpr std::size_t kLossPoints = 40; // of the picture of a run at work
+constexpr int kPatience = 600000;        // milliseconds for one step
+constexpr int kSettle = 400;             // milliseconds: debounced updates, estimates
+constexpr std::size_t kLayersInRun = 14; // of the picture of a run at work: two blocks
 
 template <class Ready>
 void waitFor(const char* what, Ready ready)
@@ -183,7 +182,6 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
 {
     window.setMode(Mode::Compare);
     auto& tabs = camera.find<QTabWidget>("compareTabs");
-    auto& table = camera.find<QTableView>("runTable");
     const auto pointsOf = [&](const char* plot) {
         std::size_t points = 0;
         for (const qw::Series& series : camera.find<qw::SeriesPlot>(plot).data().series) {
@@ -192,14 +190,15 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
         return points;
     };
     const auto open = [&](const char* tab) { tabs.setCurrentWidget(&camera.find<QWidget>(tab)); };
-    const auto rows = [&] { return static_cast<std::size_t>(table.model()->rowCount()); };
-    waitFor("the table", [&] { return rows() > 0 && pointsOf("paretoPlot") >= rows(); });
+    // Runs that were stopped for an earlier picture are in the table alone.
+    const auto finished = [&] { return window.state().runsOfModel().size(); };
+    waitFor("the table", [&] { return finished() > 0 && pointsOf("paretoPlot") >= finished(); });
     camera.shoot(u"compare"_s);
     open("rankTab");
     waitFor("the curves", [&] { return pointsOf("rankPlot") > 0; });
     camera.shoot(u"compare-rank"_s);
     open("layersTab");
-    waitFor("the errors of layers", [&] { return pointsOf("layersPlot") > rows(); });
+    waitFor("the errors of layers", [&] { return pointsOf("layersPlot") > finished(); });
     camera.shoot(u"compare-layers"_s);
     open("spectraTab");
     waitFor("the spectra", [&] { return pointsOf("runSpectraPlot") > 0; });
@@ -241,7 +240,7 @@ void shootCompare(qw::MainWindow& window, const Photographer& camera)
 
 void shootQueue(qw::MainWindow& window, const Photographer& camera)
 {
-    constexpr std::int64_t kIterations = 2000; // the run is to last while it is photographed
+    constexpr std::int64_t kIterations = 200; // of a block
     qw::RunSpec spec = smallRun("lrq", 3, 0);
     spec.reconstruction.iterations = kIterations;
     spec.model = window.state().modelName().toStdString();
@@ -254,10 +253,8 @@ void shootQueue(qw::MainWindow& window, const Photographer& camera)
     camera.trigger("enqueueRunAction");
     auto& list = camera.find<QListView>("queueList");
     list.setCurrentIndex(list.model()->index(0, 0));
-    const auto& live = camera.find<qw::SeriesPlot>("queuePlot");
-    waitFor("the loss of the run", [&] {
-        return !live.data().series.empty() && live.data().series.front().x.size() >= kLossPoints;
-    });
+    waitFor("layers of the run",
+            [&] { return window.queue().entries().front().layers.size() >= kLayersInRun; });
     camera.shoot(u"queue"_s);
     for (const qw::QueueEntry& entry : window.queue().entries()) {
         window.queue().cancel(entry.number);
