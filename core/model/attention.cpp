@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "model/attention_kernel.h"
+#include "model/attention_operands.h"
 
 namespace qw {
 
@@ -76,12 +77,6 @@ void runKernel(const AttentionShape& shape, const at::Tensor& q, const at::Tenso
     attentionKernel(shape, headsView<const Element>(q), headsView<const Element>(k),
                     headsView<const Element>(v), headsView<Element>(out));
 }
-
-/// The kernels read heads wherever they lie, but each head in one piece.
-at::Tensor denseHeads(const at::Tensor& x)
-{
-    return x.stride(3) == 1 ? x : x.contiguous();
-}
 } // namespace
 
 at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -94,15 +89,7 @@ at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::T
     if (!q.is_cpu()) {
         return blockedAttention(q, k, v, options);
     }
-    const AttentionShape shape{q.size(0),
-                               q.size(1),
-                               k.size(1),
-                               q.size(2),
-                               k.size(2),
-                               q.size(3),
-                               options.firstPosition,
-                               options.window,
-                               static_cast<float>(options.scale)};
+    const AttentionShape shape = attentionShape(q, k, options);
     at::Tensor out =
         at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
     const at::Tensor keys = denseHeads(k);

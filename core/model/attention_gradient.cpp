@@ -7,17 +7,12 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "model/attention_gradient_kernel.h"
+#include "model/attention_operands.h"
 #include "model/custom_gradient.h"
 
 namespace qw {
 
 namespace {
-/// The kernels read heads wherever they lie, but each head in one piece.
-at::Tensor denseHeads(const at::Tensor& x)
-{
-    return x.stride(3) == 1 ? x : x.contiguous();
-}
-
 template <class Element>
 void runKernel(const AttentionShape& shape, const at::Tensor& q, const at::Tensor& k,
                const at::Tensor& v, const at::Tensor& gradient, const at::Tensor& dq,
@@ -35,15 +30,7 @@ std::vector<at::Tensor> attentionGradients(const at::Tensor& q, const at::Tensor
                                            const at::Tensor& v, const at::Tensor& gradient,
                                            const AttentionOptions& options, Simd simd)
 {
-    const AttentionShape shape{q.size(0),
-                               q.size(1),
-                               k.size(1),
-                               q.size(2),
-                               k.size(2),
-                               q.size(3),
-                               options.firstPosition,
-                               options.window,
-                               static_cast<float>(options.scale)};
+    const AttentionShape shape = attentionShape(q, k, options);
     AttentionSums sums;
     sums.rows = gradientRows(shape.keys);
     sums.dims = gradientDims(shape.headDim);
