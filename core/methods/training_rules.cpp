@@ -59,6 +59,11 @@ TrainingRules trainingRules(const RunSpec& spec, const ModelConfig& config)
                                      " in every step, so that what is trained is what is stored; "
                                      "LR-QAT's code does not round them"));
     }
+    if (training.compute == "auto" && trainsInBfloat16(training, spec.device)) {
+        rules.said.emplace_back(
+            "products of the training in bfloat16, as LR-QAT's recipe has them; "
+            "train-compute f32 takes float32");
+    }
     if (spec.method == "lr-qat") {
         rules.rank = training.rank > 0
                          ? training.rank

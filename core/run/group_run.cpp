@@ -13,6 +13,7 @@
 #include "run/activation_points.h"
 #include "run/cost_model.h"
 #include "run/quantized_variant.h"
+#include "run/recipe.h"
 #include "store/run_store.h"
 
 namespace qw {
@@ -130,6 +131,8 @@ void GroupRun::readTexts()
             m_said.insert(m_said.end(), said.begin(), said.end());
         }
     }
+    const std::vector<std::string> differences = recipeDifferences(common(), m_texts);
+    m_said.insert(m_said.end(), differences.begin(), differences.end());
 }
 
 void GroupRun::warnOfOverlap()

@@ -409,6 +409,12 @@ private Q_SLOTS:
         spec.activation.format = "int";
         QCOMPARE(learningRate(spec, config).value, 5e-4);
         QVERIFY(learningRate(spec, config).origin.find("Llama-2-7B") != std::string::npos);
+        QVERIFY(learningRate(spec, config).origin.find("begins at a range search") !=
+                std::string::npos);
+        QVERIFY(learningRate(spec, config).origin.find("scale a row") != std::string::npos);
+        spec.weight.range = "lrq";
+        spec.weight.groupSize = kPerChannel;
+        QVERIFY(learningRate(spec, config).origin.ends_with("for Llama-2-7B"));
         config.modelType = "opt"; // as wide, but not in the table
         QVERIFY(learningRate(spec, config).origin.find("not in LRQ's table") != std::string::npos);
         QCOMPARE(learningRate(spec, config).value, 5e-4);

@@ -52,6 +52,7 @@ private Q_SLOTS:
         spec.training.lrScale = 0;
         spec.training.warmup = 7;
         spec.training.rank = 5;
+        spec.training.compute = "f32";
         spec.weight.scaleDtype = "f32";
         const TrainingRules rules = trainingRules(spec, {});
         QCOMPARE(rules.lr, 0.5);
