@@ -3,50 +3,12 @@
 #include <map>
 #include <set>
 
+#include "report/layer_place.h"
 #include "report/rank_prediction.h"
 
 namespace qw {
 
 namespace {
-/// Path components of a module name: {"model", "layers", "0", "mlp", "up_proj"}.
-std::vector<std::string> pathOf(const std::string& name)
-{
-    std::vector<std::string> parts(1);
-    for (const char c : name) {
-        if (c == '.') {
-            parts.emplace_back();
-        } else {
-            parts.back() += c;
-        }
-    }
-    return parts;
-}
-
-bool isNumber(const std::string& text)
-{
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-/// {"3", "self_attn.q_proj"} of "model.layers.3.self_attn.q_proj"; the block is empty outside one.
-struct LayerPlace {
-    std::string block;
-    std::string kind;
-};
-LayerPlace placeOf(const std::string& name)
-{
-    LayerPlace place;
-    for (const std::string& part : pathOf(name)) {
-        if (place.block.empty() && isNumber(part)) {
-            place.block = part;
-            place.kind.clear();
-        } else {
-            place.kind += (place.kind.empty() ? "" : ".") + part;
-        }
-    }
-    return place;
-}
-
 /// All layers of the runs, each once, in the order of their first run.
 std::vector<std::string> layerNames(const std::vector<RunResult>& runs)
 {
@@ -71,7 +33,8 @@ void nameLayers(PlotData& plot, const std::vector<std::string>& names)
     for (std::size_t i = 0; i < names.size(); ++i) {
         const LayerPlace place = placeOf(names[i]);
         if (names.size() <= kNamed) {
-            plot.xTicks.push_back({static_cast<double>(i), pathOf(names[i]).back()});
+            plot.xTicks.push_back(
+                {static_cast<double>(i), names[i].substr(names[i].rfind('.') + 1)});
         } else if (place.block != last && !place.block.empty()) {
             plot.xTicks.push_back({static_cast<double>(i), place.block});
         }
@@ -219,7 +182,7 @@ Heatmap layerMap(const RunResult& run, LayerMetric metric)
         }
         if (cols.try_emplace(place.kind, map.cols).second) {
             ++map.cols;
-            map.columnNames.push_back(pathOf(place.kind).back());
+            map.columnNames.push_back(place.kind.substr(place.kind.rfind('.') + 1));
         }
     }
     map.values.assign(static_cast<std::size_t>(map.rows * map.cols), kMissing);

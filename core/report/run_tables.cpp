@@ -1,9 +1,11 @@
 #include "report/run_tables.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
 
+#include "report/layer_place.h"
 #include "report/number_format.h"
 
 namespace qw {
@@ -109,6 +111,27 @@ std::vector<LayerDifference> compareLayers(const RunResult& a, const RunResult& 
     return rows;
 }
 
+MovedShares movedShares(const RunResult& run, std::int64_t block)
+{
+    MovedShares shares;
+    double weights = 0;
+    for (const LayerResult& layer : run.layers) {
+        if (placeOf(layer.name).block != std::to_string(block) || !std::isfinite(layer.moved0)) {
+            continue;
+        }
+        const double before = weights;
+        const auto more = static_cast<double>(layer.rows * layer.cols);
+        weights += more;
+        const auto join = [&](double& share, double next) {
+            share = ((before > 0 ? share * before : 0) + next * more) / weights;
+        };
+        join(shares.none, layer.moved0);
+        join(shares.one, layer.moved1);
+        join(shares.more, layer.moved2plus);
+    }
+    return shares;
+}
+
 std::vector<std::vector<std::string>> blockRows(const RunResult& run)
 {
     struct Column {
@@ -118,9 +141,12 @@ std::vector<std::vector<std::string>> blockRows(const RunResult& run)
     };
     const auto always = [](const BlockResult&) { return true; };
     const auto learned = [](const BlockResult& block) { return !block.losses.empty(); };
+    const auto moves = [&](const BlockResult& block) {
+        return std::isfinite(movedShares(run, block.block).none);
+    };
     const auto error = [](double value) { return formatSignificant(value, 4); };
     const std::vector<Column> columns = {
-        {"block", [](const BlockResult& block) { return std::to_string(block.block + 1); }, always},
+        {"block", [](const BlockResult& block) { return std::to_string(block.block); }, always},
         {"error before", [=](const BlockResult& block) { return error(block.errorBefore); },
          always},
         {"error after", [=](const BlockResult& block) { return error(block.errorAfter); }, always},
@@ -130,6 +156,14 @@ std::vector<std::vector<std::string>> blockRows(const RunResult& run)
          learned},
         {"learned numbers",
          [](const BlockResult& block) { return std::to_string(block.trainedParameters); }, learned},
+        {"moved by 1",
+         [&](const BlockResult& block) { return formatPercent(movedShares(run, block.block).one); },
+         moves},
+        {"moved by 2+",
+         [&](const BlockResult& block) {
+             return formatPercent(movedShares(run, block.block).more);
+         },
+         moves},
         {"AWQ ratios", [](const BlockResult& block) { return ratiosOf(block); },
          [](const BlockResult& block) { return !block.awqRatios.empty(); }},
         {"time", [](const BlockResult& block) { return formatDuration(block.seconds); }, always},

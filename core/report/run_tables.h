@@ -36,8 +36,17 @@ struct LayerDifference {
 std::vector<LayerDifference> compareLayers(const RunResult& a, const RunResult& b,
                                            LayerMetric metric);
 
+/// Shares of a block's weights whose integers moved 0, 1, or 2 and more steps, as LayerResult has
+/// them; NaN where the method moves none.
+struct MovedShares {
+    double none = kMissing;
+    double one = kMissing;
+    double more = kMissing;
+};
+MovedShares movedShares(const RunResult& run, std::int64_t block);
+
 /// What a block-wise method did to each block as text, a header first: errors, iterations, learned
-/// numbers, cost and AWQ's ratios, those that the run has. Empty without blocks.
+/// numbers, moved integers, cost and AWQ's ratios, those that the run has. Empty without blocks.
 std::vector<std::vector<std::string>> blockRows(const RunResult& run);
 
 /// Settings by path ("weight.bits") as users write them; lists in one line.

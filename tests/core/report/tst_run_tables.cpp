@@ -16,6 +16,7 @@ class TestRunTables : public QObject
 private Q_SLOTS:
     void layersSideBySide();
     void blocksShowWhatTheyHave();
+    void movedIntegersOfABlock();
     void onlyWhatDiffers();
     void numbers_data();
     void numbers();
@@ -55,7 +56,7 @@ void TestRunTables::blocksShowWhatTheyHave()
     block.peakRssBytes = 4000000;
     run.blocks = {block};
     QCOMPARE(blockRows(run), (Rows{{"block", "error before", "error after", "time", "peak memory"},
-                                   {"4", "1204", "0.25", "12.5 s", "4.00 MB"}}));
+                                   {"3", "1204", "0.25", "12.5 s", "4.00 MB"}}));
     run.blocks[0].awqRatios = {{"x.k_proj", 0.35}, {"x.up_proj", 0}};
     run.blocks[0].losses = {2, 1};
     run.blocks[0].lr = 0.003;
@@ -65,10 +66,31 @@ void TestRunTables::blocksShowWhatTheyHave()
     QCOMPARE(rows[0], (std::vector<std::string>{"block", "error before", "error after",
                                                 "iterations", "learning rate", "learned numbers",
                                                 "AWQ ratios", "time", "peak memory"}));
-    QCOMPARE(rows[1], (std::vector<std::string>{"4", "1204", "0.25", "2", "0.003", "910",
+    QCOMPARE(rows[1], (std::vector<std::string>{"3", "1204", "0.25", "2", "0.003", "910",
                                                 "k_proj 0.35, up_proj 0.00", "12.5 s", "4.00 MB"}));
-    QCOMPARE(rows[2], (std::vector<std::string>{"4", "1204", "0.25", "0", kMissingText, "0",
+    QCOMPARE(rows[2], (std::vector<std::string>{"3", "1204", "0.25", "0", kMissingText, "0",
                                                 kMissingText, "12.5 s", "4.00 MB"}));
+}
+
+void TestRunTables::movedIntegersOfABlock()
+{
+    RunResult run = sampleResult("a"); // has one block, 3; of its layers none is in it
+    QVERIFY(std::isnan(movedShares(run, 3).none));
+    run.layers[0].name = "model.layers.3.q_proj"; // 4 x 6: 1/2, 3/8, 1/8
+    run.layers[1].name = "model.layers.3.k_proj"; // 2 x 6
+    QCOMPARE(movedShares(run, 3).one, 0.375);     // k_proj says nothing
+    run.layers[1].moved0 = 0.8;
+    run.layers[1].moved1 = 0.15;
+    run.layers[1].moved2plus = 0.05;
+    const MovedShares shares = movedShares(run, 3);
+    QCOMPARE(shares.none, 0.6);
+    QCOMPARE(shares.one, 0.3);
+    QCOMPARE(shares.more, 0.1);
+    QVERIFY(std::isnan(movedShares(run, 4).none));
+    const auto rows = blockRows(run);
+    const auto at = std::find(rows[0].begin(), rows[0].end(), "moved by 1") - rows[0].begin();
+    QCOMPARE(rows[1].at(static_cast<std::size_t>(at)), std::string("30.0 %"));
+    QCOMPARE(rows[1].at(static_cast<std::size_t>(at) + 1), std::string("10.0 %"));
 }
 
 void TestRunTables::onlyWhatDiffers()
