@@ -88,7 +88,7 @@ void draw(QPainter& p, Shape shape, const QColor& color)
         p.drawPolygon(
             QPolygonF({{3.5, 6}, {9.5, 6}, {11.5, 8.5}, {20.5, 8.5}, {20.5, 19}, {3.5, 19}}));
         break;
-    case Shape::App: { // as in resources/packaging/quant-workbench.svg
+    case Shape::App: { // as in resources/packaging/org.quantworkbench.QuantWorkbench.svg
         p.setPen(Qt::NoPen);
         p.setBrush(QColor(0x0a, 0x64, 0xad));
         p.drawRoundedRect(QRectF(1, 1, 22, 22), 5, 5);

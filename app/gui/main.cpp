@@ -91,7 +91,7 @@ int main(int argc, char** argv)
     QApplication::setApplicationName(QStringLiteral("quant-workbench"));
     QApplication::setApplicationDisplayName(Text::tr("Quant Workbench"));
     QApplication::setApplicationVersion(QStringLiteral(QW_VERSION));
-    QApplication::setDesktopFileName(QStringLiteral("quant-workbench"));
+    QApplication::setDesktopFileName(QStringLiteral("org.quantworkbench.QuantWorkbench"));
     QApplication::setWindowIcon(qw::icons::icon(qw::icons::Shape::App));
 
     QCommandLineParser parser;

@@ -321,8 +321,9 @@ void MainWindow::notify(const QString& title, const QString& text)
     QDBusMessage message = QDBusMessage::createMethodCall(
         u"org.freedesktop.Notifications"_s, u"/org/freedesktop/Notifications"_s,
         u"org.freedesktop.Notifications"_s, u"Notify"_s);
-    message << u"Quant Workbench"_s << 0U << u"quant-workbench"_s << title << text << QStringList()
-            << QVariantMap() << -1;
+    const QString id = QGuiApplication::desktopFileName(); // of the icon, too
+    message << QGuiApplication::applicationDisplayName() << 0U << id << title << text
+            << QStringList() << QVariantMap{{u"desktop-entry"_s, id}} << -1;
     bus.call(message, QDBus::NoBlock);
 }
 
