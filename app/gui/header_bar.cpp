@@ -102,11 +102,30 @@ void HeaderBar::showRuns()
     const QString current =
         m_state.runInView() ? QString::fromStdString(m_state.runInView()->id) : QString();
     const std::vector<RunSummary> runs = m_state.runsOfModel();
-    m_runs->clear();
-    m_runs->addItem(runs.empty() ? tr("none yet") : tr("none"), QString());
+    QStringList ids = {QString()};
     for (const RunSummary& run : runs) {
-        m_runs->addItem(run_text::title(run.result), QString::fromStdString(run.result.id));
-        m_runs->setItemData(m_runs->count() - 1, run_text::tip(run.result), Qt::ToolTipRole);
+        ids << QString::fromStdString(run.result.id);
+    }
+    // In place: the list may be open, and the reader on one of its lines.
+    for (int i = m_runs->count() - 1; i >= 0; --i) {
+        if (!ids.contains(m_runs->itemData(i).toString())) {
+            m_runs->removeItem(i);
+        }
+    }
+    for (int i = 0; i < ids.size(); ++i) {
+        const bool none = ids[i].isEmpty();
+        const QString text = none ? (runs.empty() ? tr("none yet") : tr("none"))
+                                  : run_text::title(runs[static_cast<std::size_t>(i) - 1].result);
+        const int place = m_runs->findData(ids[i]);
+        if (place != i) {
+            m_runs->removeItem(place); // of none nothing
+            m_runs->insertItem(i, text, ids[i]);
+        }
+        m_runs->setItemText(i, text);
+        if (!none) {
+            m_runs->setItemData(i, run_text::tip(runs[static_cast<std::size_t>(i) - 1].result),
+                                Qt::ToolTipRole);
+        }
     }
     m_runs->setCurrentIndex(std::max(0, m_runs->findData(current)));
     m_runs->setEnabled(!runs.empty());

@@ -41,16 +41,34 @@ QLabel* heading(const QString& text, double scale = 1.15)
     return label;
 }
 
-void clear(QLayout* layout)
+/// The widget of that key, brought to its place in the list, or else the one that make() returns:
+/// what is shown again stays as it is, with the focus and a pressed button.
+template <class Make>
+QWidget* place(QVBoxLayout* list, int index, const QString& key, Make make)
 {
-    while (QLayoutItem* item = layout->takeAt(0)) {
-        if (QWidget* widget = item->widget()) {
-            widget->hide();
-            widget->setParent(nullptr); // nobody finds it any more; it may be in its own signal
-            widget->deleteLater();
-        } else if (QLayout* inner = item->layout()) {
-            clear(inner);
+    constexpr const char* kKey = "key";
+    for (int i = index; i < list->count(); ++i) {
+        QWidget* there = list->itemAt(i)->widget();
+        if (there->property(kKey).toString() == key) {
+            list->removeWidget(there);
+            list->insertWidget(index, there);
+            return there;
         }
+    }
+    QWidget* made = make();
+    made->setProperty(kKey, key);
+    list->insertWidget(index, made);
+    return made;
+}
+
+/// Takes away what is not shown any more.
+void shorten(QVBoxLayout* list, int count)
+{
+    while (QLayoutItem* item = list->takeAt(count)) {
+        QWidget* widget = item->widget();
+        widget->hide();
+        widget->setParent(nullptr); // nobody finds it any more; it may be in its own signal
+        widget->deleteLater();
         delete item;
     }
 }
@@ -283,7 +301,6 @@ void StartPage::showModel()
 
 void StartPage::showRecents()
 {
-    clear(m_recents);
     std::map<QString, double> best; // smallest perplexity by model
     for (const RunSummary& run : m_state.runs()) {
         const double perplexity = run.result.score.perplexity;
@@ -296,7 +313,7 @@ void StartPage::showRecents()
     int shown = 0;
     for (const QString& model : m_state.settings().list(Settings::Key::RecentModels)) {
         const QFileInfo folder(model);
-        if (!folder.isDir() || ++shown > kMaxRecent) {
+        if (!folder.isDir() || shown == kMaxRecent) {
             continue;
         }
         QString note = text::megabytes(weightBytes(model)) + QStringLiteral("  \u00b7  ") +
@@ -305,28 +322,37 @@ void StartPage::showRecents()
         if (found != best.end()) {
             note += tr("  \u00b7  best run %1").arg(text::number(found->second, 3));
         }
-        auto* card = new CardButton(folder.fileName(), run_text::path(folder.absolutePath()), note);
-        card->setObjectName(QStringLiteral("recentModelButton"));
-        connect(card, &QAbstractButton::clicked, this, [this, model] { Q_EMIT openWanted(model); });
-        m_recents->addWidget(card);
+        QWidget* card = place(m_recents, shown++, model, [&] {
+            auto* made = new CardButton(folder.fileName(), run_text::path(folder.absolutePath()));
+            made->setObjectName(QStringLiteral("recentModelButton"));
+            connect(made, &QAbstractButton::clicked, this,
+                    [this, model] { Q_EMIT openWanted(model); });
+            return made;
+        });
+        static_cast<CardButton*>(card)->setNote(note);
     }
+    shorten(m_recents, shown);
     m_recentsTitle->setVisible(shown > 0);
 }
 
 void StartPage::showUnfinished()
 {
-    clear(m_unfinished);
+    int shown = 0;
     const auto waiting = m_pausedRuns.count(QString());
     if (waiting > 0) {
-        auto* card =
-            new CardButton(waiting == 1 ? tr("Continue the queue: 1 run waits")
-                                        : tr("Continue the queue: %1 runs wait").arg(waiting),
-                           tr("Queued and not begun; the queue below lists them"));
-        card->setObjectName(QStringLiteral("continueQueueButton"));
-        connect(card, &QAbstractButton::clicked, this, &StartPage::continueQueueWanted);
-        m_unfinished->addWidget(card);
+        QWidget* card = place(m_unfinished, shown++, QString(), [this] {
+            auto* made =
+                new CardButton(QString(), tr("Queued and not begun; the queue below lists them"));
+            made->setObjectName(QStringLiteral("continueQueueButton"));
+            connect(made, &QAbstractButton::clicked, this, &StartPage::continueQueueWanted);
+            return made;
+        });
+        const QString text = waiting == 1 ? tr("Continue the queue: 1 run waits")
+                                          : tr("Continue the queue: %1 runs wait").arg(waiting);
+        static_cast<CardButton*>(card)->setText(text);
+        card->setAccessibleName(text);
     }
-    int shown = 0;
+    const int last = shown + kMaxUnfinished;
     std::set<std::string> sweeps; // one card for all runs of a sweep
     for (const RunSummary& run : m_state.runs()) {
         const RunResult& result = run.result;
@@ -341,26 +367,32 @@ void StartPage::showUnfinished()
                                  std::filesystem::exists(folder, unreadable) &&
                                  !FileLock::held(folder / kArtifactLock); // else at work elsewhere
         if ((!interrupted && !m_pausedRuns.contains(id)) ||
-            (!result.sweep.empty() && !sweeps.insert(result.sweep).second) ||
-            ++shown > kMaxUnfinished) {
+            (!result.sweep.empty() && !sweeps.insert(result.sweep).second) || shown == last) {
             continue;
         }
-        auto* row = new QWidget;
-        auto* layout = new QHBoxLayout(row);
-        layout->setContentsMargins(0, 0, 0, 0);
-        auto* card = new CardButton(tr("Resume %1").arg(run_text::settings(result.spec)),
-                                    tr("Started %1, interrupted; finished blocks are kept")
-                                        .arg(run_text::localTime(result.started)));
-        card->setObjectName(QStringLiteral("resumeButton"));
-        auto* dismiss = new QPushButton(tr("Dismiss"));
-        dismiss->setObjectName(QStringLiteral("dismissButton"));
-        dismiss->setToolTip(tr("Marks the run as cancelled; its blocks are kept"));
-        layout->addWidget(card, 1);
-        layout->addWidget(dismiss);
-        connect(card, &QAbstractButton::clicked, this, [this, id] { Q_EMIT resumeWanted(id); });
-        connect(dismiss, &QPushButton::clicked, this, [this, id] { Q_EMIT discardWanted(id); });
-        m_unfinished->addWidget(row);
+        place(m_unfinished, shown++, id, [&] { return makeUnfinished(result); });
     }
+    shorten(m_unfinished, shown);
+}
+
+QWidget* StartPage::makeUnfinished(const RunResult& result)
+{
+    const QString id = QString::fromStdString(result.id);
+    auto* row = new QWidget;
+    auto* layout = new QHBoxLayout(row);
+    layout->setContentsMargins(0, 0, 0, 0);
+    auto* card = new CardButton(tr("Resume %1").arg(run_text::settings(result.spec)),
+                                tr("Started %1, interrupted; finished blocks are kept")
+                                    .arg(run_text::localTime(result.started)));
+    card->setObjectName(QStringLiteral("resumeButton"));
+    auto* dismiss = new QPushButton(tr("Dismiss"));
+    dismiss->setObjectName(QStringLiteral("dismissButton"));
+    dismiss->setToolTip(tr("Marks the run as cancelled; its blocks are kept"));
+    layout->addWidget(card, 1);
+    layout->addWidget(dismiss);
+    connect(card, &QAbstractButton::clicked, this, [this, id] { Q_EMIT resumeWanted(id); });
+    connect(dismiss, &QPushButton::clicked, this, [this, id] { Q_EMIT discardWanted(id); });
+    return row;
 }
 
 } // namespace qw

@@ -16,6 +16,7 @@ namespace qw {
 
 class AppState;
 class CardButton;
+struct RunResult;
 
 /// Where everybody starts: unfinished runs, the bundled model, recent models, what can be done,
 /// and what the open model is.
@@ -45,6 +46,7 @@ private:
     void showModel();
     void showRecents();
     void showUnfinished();
+    QWidget* makeUnfinished(const RunResult& result);
     QWidget* makeOffers();
     QWidget* makeModelPanel();
 

@@ -49,6 +49,7 @@ private Q_SLOTS:
     void aRunIsShownOverItsOwnModelOnly();
     void undoLeavesTheOpenModelAlone();
     void nothingIsRebuiltWhereTheStoreIsAsItWas();
+    void aNewRunLeavesFocusAndOpenListAlone();
     void paletteFindsActionsAndLayers();
     void themesSwitch();
     void everyControlHasANameAndEveryMenuAMnemonic();
@@ -258,6 +259,40 @@ void TstWindow::nothingIsRebuiltWhereTheStoreIsAsItWas()
     gui.window->state().store().save(qw::test::sampleResult("bbbbbbbb2222"));
     gui.window->state().storeChanged();
     QTRY_COMPARE_WITH_TIMEOUT(changed.size(), 1, kPatience);
+    QCOMPARE(gui.window->focusWidget(), static_cast<QWidget*>(card)); // beside what is new
+}
+
+void TstWindow::aNewRunLeavesFocusAndOpenListAlone()
+{
+    GuiFixture gui;
+    qw::RunStore& store = gui.window->state().store();
+    store.save(qw::test::sampleResult("aaaaaaaa1111"));
+    store.save(qw::test::sampleResult("bbbbbbbb2222"));
+    gui.window->state().storeChanged();
+    gui.openDemo();
+    gui.trigger("startAction");
+    auto* box = gui.find<QComboBox>("runInViewComboBox");
+    QTRY_COMPARE_WITH_TIMEOUT(box->count(), 3, kPatience);
+    auto* recent = gui.find<qw::CardButton>("recentModelButton");
+    recent->setFocus();
+    box->showPopup();
+    const QPersistentModelIndex second = box->model()->index(2, 0);
+    const QString title = second.data().toString();
+    box->view()->setCurrentIndex(second);
+    qw::RunResult best = qw::test::sampleResult("cccccccc3333");
+    best.started = "2027-01-01T00:00:00Z"; // comes first
+    best.score.perplexity = 1.5;
+    store.save(best);
+    gui.window->state().storeChanged();
+    QTRY_COMPARE_WITH_TIMEOUT(box->count(), 4, kPatience);
+    QVERIFY(second.isValid());
+    QCOMPARE(second.row(), 3);
+    QCOMPARE(second.data().toString(), title);
+    QVERIFY(box->view()->isVisible());
+    QCOMPARE(box->view()->currentIndex(), QModelIndex(second));
+    QVERIFY(box->itemText(1).contains(u"1.5"_s));
+    box->hidePopup();
+    QCOMPARE(gui.window->focusWidget(), static_cast<QWidget*>(recent));
 }
 
 void TstWindow::paletteFindsActionsAndLayers()
