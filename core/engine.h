@@ -9,6 +9,7 @@
 
 #include "base/param_spec.h"
 #include "base/run_context.h"
+#include "report/block_losses.h"
 #include "report/plot_data.h"
 #include "report/plot_reduce.h"
 #include "report/run_result.h"
@@ -172,6 +173,11 @@ struct RunOptions {
     std::function<void(const LayerResult&)> layerKept; ///< of a run that goes on: done before
     /// Of a method that trains the model; those done before too.
     std::function<void(const TrainingStep&)> stepDone;
+    /// Of a method that learns block by block, a few times a second; those of a block that goes on
+    /// come again from its first iteration.
+    std::function<void(const BlockLosses&)> lossesCame;
+    /// Of a method that goes block by block, after the block's layers; those done before too.
+    std::function<void(const BlockResult&)> blockDone;
 };
 
 /// Quantizes, measures and stores. Checkpoints after each block in the run's folder; a run that was

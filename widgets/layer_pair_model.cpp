@@ -139,20 +139,4 @@ QVariant LayerPairModel::headerData(int section, Qt::Orientation orientation, in
                : QVariant();
 }
 
-LayerPairProxy::LayerPairProxy(QObject* parent) : QSortFilterProxyModel(parent)
-{
-    setSortRole(LayerPairModel::SortRole);
-}
-
-bool LayerPairProxy::lessThan(const QModelIndex& left, const QModelIndex& right) const
-{
-    const double a = left.data(LayerPairModel::SortRole).toDouble();
-    const double b = right.data(LayerPairModel::SortRole).toDouble();
-    if (std::isnan(a) || std::isnan(b)) { // missing numbers last, whichever way
-        return std::isnan(a) != std::isnan(b) &&
-               std::isnan(a) == (sortOrder() == Qt::DescendingOrder);
-    }
-    return a < b;
-}
-
 } // namespace qw

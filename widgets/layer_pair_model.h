@@ -3,7 +3,6 @@
 #include <vector>
 
 #include <QAbstractTableModel>
-#include <QSortFilterProxyModel>
 
 #include "report/run_tables.h"
 
@@ -34,17 +33,6 @@ private:
     std::vector<LayerDifference> m_layers;
     LayerMetric m_metric = LayerMetric::OutputError;
     double m_greatest = 0; ///< of the differences' magnitudes
-};
-
-/// Layers in the order of the model, numbers by size, missing ones last.
-class LayerPairProxy : public QSortFilterProxyModel
-{
-    Q_OBJECT
-public:
-    explicit LayerPairProxy(QObject* parent = nullptr);
-
-protected:
-    bool lessThan(const QModelIndex& left, const QModelIndex& right) const override;
 };
 
 } // namespace qw

@@ -145,8 +145,9 @@ void SeriesPlot::showSwitches()
         if (drawn.label != nullptr) {
             drawn.label->setFont(font);
             drawn.label->setColor(
-                on ? seriesStyle(m_data.series[i].method, static_cast<int>(i), dark).color
-                   : theme::quietText(palette()));
+                on && !m_data.series[i].quiet
+                    ? seriesStyle(m_data.series[i].method, static_cast<int>(i), dark).color
+                    : theme::quietText(palette()));
         }
         if (auto* entry = plot()->legend->itemWithPlottable(drawn.plottable)) {
             entry->setFont(font);
@@ -163,10 +164,10 @@ void SeriesPlot::drawSeries(std::size_t index)
     const bool overBars =
         std::any_of(m_data.series.begin(), m_data.series.end(),
                     [](const Series& other) { return other.draw == Series::Draw::Bars; });
-    if (series.draw == Series::Draw::Steps && !overBars) {
-        style.color = theme::quietText(palette()); // belongs to all of the others
+    if (series.quiet || (series.draw == Series::Draw::Steps && !overBars)) {
+        style.color = theme::quietText(palette()); // steps belong to all of the others
     }
-    const QPen pen(style.color, 1.6, series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
+    const QPen pen(style.color, series.quiet ? 1.0 : 1.6, series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
     Drawn drawn;
     if (series.draw == Series::Draw::Bars) {
         auto* bars = new QCPBars(plot()->xAxis, plot()->yAxis);

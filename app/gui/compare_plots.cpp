@@ -7,6 +7,7 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QSignalBlocker>
+#include <QSplitter>
 #include <QVBoxLayout>
 
 #include "app/gui/app_state.h"
@@ -18,6 +19,7 @@
 #include "report/layer_plots.h"
 #include "report/loss_plots.h"
 #include "report/run_plots.h"
+#include "widgets/block_table.h"
 #include "widgets/elided_label.h"
 #include "widgets/parallel_view.h"
 #include "widgets/series_plot.h"
@@ -267,14 +269,26 @@ void ComparePlots::addLayerViews()
     loss.layers = true;
     m_blockBox = makeBox(u"lossBlockComboBox"_s, tr("Block"));
     SeriesPlot* falls = makePlot(u"lossPlot"_s, tr("Loss"), false);
-    loss.page = makePage(falls, {m_blockBox}, loss.note, u"loss"_s);
-    loss.draw = [this, falls, note = loss.note] {
-        askSeries(falls, note,
-                  [runs = m_runs.detailed(), block = m_blockBox->currentData().toLongLong()] {
-                      return lossPlot(runs, block);
-                  });
+    auto* blocks = new BlockTable;
+    blocks->setObjectName(u"compareBlockTable"_s);
+    blocks->setAccessibleName(tr("Blocks of the runs"));
+    auto* parts = new QSplitter(Qt::Vertical);
+    parts->addWidget(falls);
+    parts->addWidget(blocks);
+    parts->setChildrenCollapsible(false);
+    parts->setStretchFactor(0, 3);
+    parts->setStretchFactor(1, 2);
+    loss.page = makePage(parts, {m_blockBox}, loss.note, u"loss"_s);
+    loss.draw = [this, falls, blocks, note = loss.note] {
+        const std::vector<RunResult> shown = m_runs.detailed();
+        blocks->setRuns(shown, distinctNames(shown));
+        blocks->setVisible(blocks->model()->rowCount() > 0);
+        askSeries(falls, note, [runs = shown, block = m_blockBox->currentData().toLongLong()] {
+            return lossPlot(runs, block);
+        });
     };
-    addView(loss, u"lossTab"_s, tr("Loss"), tr("How the loss fell where a method learns"));
+    addView(loss, u"lossTab"_s, tr("Loss"),
+            tr("How the loss fell where a method learns, and what it did to each block"));
 
     View pair;
     pair.layers = true;

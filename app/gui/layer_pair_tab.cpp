@@ -14,6 +14,7 @@
 #include "report/mean_error.h"
 #include "report/run_groups.h"
 #include "widgets/layer_pair_model.h"
+#include "widgets/number_sort_proxy.h"
 #include "widgets/table_text.h"
 #include "widgets/theme.h"
 
@@ -38,7 +39,7 @@ LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     m_note->setTextFormat(Qt::PlainText);
     m_note->setWordWrap(true);
     m_note->setContentsMargins(theme::kGap, 0, theme::kGap, 0);
-    auto* proxy = new LayerPairProxy(this);
+    auto* proxy = new NumberSortProxy(LayerPairModel::SortRole, this);
     proxy->setSourceModel(m_model);
     m_table->setObjectName(u"layerPairTable"_s);
     m_table->setAccessibleName(tr("Layers of two runs"));

@@ -57,6 +57,7 @@ void MainWindow::connectQueue()
                 m_dialogs.showProblem(this, tr("Cannot Write the Report"), sentence, details);
             });
     showQueuedRuns();
+    connectExports(m_queueDock->detail().lossPlot(), m_dialogs);
     connectExports(m_queueDock->detail().errorPlot(), m_dialogs);
     connect(&m_queue, &RunQueue::stateChanged, this, [this] {
         m_settings.set(Key::Queue, QString::fromStdString(rememberedQueue(m_queue).dump()));

@@ -1,5 +1,6 @@
 #include "app/gui/queue_detail.h"
 
+#include <cmath>
 #include <utility>
 
 #include <QHBoxLayout>
@@ -8,12 +9,14 @@
 #include <QPushButton>
 #include <QScrollBar>
 #include <QSplitter>
+#include <QTabWidget>
 #include <QVBoxLayout>
 
 #include "app/gui/run_queue.h"
 #include "app/gui/run_text.h"
 #include "report/layer_plots.h"
 #include "report/loss_plots.h"
+#include "widgets/block_table.h"
 #include "widgets/series_plot.h"
 #include "widgets/theme.h"
 
@@ -31,9 +34,22 @@ QueueDetail::QueueDetail(QWidget* parent) : QWidget(parent)
     m_inspect->setObjectName(QStringLiteral("queueInspectButton"));
     m_inspect->setToolTip(tr("Takes this run into view and shows its layers"));
     connect(m_inspect, &QPushButton::clicked, this, [this] { Q_EMIT showRunWanted(m_runId); });
-    m_plot = new SeriesPlot;
-    m_plot->setObjectName(QStringLiteral("queuePlot"));
-    m_plot->setAccessibleName(tr("Loss while training, errors of the layers done"));
+    m_loss = new SeriesPlot;
+    m_loss->setObjectName(QStringLiteral("queueLossPlot"));
+    m_loss->setAccessibleName(tr("Loss while the run learns"));
+    m_errors = new SeriesPlot;
+    m_errors->setObjectName(QStringLiteral("queuePlot"));
+    m_errors->setAccessibleName(tr("Errors of the layers done"));
+    m_blocks = new BlockTable;
+    m_blocks->setObjectName(QStringLiteral("queueBlockTable"));
+    m_blocks->setAccessibleName(tr("Blocks begun and done"));
+    m_tabs = new QTabWidget;
+    m_tabs->setObjectName(QStringLiteral("queueTabs"));
+    m_tabs->setDocumentMode(true);
+    m_tabs->addTab(m_loss, tr("Loss"));
+    m_tabs->addTab(m_errors, tr("Layers"));
+    m_tabs->addTab(m_blocks, tr("Blocks"));
+    showTabs(false, false);
     m_log = new QPlainTextEdit;
     m_log->setObjectName(QStringLiteral("queueLog"));
     m_log->setAccessibleName(tr("Log of the run"));
@@ -46,7 +62,7 @@ QueueDetail::QueueDetail(QWidget* parent) : QWidget(parent)
     head->addWidget(m_state, 1);
     head->addWidget(m_inspect, 0, Qt::AlignTop);
     auto* body = new QSplitter(Qt::Horizontal);
-    body->addWidget(m_plot);
+    body->addWidget(m_tabs);
     body->addWidget(m_log);
     body->setChildrenCollapsible(false);
     body->setStretchFactor(0, 3);
@@ -68,44 +84,59 @@ void QueueDetail::show(const QueueEntry* entry)
     m_runId = done && !entry->results.empty() ? QString::fromStdString(entry->results.back().id)
                                               : QString();
     m_inspect->setVisible(!m_runId.isEmpty());
-    showPlot(entry);
+    showResults(entry);
     showLog(entry);
     m_number = entry != nullptr ? entry->number : 0;
 }
 
-void QueueDetail::showPlot(const QueueEntry* entry)
+void QueueDetail::showResults(const QueueEntry* entry)
 {
-    const bool same = entry != nullptr && entry->number == m_number && entry->started == m_started;
-    if (same && entry->layers.size() == m_layers && entry->steps.size() == m_steps) {
+    std::array<std::size_t, 4> drawn{};
+    if (entry != nullptr) {
+        drawn = {entry->started, entry->layers.size(), entry->steps.size(), 0};
+        for (const BlockResult& block : entry->blocks) {
+            drawn[2] += block.losses.size();
+            drawn[3] += std::isfinite(block.errorAfter) ? 1 : 0;
+        }
+    }
+    const bool same = entry != nullptr && entry->number == m_number && drawn[0] == m_drawn[0];
+    if (same && drawn == m_drawn) {
         return;
     }
-    m_started = entry != nullptr ? entry->started : 0;
-    m_layers = entry != nullptr ? entry->layers.size() : 0;
-    m_steps = entry != nullptr ? entry->steps.size() : 0;
-    PlotData shown;
-    if (m_layers > 0) {
-        RunResult partial;
-        partial.spec = entry->shown();
-        partial.layers = entry->layers;
-        const auto plots = layerPlot({partial}, LayerMetric::OutputError).plots;
-        const auto weights = layerPlot({partial}, LayerMetric::WeightError).plots;
+    m_drawn = drawn;
+    const RunResult result = entry != nullptr ? entry->soFar() : RunResult();
+    const auto draw = [same](SeriesPlot& plot, const PlotData& shown) {
+        if (same) {
+            plot.updateData(shown); // a live one: whoever looks at a part of it goes on
+        } else {
+            plot.setData(shown);
+        }
+    };
+    draw(*m_loss, result.training.steps.empty()
+                      ? blocksPlot(result)
+                      : qw::lossPlot({result}, kWholeModel).plots.front());
+    PlotData errors;
+    if (!result.layers.empty()) {
+        const auto plots = layerPlot({result}, LayerMetric::OutputError).plots;
         // Output errors need calibration; without one there are those of the weights.
-        shown = !plots.empty() ? plots.front() : !weights.empty() ? weights.front() : PlotData();
+        errors = !plots.empty() && !plots.front().series.empty()
+                     ? plots.front()
+                     : layerPlot({result}, LayerMetric::WeightError).plots.front();
     }
-    if (m_layers == 0 && m_steps > 0) {
-        RunResult partial;
-        partial.spec = entry->shown();
-        partial.training.steps = entry->steps;
-        shown = lossPlot({partial}, kWholeModel).plots.front();
-    }
-    if (shown.series.empty()) {
-        shown.empty =
-            tr("The error of each layer appears here when its block is done").toStdString();
-    }
-    if (same) {
-        m_plot->updateData(shown); // a live one: whoever looks at a part of it goes on
-    } else {
-        m_plot->setData(shown);
+    errors.empty = tr("The error of each layer appears here when its block is done").toStdString();
+    draw(*m_errors, errors);
+    m_blocks->setRuns({result}, {std::string()});
+    showTabs(drawn[2] > 0, !result.blocks.empty());
+}
+
+void QueueDetail::showTabs(bool losses, bool blocks)
+{
+    const int loss = m_tabs->indexOf(m_loss);
+    const bool begins = losses && !m_tabs->isTabVisible(loss);
+    m_tabs->setTabVisible(loss, losses);
+    m_tabs->setTabVisible(m_tabs->indexOf(m_blocks), blocks);
+    if (begins) {
+        m_tabs->setCurrentIndex(loss); // of what learns it comes first
     }
 }
 

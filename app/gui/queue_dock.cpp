@@ -63,6 +63,7 @@ QueueDock::QueueDock(RunQueue& queue, QWidget* parent)
     connect(&m_queue, &RunQueue::entryChanged, this, &QueueDock::schedule);
     connect(&m_queue, &RunQueue::layerDone, this, &QueueDock::schedule);
     connect(&m_queue, &RunQueue::stepDone, this, &QueueDock::schedule);
+    connect(&m_queue, &RunQueue::blocksChanged, this, &QueueDock::schedule);
     connect(&m_queue, &RunQueue::rowsInserted, this, [this](const QModelIndex&, int first) {
         m_list->setCurrentIndex(m_queue.index(first));
         refresh();
@@ -170,7 +171,7 @@ void QueueDock::setDetailsShown(bool shown)
     m_more->setChecked(shown);
     m_more->setArrowType(shown ? Qt::DownArrow : Qt::UpArrow);
     m_more->setToolTip(shown ? tr("Folds the queue to one line")
-                             : tr("Unfolds the queue: all runs, errors by layer, log"));
+                             : tr("Unfolds the queue: all runs, loss and errors as they come, log"));
     m_details->setVisible(shown);
     setMaximumHeight(shown ? QWIDGETSIZE_MAX : titleBarWidget()->sizeHint().height());
     if (shown) {

@@ -70,6 +70,12 @@ void RunJob::work(const std::stop_token& stop)
     options.stepDone = [this](const TrainingStep& step) {
         post([this, step] { Q_EMIT stepDone(step); });
     };
+    options.lossesCame = [this](const BlockLosses& losses) {
+        post([this, losses] { Q_EMIT lossesCame(losses); });
+    };
+    options.blockDone = [this](const BlockResult& block) {
+        post([this, block] { Q_EMIT blockDone(block); });
+    };
     std::vector<RunResult> results;
     std::optional<Failure> failure;
     try {

@@ -9,6 +9,7 @@
 #include <QObject>
 
 #include "base/run_context.h"
+#include "report/block_losses.h"
 #include "report/run_result.h"
 
 namespace qw {
@@ -49,6 +50,8 @@ Q_SIGNALS:
     void progressed(const qw::Progress& progress);
     void layerDone(const qw::LayerResult& layer);
     void stepDone(const qw::TrainingStep& step);
+    void lossesCame(const qw::BlockLosses& losses);
+    void blockDone(const qw::BlockResult& block);
     void logged(const QString& line);
     void finished(const std::vector<qw::RunResult>& results);
     void failed(const QString& sentence, const QString& details);

@@ -67,6 +67,27 @@ QString stateText(RunState state)
     return {};
 }
 
+BlockResult& QueueEntry::block(std::int64_t index)
+{
+    const auto found = std::find_if(blocks.begin(), blocks.end(),
+                                    [&](const BlockResult& b) { return b.block == index; });
+    if (found != blocks.end()) {
+        return *found;
+    }
+    blocks.emplace_back().block = index;
+    return blocks.back();
+}
+
+RunResult QueueEntry::soFar() const
+{
+    RunResult result;
+    result.spec = shown();
+    result.layers = layers;
+    result.blocks = blocks;
+    result.training.steps = steps;
+    return result;
+}
+
 const RunSpec& QueueEntry::shown() const
 {
     const auto largest =
@@ -354,6 +375,7 @@ void RunQueue::begin(QueueEntry& e, const RunSpec& spec, double seconds)
     }
     e.layers.clear(); // those done before an interruption come again
     e.steps.clear();
+    e.blocks.clear();
     e.together.push_back(spec);
     ++e.started;
     const std::size_t all = e.request.specs.size();
@@ -409,6 +431,18 @@ void RunQueue::connectJob(std::int64_t number)
         entry(number)->steps.push_back(step);
         m_lastKept = static_cast<double>(m_clock.elapsed()) / 1000; // cancelling keeps the state
         Q_EMIT stepDone(number);
+    });
+    connect(job, &RunJob::lossesCame, this, [this, number](const BlockLosses& came) {
+        m_working = true;
+        std::vector<double>& losses = entry(number)->block(came.block).losses;
+        losses.resize(static_cast<std::size_t>(came.first)); // a block that goes on comes again
+        losses.insert(losses.end(), came.losses.begin(), came.losses.end());
+        Q_EMIT blocksChanged(number);
+    });
+    connect(job, &RunJob::blockDone, this, [this, number](const BlockResult& block) {
+        m_working = true;
+        entry(number)->block(block.block) = block;
+        Q_EMIT blocksChanged(number);
     });
     connect(job, &RunJob::logged, this, [this, number](const QString& line) {
         note(*entry(number), line);

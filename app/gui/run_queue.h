@@ -34,12 +34,18 @@ struct QueueEntry {
     QStringList log;
     std::vector<LayerResult> layers; ///< of shown(), as they come
     std::vector<TrainingStep> steps; ///< the same, of a method that trains the model
+    std::vector<BlockResult> blocks; ///< the same, of one that goes block by block; the last one
+                                     ///< may have only losses yet
     std::vector<RunResult> results;  ///< once finished
     bool busy() const
     {
         return state == RunState::Running || state == RunState::Cancelling ||
                state == RunState::Pausing;
     }
+    /// The block of that number, added if there is none.
+    BlockResult& block(std::int64_t index);
+    /// What has come of shown() as a result that plots and tables take.
+    RunResult soFar() const;
     /// Whose layers come: of runs that share factors the one of the largest rank.
     const RunSpec& shown() const;
 };
@@ -87,6 +93,7 @@ Q_SIGNALS:
     void stateChanged(); ///< an entry came or went, changed its state or got its run's id
     void layerDone(std::int64_t number, const qw::LayerResult& layer);
     void stepDone(std::int64_t number);
+    void blocksChanged(std::int64_t number); ///< losses came, or a block is done
     void runStarted(const QString& id);
     void runFinished(const std::vector<qw::RunResult>& results);
     void runFailed(std::int64_t number, const QString& sentence, const QString& details);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -26,6 +27,7 @@ namespace qw {
 
 namespace {
 constexpr std::int64_t kSaveEvery = 500; // iterations
+constexpr std::chrono::milliseconds kTellEvery(250);
 
 /// 0 .. count - 1 in an order that the seed decides, on every machine the same.
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed)
@@ -63,6 +65,7 @@ private:
     DivisorShape shapeOf(const at::Tensor& weight) const;
     void learn();
     double iterate(std::int64_t iteration);
+    void tellLosses(bool atOnce);
     std::vector<std::int64_t> batch(std::int64_t iteration);
     bool restore();
     void save() const;
@@ -77,6 +80,8 @@ private:
     std::vector<LearnedRounding> m_layers;
     std::unique_ptr<Adam> m_adam;
     std::vector<float> m_losses;
+    std::size_t m_told = 0; // of them
+    std::chrono::steady_clock::time_point m_lastTold;
     std::vector<std::int64_t> m_order; // of the windows, in the epoch
     std::int64_t m_epoch = -1;
 };
@@ -168,14 +173,30 @@ void Reconstruction::learn()
             save();
         }
         m_run.checkpoint(m_stepsBefore + i,
-                         message("block ", m_task.block->index + 1, ", iteration ", i, " of ",
-                                 m_spec.iterations,
+                         message("block ", m_task.block->index + 1, "/", m_decoder.blockCount(),
+                                 ", iteration ", i, " of ", m_spec.iterations,
                                  m_losses.empty() ? "" : message(", loss ", m_losses.back())));
         m_losses.push_back(static_cast<float>(iterate(i)));
         QW_REQUIRE(std::isfinite(m_losses.back()), ErrorCode::NonFinite, "block ",
                    m_task.block->index, ": the loss of iteration ", i,
                    " is not finite; try a smaller learning rate than ", m_rate.value);
+        tellLosses(false);
     }
+    tellLosses(true);
+}
+
+void Reconstruction::tellLosses(bool atOnce)
+{
+    const auto now = std::chrono::steady_clock::now();
+    if (!m_task.lossesCame || m_told == m_losses.size() ||
+        (!atOnce && now - m_lastTold < kTellEvery)) {
+        return;
+    }
+    m_task.lossesCame({m_task.block->index,
+                       static_cast<std::int64_t>(m_told),
+                       {m_losses.begin() + static_cast<std::ptrdiff_t>(m_told), m_losses.end()}});
+    m_told = m_losses.size();
+    m_lastTold = now;
 }
 
 void Reconstruction::save() const

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -17,6 +18,7 @@
 #include "model/decoder.h"
 #include "model/hidden_states.h"
 #include "quant/quantized_linear.h"
+#include "report/block_losses.h"
 #include "report/run_result.h"
 
 namespace qw {
@@ -69,6 +71,7 @@ struct BlockTask {
     std::uint64_t seed = 0;          ///< of this block
     std::filesystem::path stateFile; ///< to go on from after an interruption; empty: none
     HiddenStatesPlace scratch;       ///< for states of its own
+    std::function<void(const BlockLosses&)> lossesCame; ///< a few times a second, or empty
 };
 
 struct BlockOutcome {

@@ -7,6 +7,8 @@ namespace qw {
 
 namespace {
 constexpr std::size_t kMostPoints = 400;
+constexpr const char* kIteration = "iteration";
+constexpr const char* kBlockLoss = "loss of the block's output";
 
 /// Empty if the run did not learn the block.
 std::vector<double> lossesOf(const RunResult& run, std::int64_t block)
@@ -48,8 +50,8 @@ PlotData curves(const std::vector<RunResult>& runs, std::int64_t block)
     PlotData plot;
     const bool whole = block == kWholeModel;
     plot.title = whole ? "Training loss" : "Loss of block " + std::to_string(block);
-    plot.xLabel = whole ? "step" : "iteration";
-    plot.yLabel = whole ? "next-token loss, nats" : "loss of the block's output";
+    plot.xLabel = whole ? "step" : kIteration;
+    plot.yLabel = whole ? "next-token loss, nats" : kBlockLoss;
     const std::vector<std::string> names = distinctNames(runs);
     for (std::size_t i = 0; i < runs.size(); ++i) {
         Series series = curveOf(lossesOf(runs[i], block));
@@ -85,6 +87,47 @@ PlotSet<PlotData> lossPlot(const std::vector<RunResult>& runs, std::int64_t bloc
     return plotGroups<PlotData>(
         runs, mismatch, "Runs of methods that learn, such as LRQ and LR-QAT, show their loss here.",
         [block](const std::vector<RunResult>& members) { return curves(members, block); });
+}
+
+PlotData blocksPlot(const RunResult& run)
+{
+    PlotData plot;
+    plot.title = "Loss block by block";
+    plot.xLabel = kIteration;
+    plot.yLabel = kBlockLoss;
+    std::vector<const BlockResult*> learned;
+    for (const BlockResult& block : run.blocks) {
+        if (!block.losses.empty()) {
+            learned.push_back(&block);
+        }
+    }
+    Series earlier;
+    earlier.name = "earlier blocks";
+    earlier.quiet = true;
+    earlier.draw = Series::Draw::Line;
+    for (const BlockResult* block : learned) {
+        Series curve = curveOf(block->losses);
+        const std::string name = "block " + std::to_string(block->block);
+        if (block == learned.back()) {
+            curve.name = name;
+            curve.method = run.spec.method;
+            if (!earlier.x.empty()) {
+                plot.series.push_back(earlier);
+            }
+            plot.series.push_back(std::move(curve));
+            break;
+        }
+        if (!earlier.x.empty()) { // a gap to the next curve
+            earlier.x.push_back(curve.x.front());
+            earlier.y.push_back(kMissing);
+            earlier.labels.emplace_back();
+        }
+        earlier.x.insert(earlier.x.end(), curve.x.begin(), curve.x.end());
+        earlier.y.insert(earlier.y.end(), curve.y.begin(), curve.y.end());
+        earlier.labels.insert(earlier.labels.end(), curve.x.size(), name);
+    }
+    plot.logY = wantsLog(plot.series);
+    return plot;
 }
 
 std::vector<std::int64_t> learnedBlocks(const std::vector<RunResult>& runs)

@@ -16,6 +16,10 @@ constexpr std::int64_t kWholeModel = -1;
 /// texts to learn from are apart.
 PlotSet<PlotData> lossPlot(const std::vector<RunResult>& runs, std::int64_t block);
 
+/// How a run that learns block by block gets on: the curve of the last block begun in the colour of
+/// the method, those of the blocks before it in grey.
+PlotData blocksPlot(const RunResult& run);
+
 /// Blocks that any of the runs learned, ascending; kWholeModel before them.
 std::vector<std::int64_t> learnedBlocks(const std::vector<RunResult>& runs);
 

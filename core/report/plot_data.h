@@ -28,6 +28,7 @@ struct Series {
     std::string name;
     std::string method; ///< decides colour and marker (see method_style.h); empty: neutral
     int variant = 0;    ///< which of several series of one method; decides the dashes of the line
+    bool quiet = false; ///< grey whatever the method: what the others are seen against
     Draw draw = Draw::LineAndPoints;
     std::vector<double> x;
     std::vector<double> y;

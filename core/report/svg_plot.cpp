@@ -28,6 +28,11 @@ bool hasLine(const Series& series)
     return series.draw != Series::Draw::Points && !isBars(series);
 }
 
+Paint paintOf(const Series& series)
+{
+    return series.quiet || series.method.empty() ? kMuted : methodPaint(series.method);
+}
+
 /// How many points it is from one marker to the next, 0 without any. Lines carry a few, so that
 /// methods are told apart by more than colour.
 std::size_t markerDistance(const Series& series)
@@ -220,7 +225,7 @@ private:
 
     void drawSeries(const Series& series, std::size_t index)
     {
-        const Paint paint = series.method.empty() ? kMuted : methodPaint(series.method);
+        const Paint paint = paintOf(series);
         if (hasLine(series)) {
             std::string path;
             bool pen = false;
@@ -326,7 +331,7 @@ private:
         for (const Series& series : m_series) {
             for (std::size_t i = series.x.size(); m_direct && i-- > 0;) {
                 if (drawable(series, i)) {
-                    const Paint paint = series.method.empty() ? kMuted : methodPaint(series.method);
+                    const Paint paint = paintOf(series);
                     labels.push_back(
                         {series.name, m_x.at(series.x[i]), m_y.at(series.y[i]), paint});
                     break;

@@ -224,6 +224,7 @@ BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, Bl
     task.seed = layerSeed(task.spec->seed, message("block ", block.index));
     task.stateFile = paths.stateFile;
     task.scratch = paths.scratch;
+    task.lossesCame = paths.lossesCame;
     task.layers = layerTasks(group, block, statistics);
     BlockOutcome outcome = method.quantize(task, run);
     artifact.replaced = std::move(outcome.replaced);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -47,13 +48,14 @@ std::vector<LayerTask> layerTasks(const RunGroup& group, const BlockWeights& blo
 BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, BlockWeights block,
                             BlockStatistics statistics, const RunContext& run);
 
-/// What a block-wise method works between.
+/// What a block-wise method works between, and whom it tells.
 struct BlockPaths {
     const Decoder* decoder = nullptr;
     const HiddenStates* inputs = nullptr;  ///< before the block, of the model the method looks at
     const HiddenStates* targets = nullptr; ///< of the full-precision model after it
     std::filesystem::path stateFile;
     HiddenStatesPlace scratch;
+    std::function<void(const BlockLosses&)> lossesCame;
 };
 
 /// The same by a block-wise method. @param block  in float32

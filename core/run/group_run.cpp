@@ -244,6 +244,19 @@ void GroupRun::openFolder()
     m_artifact->create(m_resume);
 }
 
+void GroupRun::tell(const BlockArtifact& block,
+                    const std::function<void(const LayerResult&)>& to) const
+{
+    for (const LayerResult& layer : block.results[m_group.largest]) {
+        if (to) {
+            to(layer);
+        }
+    }
+    if (block.result && m_options.blockDone) {
+        m_options.blockDone(*block.result);
+    }
+}
+
 void GroupRun::quantizeBlocks()
 {
     const std::int64_t blocks = m_decoder->blockCount();
@@ -257,12 +270,9 @@ void GroupRun::quantizeBlocks()
             continue;
         }
         std::filesystem::remove(m_artifact->stateFile(index)); // killed between the two, both stay
-        if (m_options.layerKept) {
+        if (m_options.layerKept || m_options.blockDone) {
             m_run.checkpoint();
-            const BlockArtifact block = m_artifact->readBlock(index);
-            for (const LayerResult& layer : block.results[m_group.largest]) {
-                m_options.layerKept(layer);
-            }
+            tell(m_artifact->readBlock(index), m_options.layerKept);
         }
     }
     const std::unique_ptr<LayerMethod> trained = trainLayers(method, lastMissing >= 0);
@@ -303,18 +313,14 @@ void GroupRun::quantizeBlocks()
                 quantized
                     ? quantizeBlock(m_group, *blockMethod, block, std::move(statistics),
                                     {&*m_decoder, &quantized->states(), &full->states(),
-                                     m_artifact->stateFile(index), place},
+                                     m_artifact->stateFile(index), place, m_options.lossesCame},
                                     m_run)
                     : quantizeBlock(m_group,
                                     trained ? *trained : dynamic_cast<const LayerMethod&>(method),
                                     std::move(block), std::move(statistics), m_run);
             m_artifact->writeBlock(artifact);
             std::filesystem::remove(m_artifact->stateFile(index));
-            if (m_options.layerDone) {
-                for (const LayerResult& layer : artifact.results[m_group.largest]) {
-                    m_options.layerDone(layer);
-                }
-            }
+            tell(artifact, m_options.layerDone);
         }
         if (quantized && index < lastMissing && blockMethod->quantizedInputs()) {
             m_watch.begin("calibrate");

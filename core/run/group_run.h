@@ -42,6 +42,7 @@ private:
     void describeRuns();
     void openFolder();
     void quantizeBlocks();
+    void tell(const BlockArtifact& block, const std::function<void(const LayerResult&)>& to) const;
     std::unique_ptr<LayerMethod> trainLayers(const QuantMethod& method, bool somethingMissing);
     BlockHooks pathHooks(std::int64_t index, const BlockWeights& block) const;
     void writeModel();

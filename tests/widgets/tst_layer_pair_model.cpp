@@ -3,6 +3,7 @@
 #include <QTest>
 
 #include "widgets/layer_pair_model.h"
+#include "widgets/number_sort_proxy.h"
 #include "widgets/theme.h"
 
 using namespace Qt::Literals::StringLiterals;
@@ -64,7 +65,7 @@ void TstLayerPairModel::sorts()
 {
     Model model;
     model.setLayers(threeLayers(), qw::LayerMetric::OutputError);
-    qw::LayerPairProxy proxy;
+    qw::NumberSortProxy proxy(Model::SortRole);
     proxy.setSourceModel(&model);
     const auto order = [&] {
         QString names;

@@ -198,6 +198,10 @@ void TstCompare::everyTabShowsItsRuns()
     QCOMPARE(block->currentText(), u"whole model"_s);
     QCOMPARE(block->count(), 2);
     QCOMPARE(block->itemText(1), u"block 3"_s);
+    auto* blocks = gui.find<QTableView>("compareBlockTable");
+    QVERIFY(blocks->isVisible());
+    QCOMPARE(blocks->model()->rowCount(), 3); // one a run
+    QVERIFY(!blocks->isColumnHidden(0));      // says whose
     gui.openTab("settingsTab");
     auto* settings = gui.find<QTableView>("settingsTable");
     QTRY_COMPARE_WITH_TIMEOUT(settings->model()->columnCount(), 4, kPatience);

@@ -9,6 +9,7 @@
 #include <QProcess>
 #include <QPushButton>
 #include <QScrollBar>
+#include <QTabWidget>
 #include <QTest>
 #include <QToolButton>
 
@@ -17,6 +18,7 @@
 #include "store/run_store.h"
 #include "support/gui_fixture.h"
 #include "support/gui_steered_work.h"
+#include "widgets/block_table.h"
 #include "widgets/card_button.h"
 #include "widgets/elided_label.h"
 #include "widgets/series_plot.h"
@@ -73,6 +75,7 @@ private Q_SLOTS:
     void lineSaysWhatGoesOn();
     void detailsShowErrorsAndLog();
     void detailsShowTheLossOfATraining();
+    void detailsShowTheLossOfBlocks();
     void detailsOfASweepAreThoseOfOneRun();
     void theLogStaysWhereItIsRead();
     void pauseResumeCancel();
@@ -155,14 +158,85 @@ void TstQueueDock::detailsShowTheLossOfATraining()
         });
     prepare(gui);
     gui.trigger("startRunAction");
-    auto* plot = gui.find<qw::SeriesPlot>("queuePlot");
+    auto* plot = gui.find<qw::SeriesPlot>("queueLossPlot");
     QTRY_VERIFY(plot->data().series.size() == 1 && plot->data().series.front().y.size() == 3);
     QCOMPARE(plot->data().series.front().y, (std::vector<double>{3, 2, 1.5}));
     QVERIFY(plot->data().yLabel.find("loss") != std::string::npos);
     QTRY_VERIFY2(summary(gui).contains(u"step 4 of 9"_s), qPrintable(summary(gui)));
     shoot(*gui.window, u"queue-training"_s);
-    quantize = true; // then the errors of layers take its place
-    QTRY_COMPARE(plot->data().series.front().y, std::vector<double>{12});
+    QVERIFY(plot->isVisible());
+    QVERIFY(!gui.find<qw::BlockTable>("queueBlockTable")->isVisible());
+    quantize = true;
+    auto* errors = gui.find<qw::SeriesPlot>("queuePlot");
+    QTRY_VERIFY(errors->data().series.size() == 1);
+    QCOMPARE(errors->data().series.front().y, std::vector<double>{12});
+    gui.find<QTabWidget>("queueTabs")->setCurrentWidget(errors);
+    QVERIFY(errors->isVisible());
+    QTRY_VERIFY(gui.window->queue().idle());
+}
+
+void TstQueueDock::detailsShowTheLossOfBlocks()
+{
+    std::atomic<int> wanted = 1;
+    GuiFixture gui(
+        [&](const qw::RunRequest&, const qw::RunOptions& options, const qw::RunContext& run) {
+            qw::RunResult result;
+            result.id = "run1";
+            options.started(result);
+            run.beginPhase("quantize", 8);
+            const auto wait = [&](int next) {
+                while (wanted < next) {
+                    run.checkpoint(1, "block 1/2, iteration 3 of 4");
+                    QThread::msleep(1);
+                }
+            };
+            options.lossesCame({0, 0, {4, 3}});
+            wait(2);
+            options.lossesCame({0, 2, {2, 1}});
+            qw::LayerResult layer;
+            layer.name = "model.layers.0.self_attn.q_proj";
+            layer.outputError = 0.12;
+            layer.rows = layer.cols = 8;
+            layer.moved0 = 0.5;
+            layer.moved1 = 0.375;
+            layer.moved2plus = 0.125;
+            options.layerDone(layer);
+            options.blockDone({0, 1e-3, {4, 3, 2, 1}, 4, 0.5, 910, 12.5, 4000000, {}});
+            options.lossesCame({1, 0, {9}});
+            wait(3);
+            options.lossesCame({1, 0, {9, 8, 7}}); // goes on after an interruption
+            wait(4);
+            return std::vector{result};
+        });
+    prepare(gui);
+    gui.trigger("startRunAction");
+    auto* plot = gui.find<qw::SeriesPlot>("queueLossPlot");
+    QTRY_VERIFY(plot->isVisible()); // comes to the front by itself
+    QTRY_COMPARE(plot->data().series.size(), 1U);
+    QCOMPARE(plot->data().series[0].y, (std::vector<double>{4, 3}));
+    wanted = 2;
+    QTRY_COMPARE(plot->data().series.size(), 2U);
+    QCOMPARE(plot->data().series[0].y, (std::vector<double>{4, 3, 2, 1}));
+    QVERIFY(plot->data().series[0].quiet);
+    QCOMPARE(plot->data().series[1].name, std::string("block 1"));
+    shoot(*gui.window, u"queue-blocks-loss"_s);
+    auto* tabs = gui.find<QTabWidget>("queueTabs");
+    auto* table = gui.find<qw::BlockTable>("queueBlockTable");
+    tabs->setCurrentWidget(table);
+    table->selectRow(1);
+    wanted = 3; // what comes leaves tab and selection alone
+    const auto cell = [&](int row, int column) {
+        return table->model()->index(row, column).data().toString();
+    };
+    QTRY_COMPARE(cell(1, qw::BlockTableModel::IterationsColumn), u"3"_s);
+    QVERIFY(table->isVisible());
+    QCOMPARE(table->currentIndex().row(), 1);
+    QCOMPARE(cell(0, qw::BlockTableModel::BeforeColumn), u"4"_s);
+    QCOMPARE(cell(0, qw::BlockTableModel::AfterColumn), u"0.5"_s);
+    QCOMPARE(cell(0, qw::BlockTableModel::MovedColumn), u"37.5 %"_s);
+    QCOMPARE(cell(1, qw::BlockTableModel::AfterColumn), u"\u2013"_s);
+    shoot(*gui.window, u"queue-blocks"_s);
+    wanted = 4;
     QTRY_VERIFY(gui.window->queue().idle());
 }
 

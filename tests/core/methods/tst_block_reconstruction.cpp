@@ -246,9 +246,21 @@ private Q_SLOTS:
         const auto note = [&](const Progress& progress) { seen.push_back(progress.done); };
         const RunContext watch({}, note, {}, std::chrono::milliseconds(0));
         watch.beginPhase("quantize", 620);
-        const BlockOutcome resumed = block.learn(state, watch);
+        std::vector<double> told;
+        int often = 0;
+        BlockTask task = block.task(state);
+        task.lossesCame = [&](const BlockLosses& came) {
+            QCOMPARE(came.block, 0);
+            QCOMPARE(static_cast<std::size_t>(came.first), told.size());
+            told.insert(told.end(), came.losses.begin(), came.losses.end());
+            ++often;
+        };
+        const BlockOutcome resumed =
+            dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, watch);
         std::filesystem::remove(state);
         QVERIFY(same(whole, resumed));
+        QVERIFY(told == whole.result.losses); // those before the interruption came again
+        QVERIFY2(often < 200, qPrintable(QString::number(often)));
         seen.erase(std::remove(seen.begin(), seen.end(), 0), seen.end());
         QVERIFY(!seen.empty());
         QVERIFY(seen.front() >= 500); // nothing was done twice

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <QTest>
 
 #include "report/loss_plots.h"
@@ -29,7 +31,38 @@ private Q_SLOTS:
     void othersAreLeftOutOrApart();
     void blocksAreListed();
     void wholeModelsHaveACurve();
+    void earlierBlocksAreQuiet();
 };
+
+void TstLossPlots::earlierBlocksAreQuiet()
+{
+    RunResult run = learned("a", {3, 2, 1});
+    PlotData plot = blocksPlot(run);
+    QCOMPARE(plot.series.size(), 1U);
+    QCOMPARE(plot.series[0].name, std::string("block 2"));
+    QCOMPARE(plot.series[0].method, std::string("lrq"));
+    QVERIFY(!plot.series[0].quiet);
+    run.blocks.push_back(run.blocks[0]);
+    run.blocks.back().block = 3;
+    run.blocks.push_back({}); // begun, nothing learned yet
+    run.blocks.back().block = 4;
+    run.blocks.push_back({});
+    run.blocks.back().block = 5;
+    run.blocks.back().losses = {8, 4};
+    plot = blocksPlot(run);
+    QCOMPARE(plot.series.size(), 2U);
+    const Series& earlier = plot.series[0];
+    QVERIFY(earlier.quiet);
+    QCOMPARE(earlier.x, (std::vector<double>{1, 2, 3, 1, 1, 2, 3}));
+    QVERIFY(std::isnan(earlier.y[3])); // a gap
+    QCOMPARE(earlier.y[4], 3.0);
+    QCOMPARE(earlier.labels[2], std::string("block 2"));
+    QCOMPARE(earlier.labels[4], std::string("block 3"));
+    QCOMPARE(plot.series[1].name, std::string("block 5"));
+    QCOMPARE(plot.series[1].y, (std::vector<double>{8, 4}));
+    run.blocks.clear();
+    QVERIFY(blocksPlot(run).series.empty());
+}
 
 void TstLossPlots::wholeModelsHaveACurve()
 {

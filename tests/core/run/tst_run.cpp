@@ -397,6 +397,44 @@ private Q_SLOTS:
         QVERIFY(outcomeOf(resumeRuns(id, store, options(), {}).front()) == outcomeOf(sliced));
     }
 
+    void blocksAreToldAsTheyComeAndAgainOnResuming()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = mixedSpecs().front();
+        spec.method = "lrq";
+        spec.lowRank = {};
+        spec.weight.groupSize = kPerChannel;
+        spec.reconstruction.iterations = 3;
+        std::string id;
+        std::vector<BlockResult> told;
+        std::map<std::int64_t, std::vector<double>> losses;
+        Interrupter interrupter;
+        RunOptions telling = options();
+        telling.started = [&](const RunResult& run) { id = run.id; };
+        telling.blockDone = [&](const BlockResult& block) {
+            told.push_back(block);
+            if (told.size() == 1) {
+                interrupter.stop.request_stop();
+            }
+        };
+        telling.lossesCame = [&](const BlockLosses& came) {
+            losses[came.block].resize(static_cast<std::size_t>(came.first));
+            losses[came.block].insert(losses[came.block].end(), came.losses.begin(),
+                                      came.losses.end());
+        };
+        QVERIFY_EXCEPTION_THROWN(runQuantization(spec, store, telling, interrupter.context()),
+                                 Cancelled);
+        QCOMPARE(told.size(), std::size_t{1});
+        QCOMPARE(losses.at(0).size(), std::size_t{3});
+        const RunResult resumed = resumeRuns(id, store, telling, {}).front();
+        QCOMPARE(told.size(), resumed.blocks.size() + 1);
+        QVERIFY(told[1] == told[0]); // kept, and told again
+        QVERIFY(std::equal(told.begin() + 1, told.end(), resumed.blocks.begin()));
+        for (const BlockResult& block : resumed.blocks) {
+            QVERIFY(losses.at(block.block) == block.losses);
+        }
+    }
+
     void failedGroupDoesNotEndTheSweep()
     {
         RunStore store(storeFile());
