@@ -6,6 +6,7 @@
 #include <QTimer>
 
 #include "widgets/qcustomplot_include.h"
+#include "widgets/report_text.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -66,13 +67,13 @@ HeatmapPlot::HeatmapPlot(QWidget* parent) : PlotView(parent), m_settle(new QTime
 void HeatmapPlot::setData(const Heatmap& map, const QRectF& area, const QSizeF& whole)
 {
     const bool newMatrix = whole != m_whole;
-    m_data = map;
+    m_data = report_text::translated(map);
     m_area = area;
     m_whole = whole;
-    setEmptyText(map.values.empty() ? QString::fromStdString(map.empty) : QString());
-    plot()->xAxis->setLabel(QString::fromStdString(map.xLabel));
-    plot()->yAxis->setLabel(QString::fromStdString(map.yLabel));
-    m_scale->setLabel(QString::fromStdString(map.valueLabel));
+    setEmptyText(map.values.empty() ? QString::fromStdString(m_data.empty) : QString());
+    plot()->xAxis->setLabel(QString::fromStdString(m_data.xLabel));
+    plot()->yAxis->setLabel(QString::fromStdString(m_data.yLabel));
+    m_scale->setLabel(QString::fromStdString(m_data.valueLabel));
     if (map.values.empty()) {
         plot()->replot(QCustomPlot::rpQueuedReplot);
         return;

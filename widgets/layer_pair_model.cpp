@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "report/number_format.h"
+#include "widgets/report_text.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -135,7 +136,7 @@ QVariant LayerPairModel::headerData(int section, Qt::Orientation orientation, in
         }
     }
     return role == Qt::ToolTipRole && section > ShapeColumn
-               ? QString::fromStdString(metricLabel(m_metric))
+               ? report_text::translated(metricLabel(m_metric))
                : QVariant();
 }
 

@@ -5,6 +5,7 @@
 
 #include "report/axis_ticks.h"
 #include "widgets/qcustomplot_include.h"
+#include "widgets/report_text.h"
 #include "widgets/series_style.h"
 #include "widgets/theme.h"
 
@@ -72,7 +73,7 @@ ParallelView::ParallelView(QWidget* parent) : PlotView(parent)
 
 void ParallelView::setData(const ParallelPlot& data)
 {
-    m_data = data;
+    m_data = report_text::translated(data);
     rebuild();
     showAll();
 }

@@ -7,6 +7,7 @@
 #include <QMenu>
 
 #include "widgets/qcustomplot_include.h"
+#include "widgets/report_text.h"
 
 namespace qw {
 
@@ -60,7 +61,7 @@ SeriesPlot::SeriesPlot(QWidget* parent) : PlotView(parent)
 
 void SeriesPlot::setData(const PlotData& data)
 {
-    m_data = data;
+    m_data = report_text::translated(data);
     m_data.logX = m_logX.value_or(data.logX);
     m_data.logY = m_logY.value_or(data.logY);
     rebuild();
@@ -232,7 +233,7 @@ QString SeriesPlot::describe(const Hit& hit) const
     QString text = QString::fromStdString(series.name);
     if (hit.point < series.labels.size()) {
         text += (text.isEmpty() ? QString() : QStringLiteral("\n")) +
-                QString::fromStdString(series.labels[hit.point]);
+                report_text::translated(series.labels[hit.point]);
     }
     const auto line = [](const std::string& label, double value) {
         return QStringLiteral("\n%1%2").arg(

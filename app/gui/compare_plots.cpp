@@ -22,6 +22,7 @@
 #include "widgets/block_table.h"
 #include "widgets/elided_label.h"
 #include "widgets/parallel_view.h"
+#include "widgets/report_text.h"
 #include "widgets/series_plot.h"
 #include "widgets/theme.h"
 
@@ -101,7 +102,7 @@ QComboBox* ComparePlots::qualityBox(const QString& name)
     QComboBox* box = makeBox(name, tr("Quality"));
     for (const Quality quality :
          {Quality::Perplexity, Quality::DeltaNll, Quality::Kl, Quality::Top1}) {
-        box->addItem(QString::fromStdString(qualityLabel(quality)), static_cast<int>(quality));
+        box->addItem(report_text::translated(qualityLabel(quality)), static_cast<int>(quality));
     }
     return box;
 }
@@ -161,11 +162,11 @@ void ComparePlots::showNote(QLabel* note, const PlotSet<Plot>& set, const QStrin
     std::size_t apart = set.leftOut.size();
     std::set<QString> reasons;
     for (const LeftOut& run : set.leftOut) {
-        reasons.insert(QString::fromStdString(run.reason));
+        reasons.insert(report_text::translated(run.reason));
     }
     for (std::size_t i = 1; i < set.plots.size(); ++i) {
         apart += std::max<std::size_t>(1, pointCount(set.plots[i]));
-        reasons.insert(QString::fromStdString(set.plots[i].apart));
+        reasons.insert(report_text::translated(set.plots[i].apart));
     }
     QStringList parts;
     if (!more.isEmpty()) {
@@ -235,7 +236,7 @@ void ComparePlots::addLayerViews()
     errors.layers = true;
     QComboBox* metric = makeBox(u"layerMetricComboBox"_s, tr("What is compared"));
     for (const LayerMetric one : kLayerMetrics) {
-        metric->addItem(QString::fromStdString(metricLabel(one)), static_cast<int>(one));
+        metric->addItem(report_text::translated(metricLabel(one)), static_cast<int>(one));
     }
     SeriesPlot* plot = makePlot(u"layersPlot"_s, tr("Layers"), true);
     errors.page = makePage(plot, {metric}, errors.note, u"layers"_s);

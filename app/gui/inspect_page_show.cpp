@@ -18,6 +18,7 @@
 #include "widgets/elided_label.h"
 #include "widgets/heatmap_plot.h"
 #include "widgets/number_text.h"
+#include "widgets/report_text.h"
 #include "widgets/series_plot.h"
 
 // What InspectPage shows in its widgets; inspect_page.cpp makes and connects them.
@@ -45,7 +46,7 @@ void InspectPage::fillMetrics()
     m_metric->clear();
     if (m_state.runInView()) {
         for (const LayerMetric metric : kLayerMetrics) {
-            m_metric->addItem(QString::fromStdString(metricLabel(metric)),
+            m_metric->addItem(report_text::translated(metricLabel(metric)),
                               static_cast<int>(metric));
         }
     }

@@ -15,10 +15,9 @@ namespace qw::inspect_plots {
 namespace {
 constexpr std::size_t kMaxPoints = 2000;
 
-std::string say(const char* text)
-{
-    return QCoreApplication::translate("inspect_plots", text).toStdString();
-}
+struct Text {
+    Q_DECLARE_TR_FUNCTIONS(InspectPlots)
+};
 } // namespace
 
 QString kindTitle(const std::string& kind)
@@ -31,10 +30,10 @@ QString kindTitle(const std::string& kind)
 PlotData spectra(const LayerSpectra& spectra)
 {
     PlotData plot;
-    plot.xLabel = say("rank");
-    plot.yLabel = say("singular value / norm");
+    plot.xLabel = Text::tr("rank").toStdString();
+    plot.yLabel = Text::tr("singular value / norm").toStdString();
     plot.logY = true;
-    plot.empty = say("The singular values of the selected layer");
+    plot.empty = Text::tr("The singular values of the selected layer").toStdString();
     for (const LayerSpectra::Curve& curve : spectra.curves) {
         Series series =
             spectrumSeries(kindTitle(curve.kind).toStdString(), {}, curve.values, curve.frobenius);
@@ -54,14 +53,14 @@ PlotData spectra(const LayerSpectra& spectra)
 PlotData histogram(const LayerView& view)
 {
     PlotData plot;
-    plot.xLabel = say("weight");
-    plot.yLabel = say("weights in a bin");
+    plot.xLabel = Text::tr("weight").toStdString();
+    plot.yLabel = Text::tr("weights in a bin").toStdString();
     plot.logY = true;
     Series before;
-    before.name = say("W");
+    before.name = Text::tr("W").toStdString();
     before.draw = Series::Draw::Bars;
     Series after;
-    after.name = say("on the grid");
+    after.name = Text::tr("on the grid").toStdString();
     after.draw = Series::Draw::Steps;
     for (std::size_t i = 0; i < view.weights.counts.size(); ++i) {
         const double center = (view.weights.edges[i] + view.weights.edges[i + 1]) / 2;
@@ -94,8 +93,8 @@ std::vector<std::size_t> outliers(const std::vector<double>& sizes)
 PlotData channels(const ChannelStatistics& channels, const std::vector<ChannelStatistics>& all)
 {
     PlotData plot;
-    plot.xLabel = say("input channels, largest first");
-    plot.yLabel = say("mean |x|, largest batch");
+    plot.xLabel = Text::tr("input channels, largest first").toStdString();
+    plot.yLabel = Text::tr("mean |x|, largest batch").toStdString();
     std::vector<std::size_t> order(channels.meanAbs.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -113,24 +112,20 @@ PlotData channels(const ChannelStatistics& channels, const std::vector<ChannelSt
     }
     const std::vector<std::size_t> out = outliers(channels.meanAbs);
     Series line;
-    line.name = say("all channels");
+    line.name = Text::tr("all channels").toStdString();
     line.draw = Series::Draw::Line;
     Series named;
-    named.name = QCoreApplication::translate("inspect_plots", "above %1 \u00d7 the median")
-                     .arg(kOutlierFactor)
-                     .toStdString();
+    named.name = Text::tr("above %1 \u00d7 the median").arg(kOutlierFactor).toStdString();
     named.draw = Series::Draw::Points;
     for (std::size_t place = 0; place < order.size(); ++place) {
         const std::size_t channel = order[place];
         line.x.push_back(static_cast<double>(place + 1));
         line.y.push_back(channels.meanAbs[channel]);
-        line.labels.push_back(
-            QCoreApplication::translate("inspect_plots", "channel %1").arg(channel).toStdString());
+        line.labels.push_back(Text::tr("channel %1").arg(channel).toStdString());
         if (std::find(out.begin(), out.end(), channel) != out.end()) {
             named.x.push_back(line.x.back());
             named.y.push_back(line.y.back());
-            named.labels.push_back(QCoreApplication::translate(
-                                       "inspect_plots", "channel %1, stands out in %2 of %3 inputs")
+            named.labels.push_back(Text::tr("channel %1, stands out in %2 of %3 inputs")
                                        .arg(channel)
                                        .arg(seen[channel])
                                        .arg(inputs)
@@ -215,25 +210,22 @@ QString errorText(const RankPoint& point, const std::string& kind)
         return QStringLiteral("%1 (%2)").arg(text::percent(error),
                                              text::decibel(-20 * std::log10(error)));
     };
-    const auto phrase = [](const char* sentence) {
-        return QCoreApplication::translate("inspect_plots", sentence);
-    };
     if (std::isfinite(point.outputError)) {
-        return phrase("output error %1").arg(withDecibel(point.outputError));
+        return Text::tr("output error %1").arg(withDecibel(point.outputError));
     }
     if (std::isfinite(point.weightError)) {
-        return phrase("weight error %1").arg(text::percent(point.weightError));
+        return Text::tr("weight error %1").arg(text::percent(point.weightError));
     }
     if (!std::isfinite(point.shareOfWeight)) {
         return {};
     }
     if (kind == "E") {
-        return phrase("weight error %1").arg(text::percent(point.shareOfWeight));
+        return Text::tr("weight error %1").arg(text::percent(point.shareOfWeight));
     }
     // Of the calibration text: with unquantized factors what a run would measure there.
     return kind == "RE"
-               ? phrase("output error %1").arg(withDecibel(point.shareOfWeight))
-               : phrase("S\u00b7E left: %1 of S\u00b7W").arg(text::percent(point.shareOfWeight));
+               ? Text::tr("output error %1").arg(withDecibel(point.shareOfWeight))
+               : Text::tr("S\u00b7E left: %1 of S\u00b7W").arg(text::percent(point.shareOfWeight));
 }
 
 } // namespace qw::inspect_plots

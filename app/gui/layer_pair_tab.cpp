@@ -15,6 +15,7 @@
 #include "report/run_groups.h"
 #include "widgets/layer_pair_model.h"
 #include "widgets/number_sort_proxy.h"
+#include "widgets/report_text.h"
 #include "widgets/table_text.h"
 #include "widgets/theme.h"
 
@@ -32,7 +33,7 @@ LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     m_b = makeBox(u"pairBComboBox"_s, tr("Run B"));
     m_metric = makeBox(u"pairMetricComboBox"_s, tr("What is compared"));
     for (const LayerMetric metric : kLayerMetrics) {
-        m_metric->addItem(QString::fromStdString(metricLabel(metric)), static_cast<int>(metric));
+        m_metric->addItem(report_text::translated(metricLabel(metric)), static_cast<int>(metric));
     }
     m_note->setObjectName(u"pairNoteLabel"_s);
     m_note->setForegroundRole(QPalette::PlaceholderText);
@@ -137,7 +138,7 @@ void LayerPairTab::fillTable()
         if (reason.empty()) {
             layers = compareLayers(a, b, metric);
         } else {
-            note = tr("Not compared: %1.").arg(QString::fromStdString(reason));
+            note = tr("Not compared: %1.").arg(report_text::translated(reason));
         }
         for (const std::string& sentence : pairedSentences({a, b})) {
             note += (note.isEmpty() ? QString() : u" "_s) + QString::fromStdString(sentence) + u"."_s;
