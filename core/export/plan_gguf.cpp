@@ -19,7 +19,7 @@ bool chooseTypes(TargetPlan& plan, const RunFacts& facts, bool dequantized)
         const bool coded =
             layer.quantized && !dequantized && !(plan.mergeFactors && layer.rank > 0);
         if (coded && !layer.gguf.problem.empty()) {
-            const bool other = facts.config.modelType != "gpt2";
+            const bool other = facts.config.modelType != "gpt2" && layer.problem.empty();
             const bool ordered = !layer.orderProblem.empty();
             refuse(plan, layer.gguf.problem,
                    !other    ? std::string("safetensors")

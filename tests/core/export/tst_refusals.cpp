@@ -159,6 +159,10 @@ void TestRefusals::targets_data()
         "compressed-tensors");
     row("gguf", "blocks", second([](LayerFacts& layer) { layer.gguf.problem = "a.down_proj: no"; }),
         "a.down_proj: no", "compressed-tensors");
+    row("gguf", "uneven blocks", second([](LayerFacts& layer) {
+            layer.problem = layer.gguf.problem = "a.down_proj: in_features 256 is no multiple";
+        }),
+        "a.down_proj: in_features 256 is no multiple", "safetensors");
     row(
         "peft", "no correction", [](RunFacts&, ExportOptions&) {}, "no low-rank correction",
         "safetensors");
