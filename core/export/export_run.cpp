@@ -14,6 +14,12 @@
 namespace qw {
 
 namespace {
+/// What a file of an export is called where the user named the model's file.
+std::string nameBeside(const std::filesystem::path& model, const std::string& file)
+{
+    return file == kGgufModelFile ? model.filename().string() : model.stem().string() + "-" + file;
+}
+
 /// A folder beside the target under another name, gone again unless it is given its own.
 class TemporaryFolder
 {
@@ -38,15 +44,13 @@ public:
 
     const std::filesystem::path& path() const { return m_path; }
     void keep() { move(m_path, m_target); }
-    /// The user named a file: the model takes that name, what belongs to it begins with its stem.
+    /// The user named a file: all files lie beside it.
     /// @param files  in the folder; their names afterwards, beside the target
     void keepAsFiles(std::vector<std::string>& files)
     {
-        const std::string stem = m_target.stem().string();
         std::vector<std::string> names;
         for (const std::string& file : files) {
-            const bool model = file == kGgufModelFile;
-            names.push_back(model ? m_target.filename().string() : stem + "-" + file);
+            names.push_back(nameBeside(m_target, file));
             QW_REQUIRE(!std::filesystem::exists(m_target.parent_path() / names.back()),
                        ErrorCode::BadInput, names.back(),
                        ": is there already; exports replace nothing");
@@ -82,6 +86,14 @@ std::filesystem::path checkedTarget(const std::filesystem::path& out)
     QW_REQUIRE(std::filesystem::is_directory(target.parent_path()), ErrorCode::NotFound,
                target.parent_path().string(), ": there is no such folder to export into");
     return target;
+}
+
+/// A folder from anywhere; other names are a hub's.
+std::string namedBase(const std::string& base)
+{
+    return !base.empty() && std::filesystem::is_directory(base)
+               ? std::filesystem::absolute(base).lexically_normal().string()
+               : base;
 }
 
 void writeText(const std::filesystem::path& file, const std::string& text)
@@ -157,13 +169,20 @@ ExportReport exportRun(const RunResult& run, RunStore* store, const ExportOption
     requireSpace(target.parent_path(), plan.shown.bytes, "the export takes");
 
     TemporaryFolder folder(target);
-    const bool ownBase = options.base.empty() && plan.shown.target != "peft";
-    writeExport(model, facts, plan, folder.path(), ownBase ? target.string() : options.base,
-                context);
+    const bool peft = plan.shown.target == "peft";
+    const bool asFiles = target.extension() == ".gguf" && plan.shown.target == "gguf";
+    const std::string base =
+        peft || !options.base.empty() ? namedBase(options.base) : target.string();
+    writeExport(model, facts, plan, folder.path(), base, context);
     const ExportedFiles files = readExport(facts, plan, folder.path());
     const Verification verification =
         verifyExport(model, plan, files.base.get(), files.adapter.get(), context);
-    writeText(folder.path() / "README.md", modelCard(run, facts, plan, verification));
+    const auto named = [&](const char* file) {
+        return asFiles ? nameBeside(target, file) : std::string(file);
+    };
+    writeText(folder.path() / "README.md",
+              modelCard(run, facts, plan, verification,
+                        {named(kGgufModelFile), named(kGgufAdapterFile), peft ? base : ""}));
 
     ExportReport report;
     report.plan = plan.shown;
@@ -173,7 +192,7 @@ ExportReport exportRun(const RunResult& run, RunStore* store, const ExportOption
     report.verdict = verdictOf(verification);
     listFiles(folder.path(), report);
     context.checkpoint();
-    if (target.extension() == ".gguf" && plan.shown.target == "gguf") {
+    if (asFiles) {
         folder.keepAsFiles(report.files);
     } else {
         folder.keep();

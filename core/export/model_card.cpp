@@ -1,5 +1,6 @@
 #include "export/model_card.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <sstream>
@@ -17,43 +18,96 @@ std::string number(double value, const char* format)
     return std::isfinite(value) ? text : "not measured";
 }
 
-std::string loading(const RunFacts& facts, const TargetPlan& plan)
+std::string loadingGguf(const TargetPlan& plan, const CardNames& names)
+{
+    return "In this folder:\n\n```\nllama-cli -m " + shellQuoted(names.ggufModel) +
+           (plan.separateFactors ? " --lora " + shellQuoted(names.ggufAdapter) : std::string()) +
+           " -p \"Once upon a time\"\n```\n";
+}
+
+std::string loadingPeft(const CardNames& names)
+{
+    const std::string base = Json(names.base.empty() ? "THE QUANTIZED BASE" : names.base).dump();
+    return "In this folder:\n\n```python\n"
+           "from peft import PeftModel\n"
+           "from transformers import AutoModelForCausalLM\n"
+           "base = AutoModelForCausalLM.from_pretrained(" +
+           base +
+           ")\n"
+           "model = PeftModel.from_pretrained(base, \".\")\n```\n\n"
+           "The base is the quantized model without its correction, not the original.\n";
+}
+
+/// GPTQModel's kernels for processors take 4-bit codes in groups only.
+bool needsTorchKernel(const RunFacts& facts, const TargetPlan& plan)
+{
+    return plan.shown.target == "gptq" &&
+           std::any_of(facts.layers.begin(), facts.layers.end(), [&](const LayerFacts& layer) {
+               const auto stored = plan.layers.find(layer.info.name);
+               return stored != plan.layers.end() && stored->second.bits == 4 &&
+                      stored->second.group == layer.info.in;
+           });
+}
+
+/// What transformers is told beside the folder: a class and how it is made; none: empty.
+std::pair<std::string, std::string> loadingConfig(const RunFacts& facts, const TargetPlan& plan)
+{
+    if (plan.loadedDequantized) {
+        return {"CompressedTensorsConfig", "dequantize=True"};
+    }
+    if (needsTorchKernel(facts, plan)) {
+        return {"GPTQConfig", "bits=4, backend=\"torch\""};
+    }
+    return {};
+}
+
+std::string loadingVllm(const RunFacts& facts, const TargetPlan& plan)
+{
+    if (!plan.separateFactors) {
+        return "vLLM, in this folder: `vllm serve .`\n";
+    }
+    for (const int rank : {8, 16, 32, 64, 128, 256, 320, 512}) {
+        if (rank >= facts.rank) {
+            return message("vLLM, in this folder: `vllm serve . --enable-lora --max-lora-rank ",
+                           rank, " --lora-modules correction=adapter`\n");
+        }
+    }
+    return "vLLM takes corrections up to rank 512.\n";
+}
+
+std::string loading(const RunFacts& facts, const TargetPlan& plan, const CardNames& names)
 {
     const std::string& target = plan.shown.target;
-    std::ostringstream out;
     if (target == "gguf") {
-        out << "```\nllama-cli -m model.gguf"
-            << (plan.separateFactors ? " --lora adapter.gguf" : "")
-            << " -p \"Once upon a time\"\n```\n";
-        return out.str();
+        return loadingGguf(plan, names);
     }
-    out << "```python\n";
     if (target == "peft") {
-        out << "from peft import PeftModel\n"
-               "from transformers import AutoModelForCausalLM\n"
-               "base = AutoModelForCausalLM.from_pretrained(\"THE QUANTIZED BASE\")\n"
-               "model = PeftModel.from_pretrained(base, \"THIS FOLDER\")\n```\n\n"
-               "The base is the quantized model without its correction, not the original.\n";
-        return out.str();
+        return loadingPeft(names);
     }
-    out << "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-           "tokenizer = AutoTokenizer.from_pretrained(\"THIS FOLDER\")\n"
-           "model = AutoModelForCausalLM.from_pretrained(\"THIS FOLDER\")\n";
+    const auto [config, settings] = loadingConfig(facts, plan);
+    std::ostringstream out;
+    out << "In this folder:\n\n```python\n"
+        << "from transformers import AutoModelForCausalLM, AutoTokenizer"
+        << (config.empty() ? "" : ", " + config) << '\n'
+        << "tokenizer = AutoTokenizer.from_pretrained(\".\")\n"
+        << "model = AutoModelForCausalLM.from_pretrained(\".\""
+        << (config.empty() ? "" : ", quantization_config=" + config + "(" + settings + ")")
+        << ")\n";
     if (plan.separateFactors) {
+        if (plan.unpackedByUse) {
+            out << "model(tokenizer(\"a\", return_tensors=\"pt\").input_ids)  # unpacks the "
+                   "codes\n";
+        }
         out << "from peft import PeftModel  # the low-rank correction\n"
-               "model = PeftModel.from_pretrained(model, \"THIS FOLDER/adapter\")\n";
+               "model = PeftModel.from_pretrained(model, \"adapter\")\n";
     }
     out << "```\n";
+    const char* peft = plan.separateFactors ? " peft" : "";
     if (target == "compressed-tensors") {
-        out << "\nNeeds `pip install compressed-tensors`. vLLM: `vllm serve THIS_FOLDER`";
-        if (plan.separateFactors) {
-            out << " with `--enable-lora --max-lora-rank N --lora-modules correction=adapter`, N "
-                   "being one of 1, 8, 16, 32, 64, 128, 256, 320, 512 and at least "
-                << facts.rank;
-        }
-        out << ".\n";
+        out << "\nNeeds `pip install transformers compressed-tensors" << peft << "`. "
+            << loadingVllm(facts, plan);
     } else if (target == "gptq" || target == "awq") {
-        out << "\nNeeds `pip install optimum gptqmodel`.\n";
+        out << "\nNeeds `pip install transformers optimum gptqmodel" << peft << "`.\n";
     }
     return out.str();
 }
@@ -95,7 +149,7 @@ std::string verdictOf(const Verification& verification)
 }
 
 std::string modelCard(const RunResult& run, const RunFacts& facts, const TargetPlan& plan,
-                      const Verification& verification)
+                      const Verification& verification, const CardNames& names)
 {
     const RunSpec& spec = run.spec;
     std::ostringstream out;
@@ -117,7 +171,7 @@ std::string modelCard(const RunResult& run, const RunFacts& facts, const TargetP
     out << "## Measured\n\n";
     addMeasured(out, run);
     out << "\n## Load\n\n"
-        << loading(facts, plan) << "\n## Verified\n\n"
+        << loading(facts, plan, names) << "\n## Verified\n\n"
         << "The files were " << verdictOf(verification) << ".\n";
     if (!plan.shown.lost.empty()) {
         out << "\n## Lost\n\n";

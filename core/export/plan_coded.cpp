@@ -60,25 +60,31 @@ std::int64_t codedTotal(const TargetPlan& plan, const RunFacts& facts, std::int6
     return bytes + (plan.separateFactors ? factorBytes(facts) : 0);
 }
 
-std::string describeStorage(const TargetPlan& plan, const RunFacts& facts)
+/// The ways in which layers are stored, whole rows as groups of 0.
+std::vector<LayerStorage> storageKinds(const TargetPlan& plan, const RunFacts& facts)
 {
-    std::string text;
-    std::vector<LayerStorage> seen;
+    std::vector<LayerStorage> kinds;
     for (const LayerFacts& layer : facts.layers) {
         const auto found = plan.layers.find(layer.info.name);
         if (found == plan.layers.end()) {
             continue;
         }
         LayerStorage storage = found->second;
-        const bool row = storage.group == layer.info.in;
-        storage.group = row ? 0 : storage.group;
-        if (std::find(seen.begin(), seen.end(), storage) != seen.end()) {
-            continue;
+        storage.group = storage.group == layer.info.in ? 0 : storage.group;
+        if (std::find(kinds.begin(), kinds.end(), storage) == kinds.end()) {
+            kinds.push_back(storage);
         }
-        seen.push_back(storage);
+    }
+    return kinds;
+}
+
+std::string describeStorage(const TargetPlan& plan, const RunFacts& facts)
+{
+    std::string text;
+    for (const LayerStorage& storage : storageKinds(plan, facts)) {
         text += message(text.empty() ? "" : "; ", storage.bits, "-bit codes, ",
                         storage.symmetric ? "symmetric" : "asymmetric", ", a scale for ",
-                        row ? "each row" : message(storage.group, " columns"));
+                        storage.group == 0 ? "each row" : message(storage.group, " columns"));
     }
     return text;
 }
@@ -176,6 +182,24 @@ bool integerActivations(const RunFacts& facts)
                 layer.activation.kind == Kind::TokenSymmetric);
     });
 }
+
+/// What transformers can do with packed codes depends on how they are stored.
+void chooseLoading(TargetPlan& plan, const RunFacts& facts)
+{
+    const std::vector<LayerStorage> kinds = storageKinds(plan, facts);
+    const bool alike = kinds.size() == 1;
+    const bool asymmetric = std::any_of(
+        kinds.begin(), kinds.end(), [](const LayerStorage& storage) { return !storage.symmetric; });
+    plan.loadedDequantized = asymmetric && alike;
+    plan.unpackedByUse = plan.separateFactors && !asymmetric && !plan.quantizedActivations;
+    if (asymmetric) {
+        plan.shown.notes.emplace_back(
+            alike ? "asymmetric codes: transformers with compressed-tensors 0.18 to 0.20 load them "
+                    "with CompressedTensorsConfig(dequantize=True) only, 0.15 to 0.17 as they are"
+                  : "asymmetric codes, and layers stored in several ways: transformers loads them "
+                    "with compressed-tensors 0.15 to 0.17 only");
+    }
+}
 } // namespace
 
 std::string orderedTarget(const RunFacts& facts)
@@ -224,15 +248,7 @@ TargetPlan planCompressedTensors(const RunFacts& facts, const ExportOptions& opt
              "the client rounds each token to 8 bits in its own way (symmetric, other range), "
              "so logits differ a little");
     }
-    const bool asymmetric =
-        std::any_of(facts.layers.begin(), facts.layers.end(), [](const LayerFacts& layer) {
-            return layer.quantized && !symmetricCodes(layer);
-        });
-    if (asymmetric) {
-        plan.shown.notes.emplace_back(
-            "asymmetric codes: transformers with compressed-tensors 0.18 to 0.20 load them with "
-            "CompressedTensorsConfig(dequantize=True) only, 0.15 to 0.17 as they are");
-    }
+    chooseLoading(plan, facts);
     if (plan.dtype != at::kFloat) {
         plan.shown.notes.push_back(message("clients multiply codes and scales in ",
                                            typeTitle(plan.dtype), " and round the product"));

@@ -25,6 +25,8 @@ struct TargetPlan {
     bool mergeFactors = false;         ///< A·B is added to the weights
     bool separateFactors = false;      ///< A and B go to an adapter of their own
     bool quantizedActivations = false; ///< compressed-tensors: int-quantized
+    bool loadedDequantized = false;    ///< compressed-tensors: transformers cannot otherwise
+    bool unpackedByUse = false;        ///< compressed-tensors: PEFT sees weights after a forward
     std::int64_t gptqVersion = 1;
     bool ordered = false; ///< GPTQ: columns of some layers are grouped out of order
     std::map<std::string, LayerStorage> layers; ///< those written as codes

@@ -37,6 +37,7 @@ private Q_SLOTS:
     void refusals();
     void plansForAllTargets();
     void everythingIsSaid();
+    void cardsSayHowToLoad();
     void activationsAreLost();
     void keptLayersAreListed();
     void mixedLayersHaveGroups();
@@ -353,6 +354,53 @@ void TestExportRun::everythingIsSaid()
     QCOMPARE(stored.exports[0].verdict, report.verdict);
     QCOMPARE(stored.exports[0].path, options.out.string());
     QCOMPARE(stored.exports[0].bytes, report.bytes);
+}
+
+/// Code that transformers and PEFT run as it is printed: tests/interop runs it.
+void TestExportRun::cardsSayHowToLoad()
+{
+    const auto cardOf = [&](const RunSpec& spec, const ExportOptions& options) {
+        exported(made(spec), options);
+        return QString::fromStdString(readTextFile(options.out / "README.md"));
+    };
+    const QString dequantized = "quantization_config=CompressedTensorsConfig(dequantize=True)";
+    RunSpec asymmetric = specOf("int 4 asym 64");
+    QVERIFY(cardOf(asymmetric, to("compressed-tensors")).contains(dequantized));
+    asymmetric.overrides = {{"down_proj", 8, {}, {}, {}}};
+    const QString mixed = cardOf(asymmetric, to("compressed-tensors"));
+    QVERIFY(!mixed.contains("quantization_config="));
+    QVERIFY(mixed.contains("with compressed-tensors 0.15 to 0.17 only"));
+
+    RunSpec corrected = specOf("int 4 sym 32");
+    corrected.method = "lqer";
+    corrected.lowRank.rank = 9;
+    const QString packed = cardOf(corrected, to("compressed-tensors"));
+    QVERIFY(!packed.contains("quantization_config="));
+    QVERIFY(packed.contains("# unpacks the codes\nfrom peft import PeftModel"));
+    QVERIFY(packed.contains("`vllm serve . --enable-lora --max-lora-rank 16 "));
+    QVERIFY(!cardOf(corrected, to("awq")).contains("unpacks"));
+
+    QVERIFY(!cardOf(specOf("int 4 sym 32"), to("gptq")).contains("quantization_config="));
+    QVERIFY(cardOf(specOf("int 4 sym channel"), to("gptq"))
+                .contains("quantization_config=GPTQConfig(bits=4, backend=\"torch\")"));
+
+    ExportOptions peft = to("peft");
+    QVERIFY(cardOf(corrected, peft).contains("from_pretrained(\"THE QUANTIZED BASE\")"));
+    peft = to("peft");
+    peft.base = "."; // of wherever the export was asked for
+    const QString here = QString::fromStdString(std::filesystem::current_path().string());
+    QVERIFY(cardOf(corrected, peft).contains("from_pretrained(\"" + here));
+    QVERIFY(readTextFile(peft.out / "adapter_config.json").find(here.toStdString()) !=
+            std::string::npos);
+
+    ExportOptions gguf = to("gguf");
+    QVERIFY(cardOf(corrected, gguf).contains("llama-cli -m model.gguf --lora adapter.gguf -p "));
+    gguf = to("gguf");
+    gguf.out = path() / "my model.gguf";
+    exported(made(corrected), gguf);
+    QVERIFY(QString::fromStdString(readTextFile(path() / "my model-README.md"))
+                .contains("llama-cli -m 'my model.gguf' --lora 'my model-adapter.gguf' -p "));
+    QVERIFY(std::filesystem::exists(path() / "my model-adapter.gguf"));
 }
 
 void TestExportRun::activationsAreLost()
