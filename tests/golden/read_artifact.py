@@ -50,10 +50,12 @@ def weight(name: str, form: dict, tensors: dict):
         return numpy.float32(codes * 2.0 ** step.repeat(block, 1)[:, :columns])
     codes = unpack(take("codes"), columns, bits, form["sym"])
     scale = take("scale").astype("f4")
-    group = columns // scale.shape[1]
+    group = numpy.arange(columns) * scale.shape[1] // columns  # of each column
+    if f"{name}.group_index" in tensors:
+        group = take("group_index")
     if not form["sym"]:
-        codes = codes - unpack(take("zero"), scale.shape[1], bits, False).repeat(group, 1)
-    return scale.repeat(group, 1) * codes.astype("f4")
+        codes = codes - unpack(take("zero"), scale.shape[1], bits, False)[:, group]
+    return scale[:, group] * codes.astype("f4")
 
 
 def main() -> int:

@@ -70,6 +70,19 @@ def transformers(folder: pathlib.Path, windows, adapter=None, dequantize=False) 
     return _torch_nll(model, windows)
 
 
+def transformers_by_card(folder: pathlib.Path, windows) -> float:
+    """As the export's card says, run as it is printed, in the folder."""
+    card = (folder / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0]
+    names, here = {}, os.getcwd()
+    os.chdir(folder)
+    try:
+        exec(compile(code, str(folder / "README.md"), "exec"), names)
+    finally:
+        os.chdir(here)
+    return _torch_nll(names["model"].eval(), windows)
+
+
 def saved_again(folder: pathlib.Path, to: pathlib.Path):
     """The checkpoint as transformers and its quantizer's library write it themselves."""
     from transformers import AutoModelForCausalLM
@@ -192,6 +205,17 @@ def requantize_gguf(file: pathlib.Path, tensor: str, values: numpy.ndarray) -> n
         out.seek(offset)
         out.write(blocks.tobytes())
     return dequantize(blocks, kind)
+
+
+def gguf_types(file: pathlib.Path) -> set:
+    """Of the tensors of two dimensions in blocks."""
+    from gguf import GGUFReader
+
+    return {
+        tensor.tensor_type.name
+        for tensor in GGUFReader(str(file)).tensors
+        if tensor.name.startswith("blk.") and len(tensor.shape) == 2
+    }
 
 
 def gguf_weights(file: pathlib.Path) -> dict:

@@ -32,8 +32,8 @@ def qwen2(folder: pathlib.Path) -> pathlib.Path:
     torch.manual_seed(1)
     config = Qwen2Config(
         vocab_size=656,
-        hidden_size=128,
-        intermediate_size=256,
+        hidden_size=256,
+        intermediate_size=320,  # no multiple of 256: other types for blocks of 16
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -49,7 +49,7 @@ def gpt2(folder: pathlib.Path) -> pathlib.Path:
     torch.manual_seed(2)
     config = GPT2Config(
         vocab_size=656,
-        n_embd=128,
+        n_embd=256,
         n_layer=2,
         n_head=4,
         n_positions=128,

@@ -15,23 +15,35 @@ import time
 import traceback
 
 import numpy
+import torch
 
 import clients
 import models
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEQLEN = 64
 WINDOWS = 2
-# Mean nll, nats. Float32 in another order of sums; half precision of weights and products; block
-# types, where llama.cpp quantizes the inputs of layers to 8 bits; its table of GELU.
+# Mean nll, nats. Float32 in another order of sums; half precision and bfloat16 of weights and
+# products; inputs that both round to 8 bits, over another range; block types, where llama.cpp
+# quantizes the inputs of layers to 8 bits; its table of GELU.
 SAME = 2e-5
 HALF = 5e-3
+BFLOAT = 2e-2
+INPUTS = 5e-2
 BLOCKS = 3e-2
 GELU_TABLE = 2e-3
 
 GROUPED = "--format int --bits 4 --sym --group-size 32"
 ASYMMETRIC = "--format int --bits 4 --asym --group-size 64"
+ROWS = "--format int --bits 4 --sym --group-size channel"
+BYTE_ROWS = "--format int --bits 8 --sym --group-size channel"
+BYTES = "--format int --bits 8 --sym --group-size 32"
+MXINT = "--format mxint --bits 4 --group-size 32"
+MXINT16 = "--format mxint --bits 4 --group-size 16"
 CORRECTED = GROUPED + " --method lqer --rank 8"
 ORDERED = GROUPED + " --method gptq --act-order --calibration demo:calibration --nsamples 4"
+MIXED = GROUPED + " --override down_proj:bits=8"
+INPUT8 = " --act-format int --act-bits 8"
 
 
 class Skip(Exception):
@@ -66,7 +78,7 @@ class Bench:
     def text(self) -> pathlib.Path:
         file = self.folder / "text.txt"
         if not file.exists():
-            source = pathlib.Path(__file__).resolve().parents[2] / "resources/demo_model/evaluation.txt"
+            source = ROOT / "resources/demo_model/evaluation.txt"
             file.write_text(source.read_text()[:4000])
         return file
 
@@ -87,6 +99,9 @@ class Bench:
             )
             self.runs[key] = (made["id"], score["nll"])
         return self.runs[key]
+
+    def artifact(self, model: str, flags: str) -> pathlib.Path:
+        return self.folder / "runs.sqlite.runs" / self.run(model, flags)[0]
 
     def export(self, model: str, flags: str, options: str) -> pathlib.Path:
         self.exports += 1
@@ -123,9 +138,13 @@ def peft(model, tolerance):
     return case
 
 
-def gguf(model, flags, options, tolerance, adapter=False):
+def gguf(model, flags, options, tolerance, types, adapter=False):
+    """@param types  of the layers, all of which must occur"""
+
     def case(bench: Bench):
         folder = bench.export(model, flags, "--to gguf " + options)
+        there = clients.gguf_types(folder / "model.gguf")
+        assert there == set(types.split()), there
         theirs = clients.llama_cpp(
             folder / "model.gguf", bench.windows(model), folder / "adapter.gguf" if adapter else None
         )
@@ -134,28 +153,67 @@ def gguf(model, flags, options, tolerance, adapter=False):
     return case
 
 
-def gguf_weights(model, flags, type_name):
-    """Every tensor of the file, dequantized by the gguf package, is the dequantized export's."""
+def gguf_weights(model, flags, options, rounded=None):
+    """Every tensor of the file, dequantized by the gguf package, is the one of the same export in
+    F32, rounded to the type of floats if it is one."""
+
+    def case(bench: Bench):
+        there = clients.gguf_weights(bench.export(model, flags, "--to gguf " + options) / "model.gguf")
+        exact = clients.gguf_weights(bench.export(model, flags, "--to gguf --dtype f32") / "model.gguf")
+        assert set(there) == set(exact)
+        for name, weight in there.items():
+            meant = torch.from_numpy(exact[name])
+            if rounded is not None and meant.dim() > 1 and name != "position_embd.weight":
+                meant = meant.to(rounded).float()
+            assert numpy.array_equal(weight, meant.numpy()), name
+
+    return case
+
+
+def gguf_names(model, names):
+    """Tensors of the F32 file are those of the dequantized folder: rows of Q move, what they hold
+    does not."""
 
     def case(bench: Bench):
         from safetensors.numpy import load_file
 
-        coded = clients.gguf_weights(bench.export(model, flags, "--to gguf") / "model.gguf")
-        plain = clients.gguf_weights(bench.export(model, flags, "--to gguf --dtype f32") / "model.gguf")
-        hf_weights = load_file(
-            bench.export(model, flags, "--to safetensors --dtype f32") / "model.safetensors"
+        theirs = clients.gguf_weights(bench.export(model, GROUPED, "--to gguf --dtype f32") / "model.gguf")
+        ours = load_file(
+            bench.export(model, GROUPED, "--to safetensors --dtype f32") / "model.safetensors"
         )
-        assert set(coded) == set(plain)
-        for name, weight in coded.items():
-            assert numpy.array_equal(weight, plain[name]), name
-        ours = hf_weights["model.layers.0.mlp.down_proj.weight"]
-        assert numpy.array_equal(coded["blk.0.ffn_down.weight"], ours)
-        # Rows of Q move; what they hold does not.
-        moved = coded["blk.0.attn_q.weight"]
-        stayed = hf_weights["model.layers.0.self_attn.q_proj.weight"]
-        assert numpy.array_equal(
-            numpy.sort(moved, axis=0), numpy.sort(stayed, axis=0)
-        ), "rows of attn_q"
+        for gguf_name, (name, moved, transposed) in names.items():
+            own = ours[name].T if transposed else ours[name]
+            same = numpy.array_equal(theirs[gguf_name], own)
+            assert same != moved, gguf_name
+            assert numpy.array_equal(numpy.sort(theirs[gguf_name], 0), numpy.sort(own, 0)), gguf_name
+
+    return case
+
+
+def by_card(model, flags, options, tolerance, needs=()):
+    """The code that the export's card prints loads it."""
+
+    def case(bench: Bench):
+        require(needs)
+        folder = bench.export(model, flags, options)
+        compare(
+            clients.transformers_by_card(folder, bench.windows(model)),
+            bench.run(model, flags)[1],
+            tolerance,
+        )
+
+    return case
+
+
+def peft_by_card(model, tolerance):
+    def case(bench: Bench):
+        base = bench.export(model, CORRECTED, "--to safetensors --lora separate --dtype f32")
+        folder = bench.export(model, CORRECTED, f"--to peft --base {base}")
+        compare(
+            clients.transformers_by_card(folder, bench.windows(model)),
+            bench.run(model, CORRECTED)[1],
+            tolerance,
+        )
 
     return case
 
@@ -229,95 +287,296 @@ def tokens(model):
     return case
 
 
+def artifact(flags, lines=False):
+    """The run's own files, read by the lines of Python in their document, or by the whole reader
+    that it names, hold the weights of the dequantized export."""
+
+    def case(bench: Bench):
+        from safetensors.numpy import load_file
+
+        plain = bench.export("demo", flags, "--to safetensors --lora separate --dtype f32")
+        own = bench.artifact("demo", flags)
+        if not lines:
+            reader = ROOT / "tests/golden/read_artifact.py"
+            subprocess.run([sys.executable, reader, own, plain], check=True, capture_output=True)
+            return
+        meant = load_file(plain / "model.safetensors")
+        document = (ROOT / "docs/artifact-format.md").read_text()
+        code = document.split("```python\n")[1].split("```")[0].rstrip()
+        layers = {}
+        for file in own.glob("block-*.safetensors"):
+            sys.argv[1:] = [str(file)]
+            exec(code + "\n        layers[layer['name']] = w", {"layers": layers})
+        assert len(layers) == 35, len(layers)
+        for name, weight in layers.items():
+            assert numpy.array_equal(weight.astype("f4"), meant[name + ".weight"]), name
+
+    return case
+
+
+WORST = {}  # of the cases of a target: by the largest share of what is allowed
+
+
 def compare(theirs: float, ours: float, tolerance: float):
     print(f"    nll {theirs:.6f}, ours {ours:.6f}, difference {theirs - ours:+.2e}")
+    WORST["this case"] = (abs(theirs - ours), tolerance)
     assert abs(theirs - ours) <= tolerance, f"differs by {theirs - ours}, allowed {tolerance}"
 
 
+LLAMA, QWEN2, GPT2 = ("demo", "Llama"), ("qwen2", "Qwen2"), ("gpt2", "GPT-2")
+GPTQMODEL = ("gptqmodel",)
+
 CASES = {
-    "dequantized, Llama": hf("demo", ASYMMETRIC, "--to safetensors --dtype f32", SAME),
-    "dequantized bf16, Llama": hf("demo", ASYMMETRIC, "--to safetensors --dtype bf16", HALF * 4),
-    "dequantized, Qwen2": hf("qwen2", ASYMMETRIC, "--to safetensors", SAME),
-    "dequantized, GPT-2": hf("gpt2", GROUPED, "--to safetensors", SAME),
-    "merged correction, Llama": hf("demo", CORRECTED, "--to safetensors --dtype f32", SAME),
-    "peft, Llama": peft("demo", SAME),
-    "peft, Qwen2": peft("qwen2", SAME),
-    "peft, GPT-2": peft("gpt2", SAME),
-    "compressed-tensors 4 bits, Llama": hf("demo", GROUPED, "--to compressed-tensors --dtype f32", SAME),
-    "compressed-tensors 4 bits f16, Llama": hf("demo", GROUPED, "--to compressed-tensors", HALF),
-    "compressed-tensors 8 bits by row, Qwen2": hf(
-        "qwen2", "--format int --bits 8 --sym --group-size channel", "--to compressed-tensors --dtype f32", SAME
+    # Plain numbers.
+    **{
+        f"dequantized {dtype}, {title}": hf(model, flags, f"--to safetensors --dtype {dtype}", tolerance)
+        for (model, title), flags in ((LLAMA, ASYMMETRIC), (QWEN2, ASYMMETRIC), (GPT2, GROUPED))
+        for dtype, tolerance in (("f32", SAME), ("f16", HALF), ("bf16", BFLOAT))
+    },
+    **{
+        f"dequantized with merged correction, {title}": hf(
+            model, CORRECTED, "--to safetensors --dtype f32", SAME
+        )
+        for model, title in (LLAMA, QWEN2, GPT2)
+    },
+    **{f"peft, {title}": peft(model, SAME) for model, title in (LLAMA, QWEN2, GPT2)},
+    # Codes for transformers.
+    **{
+        f"compressed-tensors {bits} bits, {title}": hf(
+            model, f"--format int --bits {bits} --sym --group-size 32",
+            "--to compressed-tensors --dtype f32", SAME,
+        )
+        for bits in range(2, 9)
+        for model, title in (LLAMA, QWEN2)
+        if model == "demo" or bits in (4, 8)
+    },
+    **{
+        f"compressed-tensors {bits} bits asymmetric, {title}": hf(
+            model, f"--format int --bits {bits} --asym --group-size 64",
+            "--to compressed-tensors --dtype f32", SAME, dequantize=True,
+        )
+        for bits in range(2, 9)
+        for model, title in (LLAMA, QWEN2)
+        if model == "demo" or bits in (4, 8)
+    },
+    **{
+        f"compressed-tensors {dtype}, Llama": hf(
+            "demo", GROUPED, f"--to compressed-tensors --dtype {dtype}", tolerance
+        )
+        for dtype, tolerance in (("f16", HALF), ("bf16", BFLOAT))
+    },
+    **{
+        f"compressed-tensors {what}, {title}": hf(
+            model, flags, "--to compressed-tensors --dtype f32", tolerance
+        )
+        for what, flags, tolerance in (
+            ("by row", ROWS, SAME),
+            ("MXINT", MXINT, SAME),
+            ("MXINT in blocks of 16", MXINT16, SAME),
+            ("mixed", MIXED + " --skip 0.self_attn", SAME),
+            ("W8A8", BYTE_ROWS + INPUT8, INPUTS),
+            ("W4A8", GROUPED + INPUT8, INPUTS),
+        )
+        for model, title in (LLAMA, QWEN2)
+        if model == "demo" or tolerance == INPUTS or flags == MXINT
+    },
+    **{
+        f"compressed-tensors with adapter, {title}": hf(
+            model, CORRECTED, "--to compressed-tensors --dtype f32", SAME,
+            adapter="adapter", dequantize=True,
+        )
+        for model, title in (LLAMA, QWEN2)
+    },
+    **{
+        f"gptq v{version} {bits} bits, {title}": hf(
+            model, f"--format int --bits {bits} --sym --group-size 32",
+            f"--to gptq --gptq-version {version}", HALF, needs=GPTQMODEL,
+        )
+        for version in (1, 2)
+        for bits in (2, 3, 4, 8)
+        for model, title in (LLAMA, QWEN2)
+        if (model == "demo" and version == 1) or bits == 4
+    },
+    **{
+        f"gptq {what}, {title}": hf(model, flags, "--to gptq " + options, HALF, needs=GPTQMODEL)
+        for what, flags, options in (
+            ("v2 asymmetric", ASYMMETRIC, "--gptq-version 2"),
+            ("by row", ROWS, ""),
+            ("out of order", ORDERED, ""),
+        )
+        for model, title in (LLAMA, QWEN2)
+    },
+    "gptq with adapter, Llama": hf(
+        "demo", CORRECTED, "--to gptq", HALF, adapter="adapter", needs=GPTQMODEL
     ),
-    "compressed-tensors asymmetric, Qwen2": hf(
-        "qwen2", ASYMMETRIC, "--to compressed-tensors --dtype f32", SAME, dequantize=True
+    **{
+        f"awq {what}, {title}": hf(model, flags, "--to awq", HALF, needs=GPTQMODEL)
+        for what, flags in (("symmetric", GROUPED), ("asymmetric", ASYMMETRIC))
+        for model, title in (LLAMA, QWEN2)
+    },
+    "awq by row, Llama": hf("demo", ROWS, "--to awq", HALF, needs=GPTQMODEL),
+    "awq with adapter, Llama": hf(
+        "demo", CORRECTED, "--to awq", HALF, adapter="adapter", needs=GPTQMODEL
     ),
-    "compressed-tensors MXINT, Qwen2": hf(
-        "qwen2", "--format mxint --bits 4 --group-size 32", "--to compressed-tensors --dtype f32", SAME
+    # Our own files.
+    **{
+        f"artifact {what} by the lines of its document, Llama": artifact(flags, lines=True)
+        for what, flags in (
+            ("symmetric", GROUPED),
+            ("asymmetric", ASYMMETRIC),
+            ("by row", BYTE_ROWS),
+            ("of 3 bits", "--format int --bits 3 --asym --group-size 64"),
+        )
+    },
+    **{
+        f"artifact {what} by its reader, Llama": artifact(flags)
+        for what, flags in (
+            ("symmetric", GROUPED),
+            ("MXINT", MXINT),
+            ("with correction", CORRECTED),
+            ("out of order", ORDERED),
+        )
+    },
+    # As the cards say.
+    "card of safetensors, Llama": by_card("demo", CORRECTED, "--to safetensors --dtype f32", SAME),
+    "card of safetensors, GPT-2": by_card("gpt2", CORRECTED, "--to safetensors --dtype f32", SAME),
+    "card of safetensors with adapter, Qwen2": by_card(
+        "qwen2", CORRECTED, "--to safetensors --lora separate --dtype f32", SAME
     ),
-    "compressed-tensors mixed, Llama": hf(
-        "demo", GROUPED + " --override down_proj:bits=8 --skip 0.self_attn",
-        "--to compressed-tensors --dtype f32", SAME,
-    ),
-    "compressed-tensors W8A8, Qwen2": hf(
-        "qwen2", "--format int --bits 8 --sym --group-size channel --act-format int --act-bits 8",
-        "--to compressed-tensors --dtype f32", 5e-2,
-    ),
-    "compressed-tensors with adapter, Llama": hf(
-        "demo", CORRECTED, "--to compressed-tensors --dtype f32", SAME, adapter="adapter", dequantize=True
-    ),
-    "gptq v1, Llama": hf("demo", GROUPED, "--to gptq", HALF, needs=("gptqmodel",)),
-    "gptq v2 asymmetric, Qwen2": hf(
-        "qwen2", ASYMMETRIC, "--to gptq --gptq-version 2", HALF, needs=("gptqmodel",)
-    ),
-    "gptq out of order, Llama": hf("demo", ORDERED, "--to gptq", HALF, needs=("gptqmodel",)),
-    "awq, Llama": hf("demo", ASYMMETRIC, "--to awq", HALF, needs=("gptqmodel",)),
+    **{f"card of peft, {title}": peft_by_card(model, SAME) for model, title in (LLAMA, QWEN2, GPT2)},
+    **{
+        f"card of compressed-tensors {what}, Llama": by_card(
+            "demo", flags, "--to compressed-tensors --dtype f32", tolerance
+        )
+        for what, flags, tolerance in (
+            ("symmetric", GROUPED, SAME),
+            ("asymmetric", ASYMMETRIC, SAME),
+            ("with adapter", CORRECTED, SAME),
+            ("asymmetric with adapter", ASYMMETRIC + " --method lqer --rank 8", SAME),
+            ("mixed with adapter", MIXED + " --method lqer --rank 8", SAME),
+            ("W8A8", BYTES + INPUT8, INPUTS),
+            ("W8A8 with adapter", BYTES + INPUT8 + " --method lqer --rank 8", INPUTS),
+        )
+    },
+    **{
+        f"card of {target} {what}, Llama": by_card(
+            "demo", flags, f"--to {target}", HALF, needs=GPTQMODEL
+        )
+        for target, what, flags in (
+            ("gptq", "in groups", GROUPED),
+            ("gptq", "by row", ROWS),
+            ("gptq", "8 bits", BYTES),
+            ("gptq", "with adapter", CORRECTED),
+            ("awq", "in groups", ASYMMETRIC),
+            ("awq", "by row", ROWS),
+            ("awq", "with adapter", CORRECTED),
+        )
+    },
+    # Imports of what clients write.
     "import of compressed-tensors saved by transformers, Llama": import_again(
         "demo", GROUPED, "--to compressed-tensors --dtype f32", SAME
     ),
     "import of gptq v1 saved by transformers, Llama": import_again(
-        "demo", GROUPED, "--to gptq --dtype f32", SAME, needs=("gptqmodel",)
+        "demo", GROUPED, "--to gptq --dtype f32", SAME, needs=GPTQMODEL
     ),
     "import of awq saved by transformers, Llama": import_again(
-        "demo", ASYMMETRIC, "--to awq --dtype f32", SAME, needs=("gptqmodel",)
+        "demo", ASYMMETRIC, "--to awq --dtype f32", SAME, needs=GPTQMODEL
     ),
     **{
         f"import of compressed-tensors {bits} bits by its library, Llama": import_packed(bits, bits % 2 == 1)
-        for bits in (2, 3, 4, 5, 6, 7, 8)
+        for bits in range(2, 9)
     },
     "import of gguf Q4_0 by gguf, Llama": import_gguf(GROUPED),
-    "import of gguf Q8_0 by gguf, Llama": import_gguf("--format int --bits 8 --sym --group-size 32"),
+    "import of gguf Q8_0 by gguf, Llama": import_gguf(BYTES),
     "import of gguf Q5_0 by gguf, Llama": import_gguf(ASYMMETRIC),
-    "gguf weights Q4_0, Llama": gguf_weights("demo", GROUPED, "Q4_0"),
-    "gguf weights Q5_0, Llama": gguf_weights("demo", ASYMMETRIC, "Q5_0"),
-    "gguf weights Q6_K, Llama": gguf_weights("demo", "--format mxint --bits 4 --group-size 16", "Q6_K"),
-    "gguf f32, Llama": gguf("demo", ASYMMETRIC, "--dtype f32", SAME),
-    "gguf f32, Qwen2": gguf("qwen2", ASYMMETRIC, "--dtype f32", SAME),
-    "gguf f32, GPT-2": gguf("gpt2", GROUPED, "--dtype f32", GELU_TABLE),
-    "gguf Q4_0, Llama": gguf("demo", GROUPED, "", BLOCKS),
-    "gguf Q5_0, Qwen2": gguf("qwen2", ASYMMETRIC, "", BLOCKS),
-    "gguf Q6_K, Llama": gguf("demo", "--format mxint --bits 4 --group-size 16", "", BLOCKS),
-    "gguf with adapter, Llama": gguf("demo", CORRECTED, "--dtype f32 --lora separate", SAME, adapter=True),
-    "gguf with adapter, Qwen2": gguf("qwen2", CORRECTED, "--dtype f32 --lora separate", SAME, adapter=True),
-    "gguf with adapter, GPT-2": gguf(
-        "gpt2", CORRECTED, "--dtype f32 --lora separate", GELU_TABLE, adapter=True
+    # GGUF by its package and by llama.cpp.
+    **{
+        f"gguf weights {what}, {title}": gguf_weights(model, flags, options, rounded)
+        for what, flags, options, rounded in (
+            ("Q4_0", GROUPED, "", None),
+            ("Q5_0", ASYMMETRIC, "", None),
+            ("Q8_0", BYTES, "", None),
+            ("Q6_K", MXINT16, "", None),
+            ("F16", GROUPED, "--dtype f16", torch.float16),
+            ("BF16", GROUPED, "--dtype bf16", torch.bfloat16),
+        )
+        for model, title in (LLAMA, QWEN2, GPT2)
+        if model == "demo" or what in ("Q4_0", "Q6_K")
+    },
+    "gguf names, Llama": gguf_names(
+        "demo",
+        {
+            "blk.0.attn_q.weight": ("model.layers.0.self_attn.q_proj.weight", True, False),
+            "blk.0.attn_k.weight": ("model.layers.0.self_attn.k_proj.weight", True, False),
+            "blk.0.attn_v.weight": ("model.layers.0.self_attn.v_proj.weight", False, False),
+            "blk.0.ffn_down.weight": ("model.layers.0.mlp.down_proj.weight", False, False),
+        },
     ),
-    "gguf tokens, Llama": tokens("demo"),
-    "gguf tokens, Qwen2": tokens("qwen2"),
-    "gguf tokens, GPT-2": tokens("gpt2"),
+    "gguf names, Qwen2": gguf_names(
+        "qwen2",
+        {
+            "blk.0.attn_q.weight": ("model.layers.0.self_attn.q_proj.weight", False, False),
+            "blk.0.ffn_down.weight": ("model.layers.0.mlp.down_proj.weight", False, False),
+        },
+    ),
+    "gguf names, GPT-2": gguf_names(
+        "gpt2",
+        {
+            "blk.0.attn_qkv.weight": ("transformer.h.0.attn.c_attn.weight", False, True),
+            "blk.0.ffn_down.weight": ("transformer.h.0.mlp.c_proj.weight", False, True),
+        },
+    ),
+    **{
+        f"gguf {what}, {title}": gguf(
+            model, flags, options, max(tolerance, GELU_TABLE if model == "gpt2" else 0), types, adapter
+        )
+        for model, title in (LLAMA, QWEN2, GPT2)
+        for what, flags, options, tolerance, types, adapter in (
+            ("F32", GROUPED, "--dtype f32", SAME, "F32", False),
+            ("F16", GROUPED, "--dtype f16", HALF, "F16", False),
+            ("BF16", GROUPED, "--dtype bf16", BFLOAT, "BF16", False),
+            ("Q4_0", GROUPED, "", BLOCKS, "Q4_0", False),
+            ("Q5_0", ASYMMETRIC, "", BLOCKS, "Q5_0", False),
+            ("Q8_0", BYTES, "", BLOCKS, "Q8_0", False),
+            ("Q6_K", MXINT16, "", BLOCKS, "Q6_K Q8_0" if model == "qwen2" else "Q6_K", False),
+            ("F32 with adapter", CORRECTED, "--dtype f32 --lora separate", SAME, "F32", True),
+            ("F32 merged", CORRECTED, "--dtype f32 --lora merge", SAME, "F32", False),
+            ("Q4_0 with adapter", CORRECTED, "", BLOCKS, "Q4_0", True),
+        )
+    },
+    **{
+        f"gguf merged, {title}": gguf(model, CORRECTED, "--lora merge", tolerance, types)
+        for (model, title), tolerance, types in (
+            (LLAMA, BFLOAT, "BF16"),
+            (QWEN2, SAME, "F32"),
+            (GPT2, GELU_TABLE, "F32"),
+        )
+    },
+    **{f"gguf tokens, {title}": tokens(model) for model, title in (LLAMA, QWEN2, GPT2)},
 }
+
+
+def note_worst(name: str):
+    """By the first word of the case's name, and what is allowed."""
+    if "this case" not in WORST:
+        return
+    difference, tolerance = WORST.pop("this case")
+    target = f"{name.replace(',', '').split()[0]} within {tolerance:g}"
+    if target not in WORST or difference > WORST[target][0]:
+        WORST[target] = (difference, tolerance, name)
 
 
 def main() -> int:
     qw, words = sys.argv[1], sys.argv[2:]
     start = time.monotonic()
     print(clients.versions(), flush=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="qw-interop-"))
-    bench = Bench(qw, folder)
+    bench = Bench(qw, pathlib.Path(tempfile.mkdtemp(prefix="qw-interop-")))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     try:
         for name, case in CASES.items():
             if not all(word in name for word in words):
                 continue
+            WORST.pop("this case", None)
             try:
                 case(bench)
                 result = "passed"
@@ -327,10 +586,15 @@ def main() -> int:
             except Exception:  # each case is judged by itself
                 result = "failed"
                 print(traceback.format_exc(limit=-3))
+            for folder in bench.folder.glob("export*"):
+                shutil.rmtree(folder)
             counts[result] += 1
+            note_worst(name)
             print(f"{result}: {name}", flush=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(bench.folder, ignore_errors=True)
+    for target, (difference, tolerance, name) in WORST.items():
+        print(f"largest for its tolerance, {target}: {difference:.1e} of {tolerance:g} ({name})")
     print(f"{time.monotonic() - start:.0f} s")
     print(", ".join(f"{count} {result}" for result, count in counts.items()))
     return 0 if counts["failed"] == 0 and counts["passed"] > 0 else 1
