@@ -90,9 +90,9 @@ std::string splitterOf(const JsonTree& tokenizer, const std::string& where)
     if (pattern == std::string(kBeforeDigits) + R"(\p{N})" + kAfterDigits) {
         return "qwen2";
     }
-    throw Error(ErrorCode::Unsupported,
-                message(where, ": llama.cpp has no splitter for its regular expression \"", pattern,
-                        "\"; choose compressed-tensors"));
+    throw Error(
+        ErrorCode::Unsupported,
+        message(where, ": llama.cpp has no splitter for its regular expression \"", pattern, "\""));
 }
 
 Tokens tokensOf(const JsonTree& tokenizer, std::int64_t rows, bool pieces, const std::string& where)

@@ -74,7 +74,9 @@ void addNotes(TargetPlan& plan, const RunFacts& facts)
 TargetPlan planGguf(const RunFacts& facts, const ExportOptions& options)
 {
     TargetPlan plan;
-    if (const std::string problem = ggufProblem(facts.config); !problem.empty()) {
+    const std::string modelProblem = ggufProblem(facts.config);
+    const std::string& problem = modelProblem.empty() ? facts.ggufTokenizerProblem : modelProblem;
+    if (!problem.empty()) {
         const bool other = facts.config.modelType != "gpt2";
         refuse(plan, problem + (other ? "; choose compressed-tensors" : "; choose safetensors"),
                other ? "compressed-tensors" : "safetensors");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+#include "export/gguf_model.h"
 #include "export/integer_weight.h"
 
 namespace qw {
@@ -34,6 +36,16 @@ LayerFacts factsOf(const QuantizedLinear& linear, const LinearInfo& info)
     }
     return facts;
 }
+
+std::string ggufTokenizerProblem(const RunModel& model)
+{
+    try {
+        ggufTokenizer(model.checkpoint().folder(), model.config());
+        return {};
+    } catch (const Error& error) {
+        return error.what();
+    }
+}
 } // namespace
 
 RunFacts gatherFacts(const RunModel& model, const RunContext& context)
@@ -41,6 +53,7 @@ RunFacts gatherFacts(const RunModel& model, const RunContext& context)
     RunFacts facts;
     facts.config = model.config();
     facts.tied = model.tied();
+    facts.ggufTokenizerProblem = ggufTokenizerProblem(model);
     facts.attentionQuantized = model.outside().attention.active() || model.outside().heads.active();
     facts.kvCacheQuantized = model.outside().kvCache.active();
     context.beginPhase("plan", facts.config.layers + 1);

@@ -36,6 +36,7 @@ struct RunFacts {
     at::ScalarType stored = at::kFloat; ///< widest type of the model's own tensors
     bool f16Plain = true;               ///< those no linear quantized are exact in it
     bool bf16Plain = true;              ///< and in this
+    std::string ggufTokenizerProblem;   ///< why llama.cpp cannot tokenize for it, or empty
     std::int64_t plainElements = 0;     ///< of tensors that are no weights of linears
 };
 

@@ -35,6 +35,7 @@ private Q_SLOTS:
     void foldedArchitectures();
     void refusals_data();
     void refusals();
+    void tokenizerOfAnotherKind();
     void plansForAllTargets();
     void everythingIsSaid();
     void cardsSayHowToLoad();
@@ -318,6 +319,26 @@ void TestExportRun::refusals()
     const std::string said = sentenceOf([&] { exported(run, options); });
     QVERIFY2(said.find(plan.refusal) != std::string::npos, said.c_str());
     QVERIFY(!std::filesystem::exists(options.out));
+}
+
+/// Before anything is written.
+void TestExportRun::tokenizerOfAnotherKind()
+{
+    RunSpec spec = specOf("int 4 sym 32");
+    const auto folder = path() / "another tokenizer";
+    std::filesystem::copy(spec.model, folder);
+    std::string tokenizer = test::smallTokenizer();
+    const std::string splitter = "\"use_regex\":true";
+    QVERIFY(tokenizer.find(splitter) != std::string::npos);
+    tokenizer.replace(tokenizer.find(splitter), splitter.size(), "\"use_regex\":false");
+    test::writeBytes(folder / "tokenizer.json", tokenizer);
+    spec.model = folder.string();
+    const RunResult run = made(spec);
+    const ExportPlan plan = planExport(run, to("gguf"), {});
+    QVERIFY(!plan.possible);
+    QVERIFY2(plan.refusal.find("llama.cpp has no splitter") != std::string::npos,
+             plan.refusal.c_str());
+    QVERIFY(planExport(run, to("awq"), {}).possible);
 }
 
 void TestExportRun::plansForAllTargets()

@@ -164,6 +164,14 @@ void TestRefusals::targets_data()
         }),
         "a.down_proj: in_features 256 is no multiple", "safetensors");
     row(
+        "gguf", "tokenizer",
+        [](RunFacts& facts, ExportOptions&) {
+            facts.ggufTokenizerProblem = "tokenizer.json: llama.cpp has no splitter";
+        },
+        "tokenizer.json: llama.cpp has no splitter; choose compressed-tensors",
+        "compressed-tensors");
+    row("peft", "merged", merged, "an adapter is what a merged correction is not", "safetensors");
+    row(
         "peft", "no correction", [](RunFacts&, ExportOptions&) {}, "no low-rank correction",
         "safetensors");
 }
