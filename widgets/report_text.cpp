@@ -69,6 +69,9 @@ const std::vector<const char*>& texts()
         QT_TRANSLATE_NOOP("report",
                           "Runs of methods that learn, such as LRQ and LR-QAT, show their loss "
                           "here."),
+        QT_TRANSLATE_NOOP("report", "no loss of a training"),
+        QT_TRANSLATE_NOOP("report", "no loss of block %1"),
+        QT_TRANSLATE_NOOP("report", "no singular values of this layer are stored"),
         QT_TRANSLATE_NOOP("report", "they are of different models"),
         QT_TRANSLATE_NOOP("report", "they learned from different texts"),
         QT_TRANSLATE_NOOP("report", "their layers were measured on different calibration texts"),

@@ -70,7 +70,7 @@ Mismatch spectrumMismatch(const std::string& layer)
         for (const RunResult* run : {&a, &b}) {
             const LayerResult* found = layerNamed(*run, layer);
             if (found == nullptr || found->singularValues.empty() || !(found->errorNorm > 0)) {
-                return "run " + run->id + " stored no spectrum of " + layer;
+                return "no singular values of this layer are stored";
             }
         }
         return a.provenance.modelHash != b.provenance.modelHash ? "they are of different models"

@@ -71,9 +71,8 @@ PlotSet<PlotData> lossPlot(const std::vector<RunResult>& runs, std::int64_t bloc
     const auto mismatch = [block](const RunResult& a, const RunResult& b) -> std::string {
         for (const RunResult* run : {&a, &b}) {
             if (lossesOf(*run, block).empty()) {
-                return "run " + run->id + " did not learn " +
-                       (block == kWholeModel ? "the whole model"
-                                             : "block " + std::to_string(block));
+                return block == kWholeModel ? "no loss of a training"
+                                            : "no loss of block " + std::to_string(block);
             }
         }
         if (a.provenance.modelHash != b.provenance.modelHash) {
