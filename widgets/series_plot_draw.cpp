@@ -68,6 +68,30 @@ protected:
     }
 };
 
+/// For ranks and iterations: there is nothing between them.
+class WholeTicker final : public QCPAxisTicker
+{
+protected:
+    double getTickStep(const QCPRange& range) override
+    {
+        const double step = QCPAxisTicker::getTickStep(range);
+        return std::max(1., step == std::floor(step) ? step : 2 * step); // 2.5 is 5 then
+    }
+};
+
+bool allWhole(const std::vector<Series>& series)
+{
+    return std::all_of(series.begin(), series.end(), [](const Series& one) {
+        return std::all_of(one.x.begin(), one.x.end(), [](double x) { return x == std::floor(x); });
+    });
+}
+
+QSharedPointer<QCPAxisTicker> linearTicker(const std::vector<Series>& series)
+{
+    return allWhole(series) ? QSharedPointer<WholeTicker>::create()
+                            : QSharedPointer<QCPAxisTicker>::create();
+}
+
 QSharedPointer<QCPAxisTicker> logTicker()
 {
     return QSharedPointer<LogTicker>::create();
@@ -167,7 +191,8 @@ void SeriesPlot::drawSeries(std::size_t index)
     if (series.quiet || (series.draw == Series::Draw::Steps && !overBars)) {
         style.color = theme::quietText(palette()); // steps belong to all of the others
     }
-    const QPen pen(style.color, series.quiet ? 1.0 : 1.6, series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
+    const QPen pen(style.color, series.quiet ? 1.0 : 1.6,
+                   series.variant > 0 ? Qt::DashLine : Qt::SolidLine);
     Drawn drawn;
     if (series.draw == Series::Draw::Bars) {
         auto* bars = new QCPBars(plot()->xAxis, plot()->yAxis);
@@ -307,8 +332,7 @@ void SeriesPlot::setTickers()
         }
         plot()->xAxis->setTicker(ticker);
     } else {
-        plot()->xAxis->setTicker(m_data.logX ? logTicker()
-                                             : QSharedPointer<QCPAxisTicker>::create());
+        plot()->xAxis->setTicker(m_data.logX ? logTicker() : linearTicker(m_data.series));
     }
     plot()->yAxis->setTicker(m_data.logY ? logTicker() : QSharedPointer<QCPAxisTicker>::create());
 }

@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include <QClipboard>
 #include <QFile>
 #include <QGuiApplication>
@@ -75,6 +79,7 @@ private Q_SLOTS:
     void missingPointsAreNotHighlighted();
     void guideIsDraggedAndMovedByKeys();
     void logAxisHasPowers();
+    void wholeNumbersHaveWholeTicks();
     void labelsSwitchSeries();
     void keysZoomAndMove();
     void labelsDoNotCoverEachOther();
@@ -204,6 +209,34 @@ void TstPlots::logAxisHasPowers()
     QCOMPARE(changed.size(), 1);
     plot.setData(data); // the next layer's: the user's choice stays
     QCOMPARE(inner(plot).yAxis->scaleType(), QCPAxis::stLinear);
+}
+
+void TstPlots::wholeNumbersHaveWholeTicks()
+{
+    SeriesPlot plot;
+    PlotData data = twoLines();
+    for (Series& series : data.series) {
+        series.x = {1, 2, 3};
+    }
+    const auto ticks = [&](double lower, double upper) {
+        inner(plot).xAxis->setRange(lower, upper);
+        inner(plot).replot();
+        return inner(plot).xAxis->tickVector();
+    };
+    plot.setData(data);
+    show(plot);
+    for (const auto& [lower, upper] :
+         {std::pair(0.9, 3.1), std::pair(0., 16.), std::pair(0., 2000.)}) {
+        for (const double tick : ticks(lower, upper)) {
+            QCOMPARE(tick, std::floor(tick));
+        }
+        QCOMPARE_GT(inner(plot).xAxis->tickVector().size(), 2);
+    }
+    data.series[0].x[1] = 1.5; // of weights there are some between
+    plot.setData(data);
+    const QVector<double> between = ticks(0.9, 3.1);
+    QVERIFY(std::any_of(between.begin(), between.end(),
+                        [](double tick) { return tick != std::floor(tick); }));
 }
 
 void TstPlots::labelsSwitchSeries()
