@@ -109,7 +109,6 @@ SweepDialog::SweepDialog(AppState& state, QWidget* parent)
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel);
     m_queue = buttons->addButton(tr("&Queue"), QDialogButtonBox::AcceptRole);
     m_queue->setObjectName(u"queueSweepButton"_s);
-    m_queue->setDefault(true);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     connect(buttons, &QDialogButtonBox::accepted, this, [this] {
         accept();
@@ -131,6 +130,7 @@ SweepDialog::SweepDialog(AppState& state, QWidget* parent)
     layout->addStretch(1);
     layout->addWidget(buttons);
     setMinimumWidth(480);
+    m_queue->setDefault(true); // known to the dialog only now that it is in it
     refresh();
 }
 
@@ -233,6 +233,7 @@ void SweepDialog::refresh()
     m_count->setText(count == 1 ? tr("1 run") : tr("%1 runs").arg(count));
     m_problem->setText(problem);
     m_queue->setText(count == 1 ? tr("&Queue 1 Run") : tr("&Queue %1 Runs").arg(count));
+    m_queue->setMinimumWidth(m_queue->sizeHint().width() + theme::kMargin);
     m_queue->setEnabled(problem.isEmpty() && count > 0);
     m_cost->clear();
     if (m_queue->isEnabled()) {

@@ -76,6 +76,7 @@ void TstSweep::countsAndEstimates()
 {
     GuiFixture gui;
     openDialog(gui);
+    QVERIFY(gui.find<QPushButton>("queueSweepButton")->isDefault()); // Return queues
     QCOMPARE(text(gui, "sweepCountLabel"), u"3 runs"_s); // the draft's method at three ranks
     gui.find<QCheckBox>("sweepMethod_rtn")->setChecked(true);
     gui.find<QCheckBox>("sweepBits3CheckBox")->setChecked(true);
