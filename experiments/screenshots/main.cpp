@@ -32,9 +32,8 @@ using qw::AppState;
 using qw::Mode;
 
 namespace {
-constexpr int kPatience = 600000;        // milliseconds for one step
-constexpr int kSettle = 400;             // milliseconds: debounced updates, estimates
-constexpr std::size_t kLayersInRun = 14; // of the picture of a run at work: two blocks
+constexpr int kPatience = 600000; // milliseconds for one step
+constexpr int kSettle = 400;      // milliseconds: debounced updates, estimates
 
 template <class Ready>
 void waitFor(const char* what, Ready ready)
@@ -253,9 +252,15 @@ void shootQueue(qw::MainWindow& window, const Photographer& camera)
     camera.trigger("enqueueRunAction");
     auto& list = camera.find<QListView>("queueList");
     list.setCurrentIndex(list.model()->index(0, 0));
-    waitFor("layers of the run",
-            [&] { return window.queue().entries().front().layers.size() >= kLayersInRun; });
+    waitFor("losses of the third block", [&] {
+        const auto& blocks = window.queue().entries().front().blocks;
+        return blocks.size() > 2 &&
+               static_cast<std::int64_t>(blocks[2].losses.size()) > kIterations / 2;
+    });
     camera.shoot(u"queue"_s);
+    auto& tabs = camera.find<QTabWidget>("queueTabs");
+    tabs.setCurrentWidget(&camera.find<QWidget>("queueBlockTable"));
+    camera.shoot(u"queue-blocks"_s);
     for (const qw::QueueEntry& entry : window.queue().entries()) {
         window.queue().cancel(entry.number);
     }
