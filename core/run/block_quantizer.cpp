@@ -235,7 +235,7 @@ BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, Bl
     }
     outcome.result.block = block.index;
     outcome.result.seconds = secondsSince(start);
-    outcome.result.peakRssBytes = peakRssBytes();
+    outcome.result.peakRssBytes = recentPeakRssBytes(); // restarted by whoever began the block
     artifact.result = std::move(outcome.result);
     return artifact;
 }

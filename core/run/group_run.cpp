@@ -42,6 +42,8 @@ GroupRun::GroupRun(std::vector<RunResult> runs, bool inStore, bool resume, RunSt
 std::vector<RunResult> GroupRun::execute()
 {
     const at::NoGradGuard noGrad;
+    returnFreedMemory(); // what ran before in this process is no part of it
+    restartPeakRss();
     try {
         prepare();
         if (m_resume) {
@@ -226,6 +228,13 @@ void GroupRun::describeRuns()
     }
 }
 
+/// Has the peak of a part of the run, a block or the training, count from here.
+void GroupRun::beginMemoryPart()
+{
+    m_peakRss = std::max(m_peakRss, recentPeakRssBytes());
+    restartPeakRss();
+}
+
 void GroupRun::storeAll()
 {
     for (const RunResult& result : m_runs) {
@@ -296,6 +305,7 @@ void GroupRun::quantizeBlocks()
     }
     for (std::int64_t index = 0; index <= lastMissing; ++index) {
         m_run.checkpoint(index * steps, message("block ", index + 1, "/", blocks));
+        beginMemoryPart();
         m_watch.begin("calibrate");
         BlockWeights block = m_decoder->loadBlock(index);
         const bool missing = !m_artifact->hasBlock(index);
@@ -420,12 +430,13 @@ void GroupRun::evaluate()
 void GroupRun::finish()
 {
     m_watch.end();
+    m_peakRss = std::max(m_peakRss, recentPeakRssBytes());
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
         RunResult& result = m_runs[i];
         result.status = "finished";
         result.phases = m_watch.phases();
         result.seconds = m_secondsBefore[i] + m_watch.total();
-        result.peakRssBytes = peakRssBytes();
+        result.peakRssBytes = m_peakRss;
     }
     if (common().artifacts == "discard") {
         m_artifact->remove();

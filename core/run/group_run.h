@@ -49,6 +49,7 @@ private:
     void collect();
     void evaluate();
     void finish();
+    void beginMemoryPart();
     void storeAll();
     void closeAs(const std::string& status, const std::string& problem);
     const RunSpec& common() const { return m_runs.front().spec; } ///< all but the rank
@@ -70,6 +71,7 @@ private:
     std::optional<FileLock> m_lock;
     std::vector<std::string> m_said; ///< substitutions and warnings that concern all runs
     std::vector<double> m_secondsBefore;
+    std::int64_t m_peakRss = 0; ///< of the parts that are over
     Stopwatch m_watch;
 };
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "run/group_run.h"
 #include "run/model_training.h"
 
@@ -26,7 +28,9 @@ std::unique_ptr<LayerMethod> GroupRun::trainLayers(const QuantMethod& method, bo
     task.place = {m_options.hiddenBudgetBytes, m_artifact->folder()};
     task.stateFile = m_artifact->trainingFile();
     task.stepDone = m_options.stepDone;
+    beginMemoryPart();
     TrainedLayers trained = trainModel(task, m_run);
+    m_peakRss = std::max(m_peakRss, trained.startPeakRss);
     m_training = std::move(trained.result);
     writeModel();
     return std::move(trained.layers);

@@ -293,6 +293,8 @@ TrainedLayers Training::execute()
     if (std::filesystem::exists(m_task.stateFile)) {
         m_steps = restoreTraining(m_task.stateFile, *m_model, *m_adam);
     }
+    TrainedLayers trained;
+    trained.startPeakRss = recentPeakRssBytes();
     settledRss(); // the search for ranges is not part of what a step takes
     try {
         for (;;) {
@@ -312,7 +314,6 @@ TrainedLayers Training::execute()
         save(); // a step that was cut short changed nothing but gradients
         throw;
     }
-    TrainedLayers trained;
     TrainingResult& result = trained.result;
     result.lr = m_spec.method == "peqa" ? kMissing : m_rules.lr;
     result.lrScale = m_rules.lrScale;

@@ -27,6 +27,7 @@ struct TrainedLayers {
     /// Gives each layer as it was learned, whatever weight it is asked to quantize.
     std::unique_ptr<LayerMethod> layers;
     TrainingResult result;
+    std::int64_t startPeakRss = 0; ///< before the first step, from which the peak counts anew
 };
 
 /// Trains the layers of the group's plan on next-token prediction: AdamW, linear warm-up and decay,

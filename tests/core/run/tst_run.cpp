@@ -4,6 +4,7 @@
 
 #include <QtTest>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -312,6 +313,42 @@ private Q_SLOTS:
         QCOMPARE(made, static_cast<int>(7 * kBlocks));
         QCOMPARE(log.size(), 1U);
         QVERIFY2(log.front().find("begins again") != std::string::npos, log.front().c_str());
+    }
+
+    /// What the block or the run before took is no part of a peak.
+    void peakMemoryIsOfTheRunAndOfTheBlock()
+    {
+        constexpr std::int64_t kMuch = std::int64_t{1} << 28;
+        const auto take = [] {
+            void* pages = ::mmap(nullptr, kMuch, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+            QVERIFY(pages != MAP_FAILED);
+            ::munmap(pages, kMuch);
+        };
+        take();
+        if (const std::int64_t peak = recentPeakRssBytes(); restartPeakRss() > peak - kMuch / 2) {
+            QSKIP("this kernel does not let a process restart its peak");
+        }
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = "gptq";
+        spec.lowRank.rank = 0;
+        RunOptions greedy = options();
+        int layers = 0;
+        greedy.layerDone = [&](const LayerResult&) {
+            if (layers++ == 0) { // the first block is done
+                take();
+            }
+        };
+        const RunResult first = runQuantization(spec, store, greedy, {});
+        const RunResult second = runQuantization(spec, store, options(), {});
+        QVERIFY(second.peakRssBytes + kMuch / 2 < first.peakRssBytes);
+        QVERIFY(peakRssBytes() >= first.peakRssBytes);
+        QCOMPARE(first.blocks.size(), std::size_t{kBlocks});
+        for (const BlockResult& block : first.blocks) {
+            QVERIFY(block.peakRssBytes > 0);
+            QVERIFY(block.peakRssBytes + kMuch / 2 < first.peakRssBytes);
+        }
     }
 
     void stateOfAFinishedBlockIsSweptUp()
