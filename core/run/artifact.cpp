@@ -14,6 +14,7 @@ namespace qw {
 
 namespace {
 constexpr const char* kFingerprintFile = "fingerprint.txt";
+constexpr const char* kFingerprintKey = "qw_fingerprint";
 constexpr const char* kModelFile = "model.qw.safetensors";
 constexpr const char* kDescriptionFile = "artifact.json";
 /// Keeps them apart from the tensors of a linear, which begin with its name.
@@ -78,12 +79,12 @@ void addBytes(const at::Tensor& tensor, Hasher& hasher)
                                        static_cast<std::size_t>(host.nbytes()))));
 }
 
-/// Temporary files of a process that was killed.
-void removeHalfWritten(const std::filesystem::path& folder)
+/// Temporary files of a process that was killed, or states to go on from.
+void removeFiles(const std::filesystem::path& folder, const char* extension)
 {
     std::error_code ignored;
     for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
-        if (file.path().extension() == ".part") {
+        if (file.path().extension() == extension) {
             std::filesystem::remove(file.path(), ignored);
         }
     }
@@ -233,17 +234,27 @@ void ArtifactFolder::create(bool resume) const
                    m_folder.string(),
                    ": cannot continue this run: the model, a text, the settings, the runs "
                    "that share its factors or the program changed since it began");
-        removeHalfWritten(m_folder);
+        removeFiles(m_folder, ".part");
         return;
     }
+    removeFiles(m_folder, ".state"); // of a folder that lost its fingerprint: they bear none
     AtomicFile fingerprint(file);
     fingerprint.write(m_fingerprint);
     fingerprint.commit();
 }
 
+/// Whether it was also made under this fingerprint; whoever only reads has none, and takes any.
 bool ArtifactFolder::hasBlock(std::int64_t block) const
 {
-    return std::filesystem::exists(blockFile(block));
+    if (!std::filesystem::exists(blockFile(block))) {
+        return false;
+    }
+    if (m_fingerprint.empty()) {
+        return true;
+    }
+    const SafetensorsFile file(blockFile(block));
+    const auto found = file.metadata().find(kFingerprintKey);
+    return found != file.metadata().end() && found->second == m_fingerprint;
 }
 
 void ArtifactFolder::writeBlock(const BlockArtifact& block) const
@@ -270,7 +281,7 @@ void ArtifactFolder::writeBlock(const BlockArtifact& block) const
                       {"qw_results", resultsToJson(block.results).dump()},
                       {"qw_substitutions", Json(block.substitutions).dump()},
                       {"qw_block", blockToJson(block.result).dump()},
-                      {"qw_fingerprint", m_fingerprint}});
+                      {kFingerprintKey, m_fingerprint}});
 }
 
 BlockArtifact ArtifactFolder::readBlock(std::int64_t block) const
@@ -289,6 +300,11 @@ BlockArtifact ArtifactFolder::readBlock(std::int64_t block) const
         result.folds = foldsIn(file);
         requireFolds(result, where);
         result.results = resultsFromJson(metadataOf(file, "qw_results"));
+        for (const std::vector<LayerResult>& layers : result.results) {
+            QW_REQUIRE(layers.size() == result.linears.size(), ErrorCode::BadFile, where,
+                       ": has the results of ", layers.size(), " layers, but ",
+                       result.linears.size(), " layers");
+        }
         result.substitutions = metadataOf(file, "qw_substitutions").get<std::vector<std::string>>();
         if (file.metadata().contains("qw_block")) { // not in artifacts of 0.1
             result.result = blockFromJson(metadataOf(file, "qw_block"));
@@ -305,7 +321,7 @@ void ArtifactFolder::writeModel(const ModelArtifact& model) const
     std::map<std::string, at::Tensor> tensors;
     announce(model.replaced, tensors);
     std::map<std::string, std::string> metadata = {
-        {"qw_quantizers", quantizersToJson(model).dump()}, {"qw_fingerprint", m_fingerprint}};
+        {"qw_quantizers", quantizersToJson(model).dump()}, {kFingerprintKey, m_fingerprint}};
     if (model.training) {
         metadata["qw_training"] = toJson(*model.training).dump();
     }

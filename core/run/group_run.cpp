@@ -281,7 +281,7 @@ void GroupRun::quantizeBlocks()
         std::filesystem::remove(m_artifact->stateFile(index)); // killed between the two, both stay
         if (m_options.layerKept || m_options.blockDone) {
             m_run.checkpoint();
-            tell(m_artifact->readBlock(index), m_options.layerKept);
+            tell(readBlock(index), m_options.layerKept);
         }
     }
     const std::unique_ptr<LayerMethod> trained = trainLayers(method, lastMissing >= 0);
@@ -343,6 +343,16 @@ void GroupRun::quantizeBlocks()
     m_run.checkpoint(blocks * steps);
 }
 
+/// @throws Error::BadFile also if it has not the results of each of these runs
+BlockArtifact GroupRun::readBlock(std::int64_t index) const
+{
+    BlockArtifact block = m_artifact->readBlock(index);
+    QW_REQUIRE(block.results.size() == m_runs.size(), ErrorCode::BadFile,
+               m_artifact->folder().string(), ": block ", index, " has the results of ",
+               block.results.size(), " runs, not of ", m_runs.size());
+    return block;
+}
+
 /// The block as later ones are to see it: its codes alone. Corrections and quantized activations
 /// come on top, so that weights depend on neither.
 BlockHooks GroupRun::pathHooks(std::int64_t index, const BlockWeights& block) const
@@ -376,7 +386,7 @@ void GroupRun::collect()
     }
     for (std::int64_t index = 0; index < m_decoder->blockCount(); ++index) {
         m_run.checkpoint();
-        const BlockArtifact block = m_artifact->readBlock(index);
+        const BlockArtifact block = readBlock(index);
         for (std::size_t i = 0; i < m_runs.size(); ++i) {
             RunResult& result = m_runs[i];
             result.bytes += bytesOf(block.replaced);

@@ -50,6 +50,7 @@ private:
     void evaluate();
     void finish();
     void beginMemoryPart();
+    BlockArtifact readBlock(std::int64_t index) const;
     void storeAll();
     void closeAs(const std::string& status, const std::string& problem);
     const RunSpec& common() const { return m_runs.front().spec; } ///< all but the rank

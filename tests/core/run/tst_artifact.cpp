@@ -176,6 +176,30 @@ private Q_SLOTS:
         QVERIFY(same.hasBlock(3));
     }
 
+    void blocksOfAnotherFingerprintAreNotTaken()
+    {
+        newFolder().writeBlock(sampleBlock());
+        writeBytes(path() / "block-00004.state", "state");
+        std::filesystem::remove(path() / "fingerprint.txt");
+        const ArtifactFolder other(path(), "another");
+        other.create(true);
+        QVERIFY(!other.hasBlock(3));
+        QVERIFY(!std::filesystem::exists(path() / "block-00004.state"));
+        QVERIFY(ArtifactFolder(path(), "print").hasBlock(3));
+        QVERIFY(ArtifactFolder(path(), "").hasBlock(3)); // whoever only reads
+    }
+
+    void resultsWantAllLayers()
+    {
+        const ArtifactFolder folder = newFolder();
+        BlockArtifact block = sampleBlock();
+        block.results.push_back({});
+        folder.writeBlock(block);
+        const std::string refusal = sentenceOf([&] { folder.readBlock(3); });
+        QVERIFY2(refusal.find("has the results of 0 layers, but 1") != std::string::npos,
+                 refusal.c_str());
+    }
+
     void damagedFiles_data()
     {
         QTest::addColumn<QByteArray>("header");

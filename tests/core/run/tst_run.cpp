@@ -315,6 +315,45 @@ private Q_SLOTS:
         QVERIFY2(log.front().find("begins again") != std::string::npos, log.front().c_str());
     }
 
+    void blocksOfALostFingerprintAreMadeAgain()
+    {
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        const std::filesystem::path text = path() / "lost.txt";
+        writeBytes(text, readTextFile(path() / "calibration.txt"));
+        spec.calibration.text = text.string();
+        int made = 0;
+        RunOptions counted = options();
+        counted.layerDone = [&](const LayerResult&) { ++made; };
+        const auto resumed = [&](std::size_t cut) {
+            const std::string id = cancelInSecondBlock(spec, store);
+            std::filesystem::remove(std::filesystem::path(store.get(id).artifactFolder) /
+                                    "fingerprint.txt");
+            writeBytes(text, readTextFile(text).substr(cut));
+            made = 0;
+            return resumeRuns(id, store, counted, {}).front();
+        };
+        resumed(0);
+        QCOMPARE(made, 7); // the blocks are this run's after all
+        const RunResult again = resumed(500);
+        QCOMPARE(made, static_cast<int>(7 * kBlocks));
+        QVERIFY(outcomeOf(again) == outcomeOf(runQuantization(spec, store, options(), {})));
+    }
+
+    void blocksWithoutResultsAreRefused()
+    {
+        RunStore store(storeFile());
+        const std::string id = cancelInSecondBlock(baseSpec(), store);
+        const std::filesystem::path folder = store.get(id).artifactFolder;
+        const ArtifactFolder artifact(folder, readTextFile(folder / "fingerprint.txt"));
+        BlockArtifact block = artifact.readBlock(0);
+        block.results.clear();
+        artifact.writeBlock(block);
+        const std::string refusal = sentenceOf([&] { resumeRuns(id, store, options(), {}); });
+        QVERIFY2(refusal.find("has the results of 0 runs, not of 1") != std::string::npos,
+                 refusal.c_str());
+    }
+
     /// What the block or the run before took is no part of a peak.
     void peakMemoryIsOfTheRunAndOfTheBlock()
     {
