@@ -165,7 +165,10 @@ at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weigh
                           const at::Tensor& x, const at::Tensor& bias)
 {
     const at::Tensor input = quantizeActivation(x, linear.activation);
-    at::Tensor y = at::linear(input, weight, bias);
+    // As LQER's code does, blocks of MXINT are for the bias too.
+    const bool mx = linear.activation.kind == ActivationQuantizer::Kind::Mx;
+    at::Tensor y = at::linear(
+        input, weight, mx && bias.defined() ? quantizeActivation(bias, linear.activation) : bias);
     if (linear.a.defined()) {
         const at::Tensor narrow =
             quantizeActivation(at::matmul(input, linear.a.deployed()), linear.activation);

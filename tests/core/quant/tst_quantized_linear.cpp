@@ -223,14 +223,22 @@ void TestQuantizedLinear::appliesLikeItsWeights()
     const at::Tensor y = applyQuantized(linear, linear.dequantizedCodes(), x, bias);
     const at::Tensor expected = at::linear(x, linear.dequantized(), bias);
     QVERIFY(at::allclose(y, expected, 1e-5, 1e-6));
-    // With an activation quantizer x, x A and x A B are quantized, as LQER's code does.
+    // With an activation quantizer x, x A, x A B and the bias are quantized, as LQER's code does.
     linear.activation.kind = ActivationQuantizer::Kind::Mx;
-    linear.activation.mx = {8, 16, 8, MxRule::Lqer};
+    linear.activation.mx = {6, 16, 8, MxRule::Lqer};
     const auto q = [&](const at::Tensor& t) { return quantizeActivation(t, linear.activation); };
     const at::Tensor correction =
         q(at::matmul(q(at::matmul(q(x), linear.a.value)), linear.b.value));
     QVERIFY(applyQuantized(linear, linear.dequantizedCodes(), x, bias)
-                .equal(at::linear(q(x), linear.dequantizedCodes(), bias) + correction));
+                .equal(at::linear(q(x), linear.dequantizedCodes(), q(bias)) + correction));
+    QVERIFY(!q(bias).equal(bias));
+    QVERIFY(applyQuantized(linear, linear.dequantizedCodes(), x, {})
+                .equal(at::linear(q(x), linear.dequantizedCodes()) + correction));
+    // Integers are for inputs alone.
+    linear.activation.kind = ActivationQuantizer::Kind::TokenAsymmetric;
+    linear.a = linear.b = {};
+    QVERIFY(applyQuantized(linear, linear.dequantizedCodes(), x, bias)
+                .equal(at::linear(q(x), linear.dequantizedCodes(), bias)));
 }
 
 void TestQuantizedLinear::refusesWeights()
