@@ -188,6 +188,11 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
         plan.maxRank = std::max(plan.maxRank, layer.settings.rank);
         plan.layers.push_back(std::move(layer));
     }
+    if (plan.maxRank == 0 && (method.info().lowRank || spec.lowRank.correction != "none")) {
+        plan.substitutions.push_back(
+            message("rank 0: no error is corrected; for a model this wide begin with rank ",
+                    std::max<std::int64_t>(1, checkpoint.config().hidden / 32)));
+    }
     QW_REQUIRE(!plan.layers.empty(), ErrorCode::BadInput,
                "nothing is left to quantize: the overrides skip all ", skipped, " linear layers");
     if (blockwise != nullptr) {

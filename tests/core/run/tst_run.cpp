@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "random_model.h"
 #include "run/artifact.h"
+#include "run/run_plan.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 
@@ -352,6 +353,30 @@ private Q_SLOTS:
         const std::string refusal = sentenceOf([&] { resumeRuns(id, store, options(), {}); });
         QVERIFY2(refusal.find("has the results of 0 runs, not of 1") != std::string::npos,
                  refusal.c_str());
+    }
+
+    void rankZeroIsTold()
+    {
+        const Checkpoint checkpoint(path() / "model");
+        const auto told = [&](const RunSpec& spec) {
+            const std::vector<std::string> said = planRun(spec, checkpoint).substitutions;
+            return std::count(said.begin(), said.end(),
+                              "rank 0: no error is corrected; for a model this wide begin with "
+                              "rank 2"); // of 64
+        };
+        RunSpec spec = baseSpec();
+        QCOMPARE(told(spec), 0);
+        spec.lowRank.rank = 0;
+        QCOMPARE(told(spec), 1);
+        spec.method = "gptq";
+        QCOMPARE(told(spec), 0);
+        spec.lowRank.correction = "lqer";
+        QCOMPARE(told(spec), 1);
+        LayerOverride one;
+        one.pattern = "down_proj";
+        one.rank = 4;
+        spec.overrides = {one};
+        QCOMPARE(told(spec), 0);
     }
 
     /// What the block or the run before took is no part of a peak.
