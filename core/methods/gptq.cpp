@@ -99,8 +99,8 @@ at::Tensor inverseFactor(const at::Tensor& hessian, double& dampPercent)
 class Walk
 {
 public:
-    Walk(const at::Tensor& weight, const at::Tensor& autocorrelation, const GridOptions& grid,
-         const GptqSpec& spec, const RunContext& run)
+    Walk(const at::Tensor& weight, const at::Tensor& autocorrelation, const GridParams& nearest,
+         const GridOptions& grid, const GptqSpec& spec, const RunContext& run)
         : m_grid(grid), m_spec(spec), m_run(run),
           m_weight(weight.cpu().clone(at::MemoryFormat::Contiguous)), m_in(weight.size(1)),
           m_group(grid.groupSize > 0 ? grid.groupSize : m_in), m_hessian(2 * autocorrelation.cpu())
@@ -112,6 +112,12 @@ public:
         QW_REQUIRE(m_hessian.isfinite().all().item<bool>(), ErrorCode::NonFinite,
                    "its calibration inputs are not finite");
         m_dynamic = m_group < m_in && !spec.staticGroups;
+        if (m_dynamic) {
+            m_params.scale = at::empty({m_weight.size(0), m_in / m_group}, m_weight.options());
+            m_params.zero = at::empty_like(m_params.scale);
+        } else {
+            m_params = {nearest.scale.cpu(), nearest.zero.cpu()};
+        }
     }
     GptqCodes execute();
 
@@ -135,12 +141,6 @@ private:
 
 void Walk::prepare()
 {
-    if (!m_dynamic) {
-        m_params = fitGrid(m_weight, m_grid, m_run);
-    } else {
-        m_params.scale = at::empty({m_weight.size(0), m_in / m_group}, m_weight.options());
-        m_params.zero = at::empty_like(m_params.scale);
-    }
     const at::Tensor dead = m_hessian.diagonal() == 0;
     m_hessian.diagonal().masked_fill_(dead, 1);
     m_weight.masked_fill_(dead.unsqueeze(0), 0);
@@ -220,11 +220,12 @@ GptqCodes Walk::execute()
 }
 } // namespace
 
-GptqCodes gptq(const at::Tensor& weight, const at::Tensor& autocorrelation, const GridOptions& grid,
-               const GptqSpec& spec, const RunContext& run)
+GptqCodes gptq(const at::Tensor& weight, const at::Tensor& autocorrelation,
+               const GridParams& nearest, const GridOptions& grid, const GptqSpec& spec,
+               const RunContext& run)
 {
     const at::NoGradGuard noGrad;
-    return Walk(weight, autocorrelation, grid, spec, run).execute();
+    return Walk(weight, autocorrelation, nearest, grid, spec, run).execute();
 }
 
 } // namespace qw

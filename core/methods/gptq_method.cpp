@@ -4,6 +4,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
 #include "methods/block_error.h"
@@ -58,23 +59,29 @@ Statistics inputsOf(const BlockTask& task, const std::set<std::int64_t>& groups,
     return statistics;
 }
 
-LayerOutcome quantizeLayer(const LayerTask& task, const at::Tensor& autocorrelation,
-                           const RunContext& run)
+/// The grid that a weight was rounded on.
+GridParams gridOf(const QuantizedLinear& linear)
 {
-    const WeightSpec& weight = task.settings.weight;
-    const GridOptions grid = gridOptions(weight);
+    return {linear.scale,
+            linear.zero.defined() ? linear.zero.to(at::kFloat) : at::zeros_like(linear.scale)};
+}
+
+/// @param nearest  the weight rounded to nearest, which gives the form of the result and its grid
+LayerOutcome quantizeLayer(const LayerTask& task, QuantizedLinear nearest,
+                           const at::Tensor& autocorrelation, const RunContext& run)
+{
+    const GridOptions grid = gridOptions(task.settings.weight);
+    const at::Tensor nearestCodes = nearest.codes;
     LayerOutcome outcome;
-    // Refuses what is not finite by name, and gives the form of the result.
-    outcome.linear = roundToNearest(task.name, task.weight, weightFormat(weight), grid, run);
-    outcome.linear.activation = activationQuantizer(task.spec->activation, weight);
-    const at::Tensor nearest = outcome.linear.codes;
+    outcome.linear = std::move(nearest);
     GptqCodes found;
     try {
-        found = gptq(task.weight, autocorrelation, grid, task.spec->gptq, run);
+        found =
+            gptq(task.weight, autocorrelation, gridOf(outcome.linear), grid, task.spec->gptq, run);
     } catch (const Error& problem) {
         throw Error(problem.code(), message(task.name, ": ", problem.what()));
     }
-    outcome.linear.codes = found.codes.to(nearest.scalar_type()).cpu();
+    outcome.linear.codes = found.codes.to(nearestCodes.scalar_type()).cpu();
     outcome.linear.scale = found.params.scale.cpu();
     if (!grid.sym) {
         outcome.linear.zero = found.params.zero.to(at::kByte).cpu();
@@ -89,7 +96,7 @@ LayerOutcome quantizeLayer(const LayerTask& task, const at::Tensor& autocorrelat
     }
     if (grid.groupSize <= 0 || task.spec->gptq.staticGroups) { // the grid is round to nearest's
         const at::Tensor steps =
-            (outcome.linear.codes.to(at::kShort) - nearest.cpu().to(at::kShort)).abs();
+            (outcome.linear.codes.to(at::kShort) - nearestCodes.cpu().to(at::kShort)).abs();
         const auto share = [&](const at::Tensor& which) {
             return which.to(at::kDouble).mean().item<double>();
         };
@@ -133,16 +140,17 @@ public:
 BlockOutcome Gptq::quantize(const BlockTask& task, const RunContext& run) const
 {
     BlockOutcome outcome;
-    Weights nearest;
+    std::map<std::string, QuantizedLinear> nearest;
+    Weights before;
     for (const LayerTask& layer : task.layers) {
         const WeightSpec& weight = layer.settings.weight;
-        nearest[layer.name] =
-            roundToNearest(layer.name, layer.weight, weightFormat(weight), gridOptions(weight), run)
-                .dequantizedCodes()
-                .to(layer.weight.device());
+        QuantizedLinear& rounded = nearest[layer.name];
+        rounded = roundToNearest(layer.name, layer.weight, weightFormat(weight),
+                                 gridOptions(weight), run);
+        before[layer.name] = rounded.dequantizedCodes().to(layer.weight.device());
     }
-    outcome.result.errorBefore = blockError(task, nearest, run);
-    nearest.clear();
+    outcome.result.errorBefore = blockError(task, before, run);
+    before.clear();
     std::vector<std::set<std::int64_t>> stages; // input groups seen in one pass
     for (const LayerTask& layer : task.layers) {
         const std::int64_t group = inputGroupOf(task, layer.name);
@@ -159,8 +167,8 @@ BlockOutcome Gptq::quantize(const BlockTask& task, const RunContext& run) const
             if (stage.count(group) == 0) {
                 continue;
             }
-            outcome.layers.push_back(
-                quantizeLayer(layer, statistics.at(group)->autocorrelation(), run));
+            outcome.layers.push_back(quantizeLayer(layer, std::move(nearest.at(layer.name)),
+                                                   statistics.at(group)->autocorrelation(), run));
             done[layer.name] =
                 outcome.layers.back().linear.dequantizedCodes().to(layer.weight.device());
         }

@@ -29,6 +29,12 @@ GridOptions rows(std::int64_t bits, std::int64_t groupSize = 0)
     return grid;
 }
 
+GptqCodes codesOf(const at::Tensor& weight, const at::Tensor& autocorrelation,
+                  const GridOptions& grid, const GptqSpec& spec)
+{
+    return gptq(weight, autocorrelation, fitGrid(weight, grid), grid, spec, {});
+}
+
 at::Tensor autocorrelationOf(const at::Tensor& x)
 {
     const at::Tensor wide = x.to(at::kDouble);
@@ -57,10 +63,9 @@ private Q_SLOTS:
         spec.actOrder = one.at("act_order").get<bool>();
         spec.staticGroups = one.at("static_groups").get<bool>();
         spec.dampPercent = one.at("damp_percent").get<double>();
-        const GptqCodes found =
-            gptq(weight, wideMatrixOf(golden().at("autocorrelation")),
-                 rows(one.at("bits").get<std::int64_t>(), one.at("group").get<std::int64_t>()),
-                 spec, {});
+        const GptqCodes found = codesOf(
+            weight, wideMatrixOf(golden().at("autocorrelation")),
+            rows(one.at("bits").get<std::int64_t>(), one.at("group").get<std::int64_t>()), spec);
         QCOMPARE(found.dampPercent, spec.dampPercent);
         QVERIFY(relativeGap(found.params.scale, matrixOf(one.at("scale"))) < kGptqScaleGap);
         const at::Tensor expected = matrixOf(one.at("codes"));
@@ -94,17 +99,33 @@ private Q_SLOTS:
         GptqSpec spec;
         spec.actOrder = actOrder;
         spec.staticGroups = actOrder; // the groups would be others
-        const GptqCodes found = gptq(w, r, rows(4, group), spec, {});
+        const GptqCodes found = codesOf(w, r, rows(4, group), spec);
         const GridParams params = fitGrid(w, rows(4, group));
         QVERIFY(at::equal(found.codes, gridCodes(w, params, rows(4, group))));
         QVERIFY(at::equal(found.params.scale, params.scale));
+    }
+
+    /// Rows and static groups are rounded on the grid that round to nearest found.
+    void gridIsTheOneGiven()
+    {
+        const at::Tensor w = normal({9, 192}, 0.05, 3);
+        const at::Tensor r = at::eye(192, at::kDouble);
+        GptqSpec spec;
+        spec.staticGroups = true;
+        for (const std::int64_t group : {0, 64}) {
+            GridParams params = fitGrid(w, rows(4, group));
+            params.scale = params.scale * 1.5;
+            const GptqCodes found = gptq(w, r, params, rows(4, group), spec, {});
+            QVERIFY(at::equal(found.params.scale, params.scale));
+            QVERIFY(at::equal(found.codes, gridCodes(w, params, rows(4, group))));
+        }
     }
 
     void outputErrorFalls()
     {
         const at::Tensor x = correlatedInputs(300, 64);
         const at::Tensor w = normal({40, 64}, 0.05, 3);
-        const GptqCodes found = gptq(w, autocorrelationOf(x), rows(3), {}, {});
+        const GptqCodes found = codesOf(w, autocorrelationOf(x), rows(3), {});
         const GridParams params = fitGrid(w, rows(3));
         const auto error = [&](const at::Tensor& codes, const GridParams& p) {
             return at::matmul(x, (w - gridValues(codes, p)).t()).norm().item<double>();
@@ -117,9 +138,9 @@ private Q_SLOTS:
     {
         const at::Tensor w = matrixOf(golden().at("weight"));
         const at::Tensor r = wideMatrixOf(golden().at("autocorrelation"));
-        const at::Tensor alone = gptq(w, r, rows(3, 32), {}, {}).codes;
+        const at::Tensor alone = codesOf(w, r, rows(3, 32), {}).codes;
         at::set_num_threads(3);
-        const at::Tensor together = gptq(w, r, rows(3, 32), {}, {}).codes;
+        const at::Tensor together = codesOf(w, r, rows(3, 32), {}).codes;
         at::set_num_threads(1);
         QVERIFY(at::equal(alone, together));
     }
@@ -129,11 +150,11 @@ private Q_SLOTS:
         at::Tensor r = at::eye(16, at::kDouble);
         r[0][0] = -0.05; // no sum of squares, but rounding makes such
         GptqSpec spec;
-        const GptqCodes found = gptq(normal({4, 16}, 0.05, 3), r, rows(4), spec, {});
+        const GptqCodes found = codesOf(normal({4, 16}, 0.05, 3), r, rows(4), spec);
         QCOMPARE(found.dampPercent, 8.0); // 1, 2 and 4 % of the mean leave it negative
         r[0][0] = -20;
         const std::string said = sentenceOf([&] {
-            gptq(normal({4, 16}, 0.05, 3), r, rows(4), spec, {});
+            codesOf(normal({4, 16}, 0.05, 3), r, rows(4), spec);
         });
         QVERIFY2(said.find("factorized") != std::string::npos, said.c_str());
     }
@@ -141,7 +162,7 @@ private Q_SLOTS:
     void silentInputsKeepZeros()
     {
         const at::Tensor w = normal({4, 16}, 0.05, 3);
-        const GptqCodes found = gptq(w, at::zeros({16, 16}, at::kDouble), rows(4), {}, {});
+        const GptqCodes found = codesOf(w, at::zeros({16, 16}, at::kDouble), rows(4), {});
         QVERIFY(at::equal(gridValues(found.codes, found.params), at::zeros({4, 16})));
     }
 
@@ -149,8 +170,8 @@ private Q_SLOTS:
     {
         const at::Tensor r = at::eye(16, at::kDouble);
         const at::Tensor w = normal({4, 16}, 0.05, 3);
-        QVERIFY_EXCEPTION_THROWN(gptq(w, r, rows(4, 5), {}, {}), Error);
-        QVERIFY_EXCEPTION_THROWN(gptq(w, r, rows(4, -1), {}, {}), Error);
+        QVERIFY_EXCEPTION_THROWN(codesOf(w, r, rows(4, 5), {}), Error);
+        QVERIFY_EXCEPTION_THROWN(codesOf(w, r, rows(4, -1), {}), Error);
     }
 };
 
