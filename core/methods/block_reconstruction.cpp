@@ -259,8 +259,6 @@ BlockOutcome Reconstruction::execute()
         const LayerTask& task = m_task.layers[i];
         LayerOutcome& layer = outcome.layers.emplace_back();
         layer.linear = m_layers[i].deployed(weightFormat(task.settings.weight));
-        layer.linear.activation =
-            activationQuantizer(m_task.spec->activation, task.settings.weight);
         layer.trainRank = shapeOf(task.weight).rank;
         layer.trainedParameters = m_layers[i].parameterCount();
         layer.moved = m_layers[i].moved();

@@ -39,7 +39,6 @@ LayerOutcome ErrorCorrection::quantize(const LayerTask& task, const RunContext& 
     outcome.linear = roundToNearest(task.name, task.weight, weightFormat(task.settings.weight),
                                     gridOptions(task.settings.weight), run);
     run.checkpoint();
-    outcome.linear.activation = activationQuantizer(task.spec->activation, task.settings.weight);
     correct(task, outcome, run);
     return outcome;
 }

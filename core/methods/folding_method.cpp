@@ -76,7 +76,6 @@ BlockOutcome FoldingMethod::quantize(const BlockTask& task, const RunContext& ru
             layer,
             bounds == folding.bounds.end() ? linear.weight : clipped(linear.weight, bounds->second),
             run);
-        made.linear.activation = activationQuantizer(task.spec->activation, layer.settings.weight);
         made.fold = block.foldOf(layer.name);
         if (const auto ratio = folding.ratios.find(linear.info.inputGroup);
             ratio != folding.ratios.end()) {

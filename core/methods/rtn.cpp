@@ -23,8 +23,6 @@ public:
         LayerOutcome outcome;
         outcome.linear = roundToNearest(task.name, task.weight, weightFormat(task.settings.weight),
                                         gridOptions(task.settings.weight), run);
-        outcome.linear.activation =
-            activationQuantizer(task.spec->activation, task.settings.weight);
         return outcome;
     }
 };
