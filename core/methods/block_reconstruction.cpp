@@ -62,7 +62,14 @@ public:
 private:
     using Weights = std::map<std::string, at::Tensor>;
 
+    /// What a layer has in the type of the training: its bias, and its weight if that stays.
+    struct Fixed {
+        at::Tensor weight;
+        at::Tensor bias;
+    };
+
     DivisorShape shapeOf(const at::Tensor& weight) const;
+    void fix();
     void learn();
     double iterate(std::int64_t iteration);
     void tellLosses(bool atOnce);
@@ -78,6 +85,7 @@ private:
     Decoder m_decoder; // in the type of the training
     LearningRate m_rate;
     std::vector<LearnedRounding> m_layers;
+    std::map<std::string, Fixed> m_fixed;
     std::unique_ptr<Adam> m_adam;
     std::vector<float> m_losses;
     std::size_t m_told = 0; // of them
@@ -111,6 +119,21 @@ Reconstruction::Reconstruction(const BlockTask& task, std::int64_t totalSteps,
         }
     }
     m_adam = std::make_unique<Adam>(std::move(learned));
+}
+
+void Reconstruction::fix()
+{
+    for (const LinearWeights& linear : m_task.block->linears) {
+        Fixed& fixed = m_fixed[linear.info.name];
+        if (linear.bias.defined()) {
+            fixed.bias = linear.bias.to(m_compute);
+        }
+        if (std::none_of(m_layers.begin(), m_layers.end(), [&](const LearnedRounding& layer) {
+                return layer.name() == linear.info.name;
+            })) {
+            fixed.weight = linear.weight.to(m_compute);
+        }
+    }
 }
 
 DivisorShape Reconstruction::shapeOf(const at::Tensor& weight) const
@@ -150,10 +173,9 @@ double Reconstruction::iterate(std::int64_t iteration)
             std::find_if(m_layers.begin(), m_layers.end(), [&](const LearnedRounding& layer) {
                 return layer.name() == linear.info.name;
             });
-        const at::Tensor bias = linear.bias.defined() ? linear.bias.to(m_compute) : linear.bias;
-        return at::linear(
-            x, found == m_layers.end() ? linear.weight.to(m_compute) : found->weight(m_compute),
-            bias);
+        const Fixed& fixed = m_fixed.at(linear.info.name);
+        return at::linear(x, found == m_layers.end() ? fixed.weight : found->weight(m_compute),
+                          fixed.bias);
     };
     const at::Tensor loss =
         blockLoss(m_decoder.differentiateBlock(*m_task.block, input, hooks), target);
@@ -167,6 +189,7 @@ void Reconstruction::learn()
     if (m_layers.empty()) { // all are skipped
         return;
     }
+    fix();
     const at::AutoGradMode withGradients(true);
     for (auto i = static_cast<std::int64_t>(m_losses.size()); i < m_spec.iterations; ++i) {
         if (i % kSaveEvery == 0 && i > 0) {

@@ -21,14 +21,19 @@ std::int32_t drawToken(const std::vector<float>& logits, const SamplingOptions& 
     }
     std::vector<std::int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    if (options.topK > 0 || options.topP < 1) { // else nothing is cut and any order will do
-        std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-            return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-        });
-    }
     std::size_t kept = options.topK > 0
                            ? std::min<std::size_t>(order.size(), std::size_t(options.topK))
                            : order.size();
+    if (options.topK > 0 || options.topP < 1) { // else nothing is cut and any order will do
+        const auto before = [&](std::int32_t a, std::int32_t b) {
+            const float first = logits[static_cast<std::size_t>(a)];
+            const float second = logits[static_cast<std::size_t>(b)];
+            return first > second || (first == second && a < b);
+        };
+        const auto end = order.begin() + static_cast<std::ptrdiff_t>(kept);
+        std::nth_element(order.begin(), end, order.end(), before);
+        std::sort(order.begin(), end, before);
+    }
     std::vector<double> weights(kept);
     double sum = 0;
     for (std::size_t i = 0; i < kept; ++i) {

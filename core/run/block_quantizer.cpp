@@ -56,7 +56,7 @@ void finishLayer(const RunGroup& group, const LayerTask& task, LayerOutcome outc
     for (std::size_t i = 0; i < group.specs.size(); ++i) {
         run.checkpoint();
         const std::int64_t rank =
-            std::min(outcome.linear.rank(), settingsFor(group.specs[i], task.name).rank);
+            std::min(outcome.linear.rank(), group.rules[i].of(task.name).rank);
         LayerResult result = measure.atRank(rank, run);
         result.seconds = seconds;
         result.singularValues = outcome.singularValues;
@@ -133,6 +133,7 @@ RunGroup planGroup(std::vector<RunSpec> specs, const Checkpoint& checkpoint,
     group.specs = std::move(specs);
     for (std::size_t i = 0; i < group.specs.size(); ++i) {
         group.plans.push_back(planRun(group.specs[i], checkpoint));
+        group.rules.emplace_back(group.specs[i]);
         if (group.specs[i].lowRank.rank > group.specs[group.largest].lowRank.rank) {
             group.largest = i;
         }

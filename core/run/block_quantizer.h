@@ -11,6 +11,7 @@
 #include "base/run_context.h"
 #include "methods/method.h"
 #include "model/decoder.h"
+#include "report/layer_rules.h"
 #include "run/artifact.h"
 #include "run/run_plan.h"
 
@@ -20,9 +21,10 @@ namespace qw {
 /// at the largest rank, which the others slice.
 struct RunGroup {
     std::vector<RunSpec> specs;
-    std::vector<RunPlan> plans; ///< one a spec
-    std::size_t largest = 0;    ///< the spec with the largest rank
-    RunSpec factorSpec;         ///< what is factorized: that one, or its like of a larger rank
+    std::vector<RunPlan> plans;    ///< one a spec
+    std::vector<LayerRules> rules; ///< one a spec
+    std::size_t largest = 0;       ///< the spec with the largest rank
+    RunSpec factorSpec;            ///< what is factorized: that one, or its like of a larger rank
     RunPlan factorPlan;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "model/block_tensors.h"
+#include "report/layer_rules.h"
 #include "run/activation_points.h"
 
 namespace qw {
@@ -84,10 +85,11 @@ ModelVariant storedVariant(const ArtifactFolder& artifact, const RunSpec& spec,
                            const Decoder& decoder)
 {
     const ModelArtifact model = artifact.readModel();
-    ModelVariant variant([artifact, spec, model, &decoder](const BlockWeights& block) {
+    const LayerRules rules(spec);
+    ModelVariant variant([artifact, rules, model, &decoder](const BlockWeights& block) {
         BlockArtifact part = artifact.readBlock(block.index);
         for (QuantizedLinear& linear : part.linears) { // a sweep stores its largest rank once
-            linear = linear.withRank(std::min(linear.rank(), settingsFor(spec, linear.name).rank));
+            linear = linear.withRank(std::min(linear.rank(), rules.of(linear.name).rank));
         }
         return quantizedHooks(part, model, block, decoder);
     });

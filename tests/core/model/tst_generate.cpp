@@ -227,6 +227,20 @@ private Q_SLOTS:
         QCOMPARE(shares(kLogits, sampling(1, 100)).size(), std::size_t{4});
     }
 
+    void cutsKeepTheFirstOfManyEqual()
+    {
+        std::vector<float> logits(3000, 1);
+        logits[2000] = 2;
+        std::mt19937_64 generator(7);
+        for (const SamplingOptions& options : {sampling(1, 4), sampling(1, 0, 0.0018)}) {
+            std::set<std::int32_t> drawn; // e + 3 of e + 2999 are 0.0019
+            for (int i = 0; i < 400; ++i) {
+                drawn.insert(drawToken(logits, options, generator));
+            }
+            QVERIFY(drawn == (std::set<std::int32_t>{0, 1, 2, 2000}));
+        }
+    }
+
     void topPKeepsTheFewestThatCover()
     {
         QCOMPARE(shares(kLogits, sampling(1, 0, 0.39)).size(), std::size_t{1});
