@@ -124,6 +124,60 @@ struct Block {
     }
 };
 
+/// Mean squared error of what judges a group's scale with these weights in their places: the output
+/// of the attention for its queries, keys and values, of the MLP for its first linears, of the
+/// layer itself for any other, and for OPT's fc1.
+double errorWith(const Block& block, const FoldGroup& group,
+                 const std::map<std::string, at::Tensor>& weights)
+{
+    const bool itself =
+        group.source == FoldGroup::Source::Values || group.source == FoldGroup::Source::Up ||
+        (group.source == FoldGroup::Source::MlpNorm && block.decoder.config().arch->id == "opt");
+    const auto judges = [&](const LinearInfo& linear) {
+        return itself ? linear.name == group.layers.front()
+               : group.source == FoldGroup::Source::AttentionNorm
+                   ? linear.role == LinearRole::AttentionOut
+                   : linear.role == LinearRole::Down;
+    };
+    const auto outputOf = [&](bool replaced) {
+        at::Tensor output;
+        BlockHooks hooks;
+        hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
+            const auto found = weights.find(linear.info.name);
+            at::Tensor y = at::linear(
+                x, replaced && found != weights.end() ? found->second : linear.weight, linear.bias);
+            if (judges(linear.info)) {
+                output = y.to(at::kDouble);
+            }
+            return y;
+        };
+        block.decoder.forwardBlock(block.weights, block.inputs.load(0, block.inputs.windows()),
+                                   hooks);
+        return output;
+    };
+    return (outputOf(true) - outputOf(false)).square().mean().item<double>();
+}
+
+/// Weights times scale, rounded to nearest and divided by it again. @param scale  undefined: by 1
+std::map<std::string, at::Tensor> roundedScaled(const Block& block, const FoldGroup& group,
+                                                const at::Tensor& scale)
+{
+    GridOptions grid;
+    grid.bits = block.spec.weight.bits;
+    grid.groupSize = block.spec.weight.groupSize;
+    std::map<std::string, at::Tensor> weights;
+    for (const std::string& name : group.layers) {
+        const auto own =
+            std::find_if(block.weights.linears.begin(), block.weights.linears.end(),
+                         [&](const LinearWeights& linear) { return linear.info.name == name; });
+        const at::Tensor w = scale.defined() ? own->weight * scale : own->weight;
+        const GridParams params = fitGrid(w, grid);
+        const at::Tensor values = gridValues(gridCodes(w, params, grid), params);
+        weights[name] = scale.defined() ? values / scale : values;
+    }
+    return weights;
+}
+
 const std::vector<const char*> kModels = {
     "llama",         "mistral_window", "qwen2_window",  "qwen3",           "opt",
     "opt_post_norm", "gpt2",           "neox_parallel", "neox_sequential", "llama_bias_head_dim"};
@@ -246,7 +300,8 @@ private Q_SLOTS:
                  bytes);
     }
 
-    // Law: ratio 0 is round to nearest, so the best is never worse; and the whole helps here.
+    // Law: ratio 0 is round to nearest, so the best is never worse, both measured here once more;
+    // and the whole helps.
     void searchedErrorIsNeverAboveRoundToNearest_data()
     {
         QTest::addColumn<QString>("model");
@@ -260,9 +315,25 @@ private Q_SLOTS:
         const Block block(model.toStdString(), someIds());
         const AwqChoices found = chooseAwq(block.task(), block.groups(), [](std::int64_t) {}, {});
         QVERIFY(!found.scales.empty());
-        for (const auto& [group, choice] : found.scales) {
-            QVERIFY(choice.error <= choice.unscaledError);
+        bool scaled = false;
+        for (const FoldGroup& group : block.groups()) {
+            const auto choice = found.scales.find(group.inputGroup);
+            if (choice == found.scales.end()) {
+                continue;
+            }
+            const double nearest = errorWith(block, group, roundedScaled(block, group, {}));
+            const double best =
+                errorWith(block, group, roundedScaled(block, group, choice->second.scale));
+            const std::string seen =
+                message(problemOf(group), nearest, ", ", best, " and not ",
+                        choice->second.unscaledError, ", ", choice->second.error);
+            QVERIFY2(std::abs(choice->second.unscaledError / nearest - 1) < kSearchedErrorGap,
+                     seen.c_str());
+            QVERIFY2(std::abs(choice->second.error / best - 1) < kSearchedErrorGap, seen.c_str());
+            QVERIFY2(best <= nearest * (1 + kSearchedErrorGap), seen.c_str());
+            scaled = scaled || best < 0.99 * nearest;
         }
+        QVERIFY(scaled);
         const BlockOutcome outcome = block.quantize();
         QVERIFY(outcome.result.errorAfter < outcome.result.errorBefore);
     }
