@@ -96,6 +96,13 @@ at::Tensor rootOf(const at::Tensor& symmetric)
                      solver.eigenvectors().transpose());
 }
 
+at::Tensor schurRootOf(const at::Tensor& symmetric)
+{
+    const Eigen::RealSchur<Eigen::MatrixXd> schur(toEigen(symmetric)); // T is diagonal
+    const Eigen::VectorXd roots = schur.matrixT().diagonal().cwiseMax(0).cwiseSqrt();
+    return fromEigen(schur.matrixU() * roots.asDiagonal() * schur.matrixU().transpose());
+}
+
 at::Tensor choleskyOf(const at::Tensor& symmetric)
 {
     const Eigen::LLT<Eigen::MatrixXd> llt(toEigen(symmetric));

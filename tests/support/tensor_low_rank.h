@@ -23,8 +23,9 @@ struct Svd {
 };
 Svd svdOf(const at::Tensor& matrix);
 at::Tensor singularValuesOf(const at::Tensor& matrix);
-at::Tensor rootOf(const at::Tensor& symmetric);     ///< symmetric square root, by eigenvectors
-at::Tensor choleskyOf(const at::Tensor& symmetric); ///< upper triangular L, L^T L = symmetric
+at::Tensor rootOf(const at::Tensor& symmetric);      ///< symmetric square root, by eigenvectors
+at::Tensor schurRootOf(const at::Tensor& symmetric); ///< square root, by a Schur form
+at::Tensor choleskyOf(const at::Tensor& symmetric);  ///< upper triangular L, L^T L = symmetric
 /// R^(1/2) of a norm, [in, in] float64.
 at::Tensor rootOf(const ErrorNorm& norm, std::int64_t in);
 /// The papers' route: SVD of root E^T, A B = root^-1 U_k S_k V_k^T. [in, out] float64

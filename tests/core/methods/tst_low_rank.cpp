@@ -318,7 +318,9 @@ void TestLowRank::rootsAgree()
     const std::int64_t rank = std::min(row.smaller, kRank);
     const at::Tensor byEigen = textbookCorrection(row.error, row.root, rank);
     const at::Tensor byCholesky = textbookCorrection(row.error, choleskyOf(row.norm.dense), rank);
+    const at::Tensor bySchur = textbookCorrection(row.error, schurRootOf(row.norm.dense), rank);
     QVERIFY(relativeGap(byCholesky, byEigen) < kOracleGap);
+    QVERIFY(relativeGap(bySchur, byEigen) < kOracleGap);
     QVERIFY(relativeGap(correction(row.error, row.norm, rank), byEigen) < kCorrectionGap);
 }
 
