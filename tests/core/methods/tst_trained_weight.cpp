@@ -150,6 +150,28 @@ private Q_SLOTS:
         QVERIFY(!layer.state().empty());
     }
 
+    // Law: one step of LoftQ begins with LQER's correction of round to nearest's error.
+    void loftqBeginsAtLqer()
+    {
+        const at::Tensor w = normal({24, 20}, 0.05, 9);
+        TrainedWeightOptions options = optionsOf(3, "fp32");
+        options.rank = 6;
+        options.alpha = 2;
+        const GridParams params = fitGrid(w, options.grid);
+        const at::Tensor error = w - gridValues(gridCodes(w, params, options.grid), params);
+        const at::Tensor best = textbookCorrection(error, at::eye(20, at::kDouble), 6).t();
+        std::vector<at::Tensor> scales;
+        for (const char* init : {"lqer", "loftq"}) {
+            options.init = init;
+            const FakeQuantParts parts = trained(w, options).parts();
+            scales.push_back(parts.scale.detach());
+            const at::Tensor product =
+                at::matmul(parts.left, parts.right).detach() * parts.factor * scales.back();
+            QVERIFY2(relativeGap(product, best) < kCorrectionGap, init);
+        }
+        QVERIFY(!at::equal(scales[0], scales[1])); // LoftQ rounds what the product leaves
+    }
+
     void trainingFollowsTheReference_data() { addRows("trainings"); }
     void trainingFollowsTheReference()
     {
