@@ -97,6 +97,11 @@ constexpr double kRoundingGap = 1e-6;
 /// Its gradients: sums of up to a few hundred float32 terms of either sign, whose total may be
 /// small beside them.
 constexpr double kRoundingGradientGap = 2e-5;
+/// A divisor whose row and column factors are shifted against each other: of sums of up to 2, three
+/// additions, the exponential, and what its measuring resolves.
+constexpr double kGaugeShiftGap = 5e-7;
+/// The same with its low-rank factors multiplied by a matrix and its inverse, both float32.
+constexpr double kGaugeMixGap = 4e-5;
 /// Losses of twenty steps of learned rounding against the reference library's, relative: float32 in
 /// another order, through roundings that a last digit may tip.
 constexpr double kTrajectoryGap = 2e-3;

@@ -105,6 +105,24 @@ GridOptions asymmetric(std::int64_t bits, std::int64_t groupSize = 0)
     return grid;
 }
 
+/// D, as the operation has it: a weight of 2^26 s1 without bounds makes integers that tell it to
+/// the last digit.
+at::Tensor divisorOf(const RoundingParameters& parameters)
+{
+    const at::Tensor s1 = parameters.logScale.exp();
+    const at::Tensor weight =
+        (s1 * std::exp2(26.0)).expand({s1.size(0), parameters.column.size(0)}).contiguous();
+    const at::Tensor bound = at::full_like(s1, 1e9F);
+    const at::Tensor z = at::matmul(parameters.left, parameters.right);
+    const at::Tensor value = roundLearned(weight, parameters, z, -bound, bound, at::kFloat);
+    return weight.to(at::kDouble) * s1.to(at::kDouble) / value.to(at::kDouble);
+}
+
+double largestRatio(const at::Tensor& a, const at::Tensor& b)
+{
+    return (a / b - 1).abs().max().item<double>();
+}
+
 /// Moves every learned tensor by normal noise.
 void disturb(LearnedRounding& layer, double size)
 {
@@ -305,7 +323,39 @@ private Q_SLOTS:
         QCOMPARE(storedBits(linear), storedBits(roundToNearest("layer", w, format, grid)));
     }
 
-    // Law 5: moving a constant from r2 to c2 changes nothing but rounding noise.
+    // Law 5: of the divisor, r2 + c2 and L2 U2 are what counts, not what they are made of.
+    void gaugeShiftsLeaveTheDivisor()
+    {
+        const at::NoGradGuard noGrad;
+        RoundingParameters parameters;
+        parameters.logScale = normal({12, 1}, 0.2, 1) - 1;
+        parameters.left = normal({12, 3}, 0.3, 2);
+        parameters.right = normal({3, 24}, 0.3, 3);
+        parameters.row = normal({12}, 0.3, 4);
+        parameters.column = normal({24}, 0.3, 5);
+        const at::Tensor before = divisorOf(parameters);
+        const at::Tensor exact =
+            (parameters.logScale + at::matmul(parameters.left, parameters.right) +
+             parameters.row.unsqueeze(1) + parameters.column)
+                .to(at::kDouble)
+                .exp();
+        QVERIFY(largestRatio(before, exact) < kRoundingGap);
+        RoundingParameters shifted = parameters;
+        shifted.row = parameters.row + 0.25;
+        shifted.column = parameters.column - 0.25;
+        QVERIFY2(largestRatio(divisorOf(shifted), before) < kGaugeShiftGap,
+                 qPrintable(QString::number(largestRatio(divisorOf(shifted), before))));
+        RoundingParameters mixed = parameters;
+        const at::Tensor m = normal({3, 3}, 1, 6) + 2 * at::eye(3);
+        mixed.left = at::matmul(parameters.left, m);
+        mixed.right = at::matmul(at::linalg_inv(m), parameters.right);
+        QVERIFY2(largestRatio(divisorOf(mixed), before) < kGaugeMixGap,
+                 qPrintable(QString::number(largestRatio(divisorOf(mixed), before))));
+        shifted.column = parameters.column; // and half a gauge shift is none
+        QVERIFY(largestRatio(divisorOf(shifted), before) > 0.2);
+    }
+
+    // The same for the integers of a layer: a tie at most.
     void gaugeShiftsChangeNothing()
     {
         const at::Tensor w = normal({12, 24}, 0.05, 7);
@@ -315,7 +365,11 @@ private Q_SLOTS:
         const at::NoGradGuard noGrad;
         layer.parameters().row.add_(0.25);
         layer.parameters().column.sub_(0.25);
-        QVERIFY((layer.integers() - before).abs().sum().item<float>() <= 1); // a tie at most
+        QVERIFY((layer.integers() - before).abs().sum().item<float>() <= 1);
+        const at::Tensor m = normal({3, 3}, 1, 6) + 2 * at::eye(3);
+        layer.parameters().left.copy_(at::matmul(layer.parameters().left, m));
+        layer.parameters().right.copy_(at::matmul(at::linalg_inv(m), layer.parameters().right));
+        QVERIFY((layer.integers() - before).abs().sum().item<float>() <= 1);
         layer.parameters().row.add_(0.25);
         QVERIFY((layer.integers() - before).abs().sum().item<float>() > 10);
     }
