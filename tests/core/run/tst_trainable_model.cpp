@@ -42,6 +42,8 @@ struct Trained {
             BlockWeights block = decoder.loadBlock(i);
             std::vector<std::unique_ptr<TrainedWeight>> learned;
             for (const LinearWeights& linear : block.linears) {
+                originals.emplace_back(linear.info.name,
+                                       linear.weight.storage().getWeakStorageImpl());
                 LayerTask task;
                 task.name = linear.info.name;
                 task.weight = linear.weight;
@@ -89,6 +91,8 @@ struct Trained {
     Decoder decoder;
     TrainableModel model;
     at::Tensor ids;
+    /// Name and memory of each weight as the block was loaded.
+    std::vector<std::pair<std::string, c10::weak_intrusive_ptr<c10::StorageImpl>>> originals;
 };
 
 void addModels()
@@ -189,6 +193,25 @@ private Q_SLOTS:
             QCOMPARE(nextTokenNll(trained.decoder, x, trained.ids, {}),
                      trained.model.nll(trained.ids, {}));
         }
+    }
+
+    // Law 8: of what is kept as fixed point no copy in full precision is left, nor a piece of one.
+    void fullPrecisionIsDropped_data() { addModels(); }
+    void fullPrecisionIsDropped()
+    {
+        QFETCH(QString, name);
+        RunSpec spec = specOf("lr-qat");
+        spec.overrides = {{"layers\\.1\\.|h\\.1\\.", {}, {}, {}, true}};
+        Trained trained(name.toStdString(), spec);
+        trained.gradients();
+        std::size_t dropped = 0;
+        for (const auto& [layer, memory] : trained.originals) {
+            const bool skipped = settingsFor(spec, layer).skip;
+            QVERIFY2(memory.expired() != skipped, layer.c_str());
+            dropped += skipped ? 0 : 1;
+        }
+        QCOMPARE(dropped, trained.model.weights().size());
+        QCOMPARE(2 * dropped, trained.originals.size());
     }
 
     void skippedBlocksTakeNoGradient()
