@@ -88,6 +88,8 @@ TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& tex
     const bool llamaCpp = protocol == Protocol::LlamaCpp;
     const std::int64_t seqlen =
         windowLength(spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
+    QW_REQUIRE(!llamaCpp || seqlen >= 3, ErrorCode::BadInput, "seqlen ", seqlen,
+               " is too short: protocol llama.cpp scores the second half, which needs at least 3");
     const std::vector<std::int32_t> ids = encodeInto(out, textFile, config, tokenizer, run);
     requireOneWindow(textFile, ids.size(), seqlen);
 

@@ -79,7 +79,7 @@ KvCache cacheFor(const Decoder& decoder, std::size_t blocks, std::size_t prompt,
                " tokens, the model takes ", longest);
     KvCache cache;
     cache.blocks.resize(blocks);
-    cache.capacity = std::min(longest, given + maxTokens);
+    cache.capacity = given + std::min(longest - given, maxTokens); // their sum may overflow
     return cache;
 }
 

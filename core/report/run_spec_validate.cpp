@@ -11,6 +11,10 @@ namespace qw {
 namespace {
 constexpr std::int64_t kMinBits = 2;
 constexpr std::int64_t kMaxBits = 8;
+/// More than any model or text has, and few enough for products of counts to be counted.
+constexpr std::int64_t kMostColumns = 1 << 20;
+constexpr std::int64_t kMostWindows = 1 << 20;
+constexpr std::int64_t kMostInBatch = 1 << 16;
 
 [[noreturn]] void refuse(const std::string& sentence)
 {
@@ -94,7 +98,7 @@ void checkLowRank(const LowRankSpec& lowRank)
                            " is neither 0 (not quantized) nor in 2..8"));
         }
     }
-    checkAtLeast("low_rank.factor_block", lowRank.factorBlock, 1);
+    checkRange("low_rank.factor_block", lowRank.factorBlock, 1, kMostColumns);
     checkChoice("low_rank.statistic", lowRank.statistic, {"mean-abs", "rms"});
     checkChoice("low_rank.reduce", lowRank.reduce, {"max", "mean"});
     checkChoice("low_rank.solver", lowRank.solver, {"randomized", "full"});
@@ -116,7 +120,7 @@ void checkReconstruction(const ReconstructionSpec& reconstruction)
     if (!(reconstruction.rho >= 0.05 && reconstruction.rho <= 1)) {
         refuse(message("reconstruction.rho ", reconstruction.rho, " is not in 0.05..1"));
     }
-    checkAtLeast("reconstruction.batch_size", reconstruction.batchSize, 1);
+    checkRange("reconstruction.batch_size", reconstruction.batchSize, 1, kMostInBatch);
     checkChoice("reconstruction.compute", reconstruction.compute, {"auto", "f32", "bf16"});
     checkChoice("reconstruction.without", reconstruction.without,
                 {"none", "row", "column", "low-rank", "scale"});
@@ -133,8 +137,8 @@ void checkNumber(const std::string& key, double value)
 void checkTraining(const TrainingSpec& training)
 {
     checkRange("training.steps", training.steps, 0, 100000000);
-    checkAtLeast("training.batch_size", training.batchSize, 1);
-    checkAtLeast("training.grad_accum", training.gradAccum, 1);
+    checkRange("training.batch_size", training.batchSize, 1, kMostInBatch);
+    checkRange("training.grad_accum", training.gradAccum, 1, kMostInBatch);
     checkAtLeast("training.seqlen", training.seqlen, 0);
     if (training.seqlen == 1) {
         refuse("training.seqlen 1 leaves nothing to predict; it must be at least 2");
@@ -230,7 +234,7 @@ void checkActivation(const ActivationSpec& activation)
 {
     checkChoice("activation.format", activation.format, {"none", "int", "mxint"});
     checkRange("activation.bits", activation.bits, kMinBits, kMaxBits);
-    checkAtLeast("activation.block_size", activation.blockSize, 1);
+    checkRange("activation.block_size", activation.blockSize, 1, kMostColumns);
     checkChoice("activation.zero_point", activation.zeroPoint, {"rounded", "float", "none"});
     checkChoice("activation.scale", activation.scale, {"token", "tensor"});
     if (activation.scale == "tensor") {
@@ -274,16 +278,20 @@ void checkKvCache(const KvCacheSpec& kvCache)
 
 void checkTexts(const CalibrationSpec& calibration, const EvaluationSpec& evaluation)
 {
-    checkAtLeast("calibration.nsamples", calibration.nsamples, 1);
+    checkRange("calibration.nsamples", calibration.nsamples, 1, kMostWindows);
     checkAtLeast("calibration.seqlen", calibration.seqlen, 0);
     checkChoice("calibration.windows", calibration.windows, {"random", "sequential"});
-    checkAtLeast("calibration.stat_batch", calibration.statBatch, 1);
+    checkRange("calibration.stat_batch", calibration.statBatch, 1, kMostWindows);
     checkAtLeast("evaluation.seqlen", evaluation.seqlen, 0);
     checkAtLeast("evaluation.windows", evaluation.windows, 0);
     checkChoice("evaluation.protocol", evaluation.protocol, {"gptq", "llama.cpp"});
     checkChoice("evaluation.compute", evaluation.compute, {"f32", "bf16"});
     if (evaluation.seqlen == 1) {
         refuse("evaluation.seqlen 1 leaves nothing to predict; it must be at least 2");
+    }
+    if (evaluation.seqlen == 2 && evaluation.protocol == "llama.cpp") {
+        refuse("evaluation.seqlen 2 leaves nothing to predict in the second half of a window, "
+               "which protocol llama.cpp scores; it must be at least 3");
     }
 }
 

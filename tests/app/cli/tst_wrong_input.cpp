@@ -69,6 +69,8 @@ void TestWrongInput::oneSentence_data()
     row("runs list --threads x", {"--threads \"x\" is not a whole number"});
     row("runs list --limit 0", {"--limit"});
     row("eval demo --text demo:evaluation --seqlen 1", {"seqlen 1"});
+    row("eval demo --text demo:evaluation --protocol llama.cpp --seqlen 2",
+        {"seqlen 2", "llama.cpp", "at least 3"});
     row("eval demo --text demo:evaluation --seqlen 100000", {"seqlen 100000", "512"});
     row("eval demo --text demo:evaluation --windows -1", {"windows -1"});
     row("generate demo --tokens 0", {"--tokens 0"});

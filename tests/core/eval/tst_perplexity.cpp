@@ -201,8 +201,7 @@ private Q_SLOTS:
             const ModelVariant variant = scaledLinears(1.05);
             const Scores scores =
                 scoreWindows(fixture.decoder, windows, {variant}, RunContext(), budget);
-            compareScores(scores,
-                          scoreWindows(fixture.decoder, windows, {variant}, RunContext()),
+            compareScores(scores, scoreWindows(fixture.decoder, windows, {variant}, RunContext()),
                           kScoreGap);
             // Each window by itself, as scoring it alone has it.
             const std::vector<double>& each = scores.variants[0].windowNll;
@@ -252,6 +251,21 @@ private Q_SLOTS:
         QVERIFY_EXCEPTION_THROWN(evaluationWindows(spec, (kFolder / "text.txt").string(),
                                                    fixture.checkpoint.config(), tokenizer),
                                  Error);
+    }
+
+    void windowsWithoutASecondHalfAreRefused()
+    {
+        const Fixture fixture;
+        const Tokenizer tokenizer = Tokenizer::fromFolder(kFolder);
+        EvaluationSpec spec;
+        spec.protocol = "llama.cpp";
+        const auto windows = [&](std::int64_t seqlen) {
+            spec.seqlen = seqlen;
+            return evaluationWindows(spec, (kFolder / "text.txt").string(),
+                                     fixture.checkpoint.config(), tokenizer);
+        };
+        QVERIFY_EXCEPTION_THROWN(windows(2), Error);
+        QCOMPARE(windows(3).scoredPerWindow(), std::int64_t{1});
     }
 
     void stopsWhenAsked()

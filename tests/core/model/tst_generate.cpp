@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -132,6 +133,17 @@ private Q_SLOTS:
         QVERIFY(sample(sampling(1.5), 1) != sample(sampling(1.5), 2));
         QCOMPARE(sample(sampling(1.5, 1), 1), sample({}, 1));
         QCOMPARE(sample(sampling(1.5, 0, 1e-6), 1), sample({}, 1));
+    }
+
+    void anyNumberOfTokensMayBeAskedFor()
+    {
+        const Checkpoint checkpoint(goldenModel("llama").folder);
+        const Decoder decoder(checkpoint);
+        SamplingOptions options;
+        options.maxTokens = std::numeric_limits<std::int64_t>::max();
+        const auto made =
+            generateTokens(decoder, allBlocks(decoder), {}, {3, 14, 15}, options, {}, RunContext());
+        QCOMPARE(static_cast<std::int64_t>(made.size()), decoder.config().maxPositions - 3 + 1);
     }
 
     void stopsAtStopTokensAndTheModelsEnd()

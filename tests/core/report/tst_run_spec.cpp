@@ -243,6 +243,14 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"kv_cache":{"bits":9}})", "kv_cache.bits 9 is not in 2..8");
     row(R"({"calibration":{"nsamples":0}})", "calibration.nsamples 0");
     row(R"({"evaluation":{"seqlen":1}})", "leaves nothing to predict");
+    row(R"({"evaluation":{"seqlen":2,"protocol":"llama.cpp"}})", "it must be at least 3");
+    row(R"({"low_rank":{"factor_block":9223372036854775807}})", "low_rank.factor_block 92233");
+    row(R"({"activation":{"block_size":9223372036854775807}})", "activation.block_size 92233");
+    row(R"({"reconstruction":{"batch_size":65537}})", "batch_size 65537 is not in 1..65536");
+    row(R"({"training":{"batch_size":65537}})", "training.batch_size 65537");
+    row(R"({"training":{"grad_accum":9223372036854775807}})", "training.grad_accum 92233");
+    row(R"({"calibration":{"nsamples":9223372036854775807}})", "calibration.nsamples 92233");
+    row(R"({"calibration":{"stat_batch":9223372036854775807}})", "calibration.stat_batch 92233");
     row(R"({"evaluation":{"protocol":"gtpq"}})", "did you mean \"gptq\"?");
     row(R"({"overrides":[{"bits":4}]})", "overrides[0] has no pattern");
     row(R"({"overrides":[{"pattern":"q"}]})", "overrides[0] changes nothing");
