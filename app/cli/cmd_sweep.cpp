@@ -18,7 +18,7 @@ namespace {
 struct Options {
     std::vector<std::string> methods{"rtn"};
     std::vector<std::int64_t> bits{4};
-    std::vector<std::int64_t> ranks{0};
+    std::vector<std::int64_t> ranks;
     std::vector<std::string> groupSizes;
     std::vector<std::int64_t> seeds{0};
     std::string shard;
@@ -104,7 +104,9 @@ void addSweep(CLI::App& app, Session& session)
         "lr-qat, lsq, peqa "
         "(default rtn)");
     add("--bits", options.bits, "Widths of the codes, 2..8 (default 4)");
-    add("--ranks", options.ranks, "Ranks; factors are computed once, at the largest (default 0)");
+    add("--ranks", options.ranks,
+        "Ranks of the correction, whose factors are computed once, at the largest (default 0), of "
+        "lrq's divisor or of lr-qat's A and B (0: as --rank of qw run has it)");
     add("--group-sizes", options.groupSizes, "Numbers, channel, tensor (default 128; mxint 16)");
     add("--seeds", options.seeds, "Seeds (default 0)");
     command.add_option("--shard", options.shard,

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/error.h"
+#include "report/method_settings.h"
 
 namespace qw {
 
@@ -30,21 +32,40 @@ std::vector<std::string> partsOf(const std::string& text)
     }
     return parts;
 }
+
+/// @param rank  nothing: as in the base; @param corrects  whether the spec corrects errors
+void takeRank(RunSpec& spec, const std::optional<std::int64_t>& rank, bool corrects)
+{
+    if (corrects) {
+        spec.lowRank.rank = rank.value_or(spec.lowRank.rank);
+        return;
+    }
+    spec.lowRank.rank = 0; // once is enough
+    if (rank.value_or(0) == 0) {
+        return;
+    }
+    if (looksAt(spec.method, "none", "reconstruction.rank")) {
+        spec.reconstruction.rank = std::to_string(*rank);
+    } else if (looksAt(spec.method, "none", "training.rank")) {
+        spec.training.rank = *rank;
+    }
+}
 } // namespace
 
 std::vector<RunSpec> sweepSpecs(const RunSpec& base, const SweepGrid& grid,
                                 const std::function<bool(const RunSpec&)>& hasRank)
 {
+    const std::vector<std::optional<std::int64_t>> ranks(grid.ranks.begin(), grid.ranks.end());
     std::vector<RunSpec> specs;
     for (const std::string& method : orBase(grid.methods, base.method)) {
         for (const std::int64_t bits : orBase(grid.bits, base.weight.bits)) {
             for (const std::int64_t group : orBase(grid.groupSizes, base.weight.groupSize)) {
                 for (const std::int64_t seed : orBase(grid.seeds, base.seed)) {
-                    for (const std::int64_t rank : orBase(grid.ranks, base.lowRank.rank)) {
+                    for (const std::optional<std::int64_t>& rank : orBase(ranks, {})) {
                         RunSpec spec = withMethod(base, method);
                         spec.weight.bits = bits;
                         spec.weight.groupSize = group;
-                        spec.lowRank.rank = hasRank(spec) ? rank : 0; // once is enough
+                        takeRank(spec, rank, hasRank(spec));
                         spec.seed = seed;
                         if (std::find(specs.begin(), specs.end(), spec) == specs.end()) {
                             specs.push_back(std::move(spec));

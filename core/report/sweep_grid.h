@@ -20,8 +20,9 @@ struct SweepGrid {
 };
 
 /// All points of the grid, each once. Ranks vary fastest, so that neighbours share calibration and
-/// factors.
-/// @param hasRank  whether a spec corrects errors; the others are run at rank 0 only
+/// factors. A rank is that of the correction, or else of what a method learns (lrq, lr-qat), where
+/// 0 leaves it as in the base; methods without a rank are run once.
+/// @param hasRank  whether a spec corrects errors
 std::vector<RunSpec> sweepSpecs(const RunSpec& base, const SweepGrid& grid,
                                 const std::function<bool(const RunSpec&)>& hasRank);
 

@@ -8,7 +8,7 @@ using namespace qw;
 namespace {
 bool hasRank(const RunSpec& spec)
 {
-    return spec.method != "rtn";
+    return spec.method.find("qer") != std::string::npos || spec.lowRank.correction != "none";
 }
 } // namespace
 
@@ -19,6 +19,7 @@ private Q_SLOTS:
     void everyCombinationOnce();
     void emptyListsAreTheBase();
     void methodsWithoutRankAreRunOnce();
+    void ranksOfWhatIsLearned();
     void listsAreRead();
     void nonsenseIsRefused();
 };
@@ -60,6 +61,32 @@ void TstSweepGrid::methodsWithoutRankAreRunOnce()
     const std::vector<RunSpec> specs = sweepSpecs({}, grid, hasRank);
     QCOMPARE(specs.size(), 3U);
     QCOMPARE(specs[0].lowRank.rank, 0);
+}
+
+void TstSweepGrid::ranksOfWhatIsLearned()
+{
+    RunSpec base;
+    base.reconstruction.rank = "official";
+    SweepGrid grid;
+    grid.methods = {"lrq", "flexround", "lsq", "lr-qat"};
+    grid.ranks = {0, 8};
+    const std::vector<RunSpec> specs = sweepSpecs(base, grid, hasRank);
+    QCOMPARE(specs.size(), 6U);
+    QCOMPARE(specs[0].reconstruction.rank, std::string("official"));
+    QCOMPARE(specs[1].reconstruction.rank, std::string("8"));
+    QCOMPARE(specs[2].method, std::string("flexround"));
+    QCOMPARE(specs[3].method, std::string("lsq"));
+    QCOMPARE(specs[4].training.rank, 0);
+    QCOMPARE(specs[5].training.rank, 8);
+    for (const RunSpec& spec : specs) {
+        QCOMPARE(spec.lowRank.rank, 0);
+    }
+    base.lowRank.correction = "lqer"; // then it is the correction's
+    grid.methods = {"lrq"};
+    const std::vector<RunSpec> corrected = sweepSpecs(base, grid, hasRank);
+    QCOMPARE(corrected.size(), 2U);
+    QCOMPARE(corrected[1].lowRank.rank, 8);
+    QCOMPARE(corrected[1].reconstruction.rank, std::string("official"));
 }
 
 void TstSweepGrid::listsAreRead()
