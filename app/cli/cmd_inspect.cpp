@@ -138,7 +138,8 @@ int inspect(const Session& session, const Options& options, const SpecFlags& fla
     if (options.spectrum) {
         RunStore store = session.openStore();
         printSpectra(session,
-                     layerSpectra(flags.result(options.model, session.device, session.threads),
+                     layerSpectra(flags.result(options.model, session.device, session.threads,
+                                               {flags.spec.method, "l2qer"}), // of the curve S E
                                   options.layer, &store, session.context()),
                      options.csv);
         return 0;

@@ -9,6 +9,8 @@
 #include <CLI/Formatter.hpp>
 
 #include "base/error.h"
+#include "report/method_settings.h"
+#include "report/spec_command.h"
 
 namespace qw::cli {
 
@@ -24,6 +26,51 @@ std::int64_t wholeNumber(const std::string& text, const std::string& what)
     QW_REQUIRE(problem == std::errc() && end == text.data() + text.size(), ErrorCode::BadInput,
                what, ": \"", text, "\" is not a whole number");
     return value;
+}
+
+/// The setting that --rank means.
+std::string rankSetting(const std::string& method)
+{
+    if (method == "lrq" || method == "flexround") {
+        return "reconstruction.rank";
+    }
+    return trainsModel(method) ? "training.rank" : "low_rank.rank";
+}
+
+/// Whether a flag of the command line means anything to a method.
+bool takesFlag(const std::string& method, const std::string& correction, const std::string& flag)
+{
+    if (flag == "--rank") { // without a correction to have it, the notes of the run say so
+        const std::string setting = rankSetting(method);
+        return setting == "low_rank.rank" || looksAt(method, correction, setting);
+    }
+    const std::vector<std::string> settings = settingsOfFlag(flag == "--ranks" ? "--rank" : flag);
+    return settings.empty() ||
+           std::any_of(settings.begin(), settings.end(), [&](const std::string& setting) {
+               return looksAt(method, correction, setting);
+           });
+}
+
+/// All methods to which it means something.
+std::vector<std::string> methodsWithFlag(const std::string& flag)
+{
+    std::vector<std::string> methods;
+    for (const std::string& setting : settingsOfFlag(flag == "--ranks" ? "--rank" : flag)) {
+        for (const std::string& method : methodsWith(setting)) {
+            methods.push_back(method);
+        }
+    }
+    return methods;
+}
+
+/// "a, b and c"
+std::string listed(const std::vector<std::string>& words)
+{
+    std::string text;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        text += (i == 0 ? "" : i + 1 < words.size() ? ", " : " and ") + words[i];
+    }
+    return text;
 }
 
 void addWeightFlags(CLI::App& command, SpecFlags& flags, bool withGrid)
@@ -323,11 +370,12 @@ void SpecFlags::takeRank(RunSpec& made) const
     if (rank.empty()) {
         return;
     }
-    if (made.method == "lrq" || made.method == "flexround") {
+    const std::string setting = rankSetting(made.method);
+    if (setting == "reconstruction.rank") {
         made.reconstruction.rank = rank;
         return;
     }
-    (trainsModel(made.method) ? made.training.rank : made.lowRank.rank) =
+    (setting == "training.rank" ? made.training.rank : made.lowRank.rank) =
         wholeNumber(rank, "--rank");
 }
 
@@ -350,26 +398,15 @@ void SpecFlags::takeShared(RunSpec& made, bool trains, bool othersToo) const
 /// A flag that would be lost is most likely a mistake.
 void SpecFlags::refuseForeign(const std::vector<std::string>& methods) const
 {
-    const auto any = [&](const auto& has) {
-        return std::any_of(methods.begin(), methods.end(), has);
-    };
-    const bool trains = any(trainsModel);
-    const bool others = any([](const std::string& method) { return !trainsModel(method); });
-    const bool lowRankPair = any([](const std::string& method) { return method == "lr-qat"; });
-    const std::vector<std::string> ofPair = {"--rank", "--alpha", "--phi", "--init"};
     for (const CLI::Option* option : m_command->get_options()) {
-        if (option->count() == 0) {
-            continue;
-        }
-        const std::string name = option->get_name();
-        QW_REQUIRE(trains || option->get_group() != kTraining, ErrorCode::BadInput, name,
-                   " is a setting of lr-qat, lsq and peqa, not of ", methods.front());
-        QW_REQUIRE(others ||
-                       (option->get_group() != kLearnedRounding && option->get_group() != "GPTQ"),
-                   ErrorCode::BadInput, name, " is no setting of ", methods.front());
-        QW_REQUIRE(others || lowRankPair ||
-                       std::find(ofPair.begin(), ofPair.end(), name) == ofPair.end(),
-                   ErrorCode::BadInput, name, " is a setting of lr-qat, not of ", methods.front());
+        const std::string flag = option->get_name();
+        QW_REQUIRE(option->count() == 0 ||
+                       std::any_of(methods.begin(), methods.end(),
+                                   [&](const std::string& method) {
+                                       return takesFlag(method, spec.lowRank.correction, flag);
+                                   }),
+                   ErrorCode::BadInput, flag, " is a setting of ", listed(methodsWithFlag(flag)),
+                   ", not of ", listed(methods));
     }
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "report/imported.h"
+#include "report/method_settings.h"
 #include "report/run_tables.h"
 
 namespace qw {
@@ -84,6 +85,7 @@ constexpr std::array kSwitches = {
     FlagOf{"weight.sym", "--sym"},
     FlagOf{"activation.attention", "--act-attention"},
     FlagOf{"training.recompute", "--no-recompute"},
+    FlagOf{"training.recompute", "--recompute"},
     FlagOf{"gptq.act_order", "--act-order"},
     FlagOf{"gptq.true_sequential", "--true-sequential"},
     FlagOf{"gptq.static_groups", "--static-groups"},
@@ -128,16 +130,20 @@ bool addOverrides(const std::vector<LayerOverride>& overrides, std::string& comm
     }
     return true;
 }
-/// What a method that trains the model does not look at, and what only such a method does: their
-/// flags would be refused, or mean another setting.
-bool doesNotMatter(const RunSpec& spec, const std::string& setting)
-{
-    const bool trains = trainsModel(spec.method);
-    return (setting.rfind("training.", 0) == 0 && !trains) ||
-           (setting.rfind("reconstruction.", 0) == 0 && trains) ||
-           (setting == "low_rank.rank" && trains && spec.lowRank.correction == "none");
-}
 } // namespace
+
+std::vector<std::string> settingsOfFlag(const std::string& flag)
+{
+    std::vector<std::string> settings;
+    const auto add = [&](const FlagOf& entry) {
+        if (flag == entry.flag) {
+            settings.emplace_back(entry.setting);
+        }
+    };
+    std::for_each(kFlags.begin(), kFlags.end(), add);
+    std::for_each(kSwitches.begin(), kSwitches.end(), add);
+    return settings;
+}
 
 std::string shellQuoted(const std::string& word)
 {
@@ -173,12 +179,8 @@ std::string runCommand(const RunSpec& spec)
         if (setting == "kv_cache.bits" && spec.kvCache.format == "int") {
             continue; // said with the format
         }
-        if (doesNotMatter(spec, setting)) {
-            continue;
-        }
-        const bool learns = spec.method == "lrq" || spec.method == "flexround";
-        if (setting == "reconstruction.rank" && !learns) {
-            return {}; // --rank means another setting there
+        if (!looksAt(spec.method, spec.lowRank.correction, setting)) {
+            continue; // its flag would be refused, or mean another setting
         }
         if (setting == "low_rank.rank" && spec.lowRank.correction != "none") {
             command += " --correction-rank " + value;

@@ -1,14 +1,20 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "report/run_spec.h"
 
 namespace qw {
 
-/// The shell command that starts this run, with the settings that differ from their defaults; empty
-/// if a setting has no flag: then only the spec as a file will do.
+/// The shell command that starts this run, with the settings that differ from their defaults
+/// and that the run looks at; empty if one of them has no flag: then only the spec as a file will
+/// do.
 std::string runCommand(const RunSpec& spec);
+
+/// The settings that a flag of `qw run` stands for, which one depends on the method ("--lr":
+/// reconstruction.lr, training.lr); empty for a flag that is no setting of a spec.
+std::vector<std::string> settingsOfFlag(const std::string& flag);
 
 /// A word as a POSIX shell reads it back.
 std::string shellQuoted(const std::string& word);

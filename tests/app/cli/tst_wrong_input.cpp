@@ -119,11 +119,29 @@ void TestWrongInput::oneSentence_data()
     row("run demo --method lr-qat --phi fixed", {"phi \"fixed\"", "did you mean \"fixed8\"?"});
     row("run demo --method lr-qat --init loft", {"init \"loft\"", "did you mean \"loftq\"?"});
     row("run demo --method lsq --phi int", {"--phi", "of lr-qat, not of lsq"});
-    row("run demo --method peqa --rank 4", {"--rank", "of lr-qat, not of peqa"});
-    row("run demo --method peqa --lr 0.1", {"training.lr", "peqa", "training.lr_scale"});
+    row("run demo --method peqa --rank 4", {"--rank", "lrq and lr-qat, not of peqa"});
+    row("run demo --method peqa --lr 0.1", {"--lr", "lr-qat and lsq, not of peqa"});
     row("run demo --method lr-qat --lr -1", {"--lr -1 is below 0"});
     row("run demo --method lr-qat --rank half", {"--rank: \"half\" is not a whole number"});
-    row("run demo --method lr-qat --iters 5", {"--iters", "no setting of lr-qat"});
+    row("run demo --method lr-qat --iters 5",
+        {"--iters is a setting of flexround and lrq, not of lr-qat"});
+    row("run demo --method rtn --iters 5", {"--iters", "flexround and lrq, not of rtn"});
+    row("run demo --method gptq --rho .2", {"--rho is a setting of lrq, not of gptq"});
+    row("run demo --method flexround --rank 4", {"--rank", "lrq and lr-qat, not of flexround"});
+    row("run demo --method lrq --act-order", {"--act-order", "gptq, not of lrq"});
+    row("run demo --method lr-qat --awq-ratios 3", {"--awq-ratios", "awq, not of lr-qat"});
+    row("run demo --method awq --smooth-alpha .5", {"--smooth-alpha", "smoothquant, not of awq"});
+    row("run demo --method rtn --statistic rms", {"--statistic", "l2qer, not of rtn"});
+    row("run demo --correction lqer --statistic rms", {"--statistic", "l2qer, not of rtn"});
+    row("run demo --method rtn --no-recompute", {"recompute", "lr-qat, lsq and peqa, not of rtn"});
+    row("estimate demo --method gptq --lr 1", {"--lr", "not of gptq"});
+    row("inspect demo --layer x --spectrum --iters 5", {"--iters", "not of rtn"});
+    row("sweep demo --methods rtn,gptq --iters 5", {"--iters", "not of rtn and gptq"});
+    row("sweep demo --methods rtn,lsq --ranks 0,4",
+        {"--ranks is a setting of lqer, l2qer, qera-approx, qera-exact, lrq and lr-qat, not of rtn "
+         "and lsq"});
+    row("sweep demo --methods rtn,lrq --ranks -4 --calibration demo:calibration",
+        {"reconstruction.rank \"-4\""});
     row("run demo --method lsq --format mxint", {"weight.format", "lsq", "integer grids"});
     row("run demo --method lr-qat --group-size tensor", {"weight.group_size", "lr-qat"});
     row("run demo --method lr-qat --bits 8", {"fixed8", "8 bits"});

@@ -11,6 +11,7 @@ private Q_SLOTS:
     void commands_data();
     void commands();
     void settingsWithoutFlags();
+    void settingsOfAFlag();
     void quoting();
 };
 
@@ -47,9 +48,18 @@ void TestSpecCommand::commands_data()
         << "qw run demo --method peqa --range minmax";
     QTest::newRow("scaled inputs")
         << R"({"model": "demo", "method": "awq", "awq": {"ratios": 5, "clip": "none"},
-               "smooth": {"alpha": 0.5}, "activation": {"format": "int", "scale": "tensor"}})"
+               "activation": {"format": "int", "scale": "tensor"}})"
         << "qw run demo --act-format int --act-scale tensor --awq-clip none --awq-ratios 5 "
-           "--method awq --smooth-alpha 0.5";
+           "--method awq";
+    QTest::newRow("settings of other methods are left out")
+        << R"({"model": "demo", "method": "lrq", "reconstruction": {"rho": 0.2, "rank": 8},
+               "smooth": {"alpha": 0.5}, "gptq": {"act_order": true}, "low_rank": {"rank": 4,
+               "statistic": "rms"}})"
+        << "qw run demo --method lrq --rank 8 --rho 0.2";
+    QTest::newRow("those of a correction stay")
+        << R"({"model": "demo", "low_rank": {"rank": 4, "correction": "l2qer",
+               "statistic": "rms"}})"
+        << "qw run demo --correction l2qer --correction-rank 4 --statistic rms";
     QTest::newRow("overrides and skips")
         << R"({"model": "demo", "overrides": [{"pattern": "q_proj$", "bits": 8, "rank": 0},
                {"pattern": "it's", "skip": true}]})"
@@ -69,9 +79,9 @@ void TestSpecCommand::settingsWithoutFlags()
     RunSpec spec;
     spec.weight.rangeSteps = 7; // has no flag
     QVERIFY(runCommand(spec).empty());
-    RunSpec divisor; // --rank means another setting there
+    RunSpec divisor; // --rank means another setting in rtn, which has no divisor
     divisor.reconstruction.rank = "full";
-    QVERIFY(runCommand(divisor).empty());
+    QCOMPARE(runCommand(divisor), std::string("qw run ''"));
     RunSpec training; // nothing that rtn looks at, and --lr means another setting in lsq
     training.training.lr = 0.5;
     QCOMPARE(runCommand(training), std::string("qw run ''"));
@@ -87,6 +97,14 @@ void TestSpecCommand::settingsWithoutFlags()
     order.overrides[1].pattern = "b";
     order.overrides[1].bits = 8;
     QVERIFY(runCommand(order).empty());
+}
+
+void TestSpecCommand::settingsOfAFlag()
+{
+    using Names = std::vector<std::string>;
+    QCOMPARE(settingsOfFlag("--lr"), (Names{"reconstruction.lr", "training.lr"}));
+    QCOMPARE(settingsOfFlag("--act-order"), Names{"gptq.act_order"});
+    QCOMPARE(settingsOfFlag("--store"), Names{});
 }
 
 void TestSpecCommand::quoting()
