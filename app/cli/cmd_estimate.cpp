@@ -22,7 +22,9 @@ void addEstimate(CLI::App& app, Session& session)
     flags.addTo(command, true);
     command.footer("Example:\n  qw estimate demo --method lqer --bits 3 --rank 16");
     onRun(command, [&session] {
-        const Estimate estimate = estimateRun(flags.result(model, session.device, session.threads));
+        const RunSpec spec = flags.result(model, session.device, session.threads);
+        session.startEngine();
+        const Estimate estimate = estimateRun(spec);
         if (session.json) {
             printJson(Json{{"bytes", estimate.bytes},
                            {"bits_per_weight", finiteOrNull(estimate.bitsPerWeight)},

@@ -25,9 +25,12 @@ void print(const Session& session, const RunResult& result)
 }
 
 /// The number of threads decides the bits: a repetition uses those of the run unless told
-/// otherwise.
+/// otherwise. So does the device, which is a setting of the run.
 void startAsThen(Session session, const RunResult& stored)
 {
+    QW_REQUIRE(!session.deviceGiven || session.device == stored.spec.device, ErrorCode::BadInput,
+               "--device ", session.device, ": run ", stored.id, " is of ", stored.spec.device,
+               " and is repeated there; qw run makes one on another device");
     session.threads = session.threadsGiven ? session.threads : stored.provenance.threads;
     session.device = stored.spec.device;
     session.startEngine();

@@ -14,7 +14,8 @@
 namespace {
 using qw::cli::say;
 
-enum ExitStatus { kDone = 0, kFailed = 1, kWrongInput = 2, kMismatch = 3, kCancelled = 130 };
+/// Beside 0 and the mismatch that qw rerun --verify finds.
+enum ExitStatus { kFailed = 1, kWrongInput = 2, kCancelled = 130 };
 
 int statusFor(qw::ErrorCode code)
 {
@@ -23,9 +24,8 @@ int statusFor(qw::ErrorCode code)
     case qw::ErrorCode::NotFound:
     case qw::ErrorCode::BadFile:
     case qw::ErrorCode::Unsupported:
+    case qw::ErrorCode::Mismatch: // a model, text or file that is not the one it should be
         return kWrongInput;
-    case qw::ErrorCode::Mismatch:
-        return kMismatch;
     default:
         return kFailed;
     }

@@ -169,8 +169,13 @@ RunStore Session::openStore() const
         storeFile.empty() ? RunStore::defaultFile() : std::filesystem::path(storeFile);
     try {
         return RunStore(file);
-    } catch (const Error& problem) { // an answer to --store, so wrong input rather than a failure
-        throw Error(ErrorCode::BadInput, problem.what());
+    } catch (const Error& problem) {
+        // Wrong input only where the user named a file that cannot be one; a disk that is full or a
+        // store that another program holds is a failure.
+        const bool cannotBe =
+            problem.code() == ErrorCode::Store || problem.code() == ErrorCode::BadFile;
+        throw Error(cannotBe && !storeFile.empty() ? ErrorCode::BadInput : ErrorCode::Store,
+                    problem.what());
     }
 }
 

@@ -20,7 +20,7 @@ void makeParent(const std::filesystem::path& file)
     if (!folder.empty()) {
         std::filesystem::create_directories(folder, problem);
     }
-    QW_REQUIRE(!problem, ErrorCode::Io, folder.string(),
+    QW_REQUIRE(!problem, ErrorCode::Store, folder.string(),
                ": the folder of the run store cannot be made: ", problem.message());
 }
 
@@ -34,7 +34,7 @@ void useWriteAheadLog(Database& db)
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(25));
     }
-    throw Error(ErrorCode::Store, db.file().string() + ": another program holds the run store");
+    throw Error(ErrorCode::Io, db.file().string() + ": another program holds the run store");
 }
 
 void saveLayers(Database& db, const RunResult& result)

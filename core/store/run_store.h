@@ -32,7 +32,8 @@ class RunStore
 {
 public:
     /// Opens or creates; upgrades an older file after copying it beside; refuses a newer one.
-    /// @throws Error::Store, Io naming the file
+    /// @throws Error naming the file: Store or BadFile if it cannot be a store; Io if another
+    /// program holds it or the disk is full
     explicit RunStore(const std::filesystem::path& file);
     ~RunStore();
     RunStore(const RunStore&) = delete;

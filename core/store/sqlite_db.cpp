@@ -64,18 +64,19 @@ std::int64_t Database::number(const std::string& sql)
 void Database::fail(const std::string& doing) const
 {
     const int code = sqlite3_errcode(m_handle) & 0xff;
-    std::string sentence = m_file.string() + ": the run store " + doing + ": ";
+    const bool held = code == SQLITE_BUSY || code == SQLITE_LOCKED;
+    const std::string sentence = m_file.string() + ": the run store " + doing + ": ";
     if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) {
         throw Error(ErrorCode::BadFile, m_file.string() +
                                             ": the file is damaged or is no run store (" +
                                             sqlite3_errmsg(m_handle) + ")");
     }
-    if (code == SQLITE_BUSY) {
-        sentence += "another program holds it (";
-    } else {
-        throw Error(ErrorCode::Store, sentence + sqlite3_errmsg(m_handle));
+    if (held) {
+        throw Error(ErrorCode::Io,
+                    sentence + "another program holds it (" + sqlite3_errmsg(m_handle) + ")");
     }
-    throw Error(ErrorCode::Store, sentence + sqlite3_errmsg(m_handle) + ")");
+    throw Error(code == SQLITE_FULL || code == SQLITE_IOERR ? ErrorCode::Io : ErrorCode::Store,
+                sentence + sqlite3_errmsg(m_handle));
 }
 
 Statement::Statement(Database& db, std::string_view sql) : m_db(db)

@@ -43,6 +43,11 @@ private Q_SLOTS:
     void verifySame();
     void verifyDifferent();
     void rerunMakesAnother();
+    void aRunIsRepeatedOnItsDevice();
+    void anotherModelIsWrongInput();
+    void storeThatCannotBeUsed_data();
+    void storeThatCannotBeUsed();
+    void ranksOfAnLrqSweep();
     void rerunOfASlicedRun();
     void failedSweepTellsAll();
     void interruptAndResume();
@@ -99,6 +104,76 @@ void TestRunCommands::rerunMakesAnother()
     QVERIFY(first["id"] != again["id"]);
     QCOMPARE(again["artifact_hash"], first["artifact_hash"]);
     QCOMPARE(again["bits"], first["bits"]);
+}
+
+void TestRunCommands::aRunIsRepeatedOnItsDevice()
+{
+    const QString id = make(kQuick)["id"].toString();
+    for (const char* command : {"rerun ", "rerun --verify "}) {
+        const QwOutcome outcome = m_qw.run(command + id + " --device cuda");
+        QCOMPARE(outcome.status, 2);
+        QVERIFY2(outcome.err.contains("--device cuda: run " + id + " is of cpu"),
+                 qPrintable(outcome.err));
+    }
+    QCOMPARE(m_qw.run("rerun --verify " + id + " --device cpu").status, 0);
+}
+
+/// 3 is of a verification alone.
+void TestRunCommands::anotherModelIsWrongInput()
+{
+    const QString id = make(kQuick + "--store foreign.sqlite")["id"].toString();
+    {
+        RunStore store(m_qw.path("foreign.sqlite").toStdString());
+        RunResult run = store.get(id.toStdString());
+        run.provenance.modelHash = "0123456789abcdef";
+        store.save(run);
+    }
+    const QwOutcome outcome =
+        m_qw.run("generate --run " + id + " --prompt A --store foreign.sqlite");
+    QCOMPARE(outcome.status, 2);
+    QVERIFY2(outcome.err.contains("is not the model that run"), qPrintable(outcome.err));
+}
+
+void TestRunCommands::storeThatCannotBeUsed_data()
+{
+    QTest::addColumn<QString>("before");
+    QTest::addColumn<QString>("flags");
+    QTest::addColumn<int>("status");
+    // Nothing can be written, as on a full disk.
+    QTest::newRow("full disk") << "trap '' XFSZ; ulimit -f 0;"
+                               << "--store full.sqlite" << 1;
+    QTest::newRow("no place for the default store") << "XDG_DATA_HOME=/proc"
+                                                    << "" << 1;
+    QTest::newRow("no store file") << ""
+                                   << "--store /proc/new.sqlite" << 2;
+}
+
+void TestRunCommands::storeThatCannotBeUsed()
+{
+    QFETCH(QString, before);
+    QFETCH(QString, flags);
+    QFETCH(int, status);
+    QProcess process;
+    process.setWorkingDirectory(m_qw.folder());
+    process.start("sh", {"-c", before + " exec " QW_CLI " runs list " + flags});
+    const QwOutcome outcome = QwProgram::finish(process);
+    QVERIFY2(outcome.status == status, qPrintable(outcome.err));
+    QCOMPARE(outcome.err.count('\n'), 1);
+    QVERIFY2(outcome.err.contains("run store"), qPrintable(outcome.err));
+}
+
+void TestRunCommands::ranksOfAnLrqSweep()
+{
+    const QJsonArray runs =
+        make("sweep demo --methods rtn,lrq --bits 3 --group-sizes channel --ranks 3,7 --iters 1 "
+             "--calibration demo:calibration --nsamples 2 --calibration-seqlen 16 --threads 1 "
+             "--artifacts discard --json --store lrq.sqlite")["runs"]
+            .toArray();
+    QList<int> ranks;
+    for (const QJsonValue& run : runs) {
+        ranks.append(run["train_rank"].toInt());
+    }
+    QCOMPARE(ranks, (QList<int>{0, 3, 7}));
 }
 
 void TestRunCommands::rerunOfASlicedRun()
@@ -328,10 +403,12 @@ void TestRunCommands::slowBlasIsNamed()
     }
     qputenv("LD_PRELOAD", reference.toLocal8Bit());
     const QwOutcome outcome = m_qw.run("generate demo --prompt A --tokens 1");
+    const QwOutcome estimated = m_qw.run("estimate demo"); // from the engine as it will run
     qunsetenv("LD_PRELOAD");
     QCOMPARE(outcome.status, 0);
     QVERIFY2(outcome.err.contains("warning: matrix products run on the reference BLAS"),
              qPrintable(outcome.err));
+    QVERIFY2(estimated.err.contains("warning: matrix products"), qPrintable(estimated.err));
 }
 
 QTEST_GUILESS_MAIN(TestRunCommands)
