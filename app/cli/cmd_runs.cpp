@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "report/mean_error.h"
+#include "report/method_settings.h"
 #include "report/run_tables.h"
 #include "session.h"
 #include "table.h"
@@ -29,13 +30,24 @@ struct Options {
     RunFilter filter;
 };
 
+bool learns(const std::string& method)
+{
+    return trainsModel(method) || looksAt(method, "none", "reconstruction.iterations");
+}
+
 int list(const Session& session, const Options& options)
 {
-    const std::vector<RunSummary> found = session.openStore().list(options.filter);
+    const RunStore store = session.openStore();
+    const std::vector<RunSummary> found = store.list(options.filter);
     if (session.json) {
         Json runs = Json::array();
         for (const RunSummary& run : found) {
             Json object = toPublicJson(run.result, false);
+            if (learns(run.result.spec.method)) { // sums over layers, which a list goes without
+                const TrainedTotals trained = store.trainedTotals(run.result.id);
+                object["train_rank"] = trained.rank;
+                object["trained_parameters"] = trained.parameters;
+            }
             object["tags"] = run.tags;
             object["notes"] = run.notes;
             runs.push_back(std::move(object));

@@ -307,6 +307,15 @@ std::vector<RunResult> RunStore::runsOfLayer(const std::string& model,
     return runs;
 }
 
+TrainedTotals RunStore::trainedTotals(const std::string& id) const
+{
+    Statement row(d->db, "SELECT max(train_rank), sum(trained_parameters) FROM layers "
+                         "WHERE run_id = ?");
+    row.bind(id);
+    row.step(); // one row, of NULLs if there are no layers, which are read as 0
+    return {row.integer(0), row.integer(1)};
+}
+
 void RunStore::tag(const std::string& id, const std::string& tag)
 {
     QW_REQUIRE(!tag.empty(), ErrorCode::BadInput, "a tag needs at least one character");

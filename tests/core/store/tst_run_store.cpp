@@ -50,6 +50,7 @@ private Q_SLOTS:
     void filters();
     void onlyAnUnfinishedRunIsClosed();
     void runsOfLayer();
+    void trainedTotals();
     void removeRestorePurge();
     void spectra();
     void newerFileIsRefused();
@@ -230,6 +231,18 @@ void TestRunStore::runsOfLayer()
     expected.singularValues.clear();
     QVERIFY(first[0].layers == std::vector{expected});
     QVERIFY(store.runsOfLayer("demo", "a.v_proj").empty());
+}
+
+void TestRunStore::trainedTotals()
+{
+    RunStore store(m_file);
+    RunResult run = sampleResult("run1");
+    run.layers[1].trainRank = 9;
+    run.layers[1].trainedParameters = 1000;
+    store.save(run);
+    QCOMPARE(store.trainedTotals("run1").rank, 9);
+    QCOMPARE(store.trainedTotals("run1").parameters, 1910);
+    QCOMPARE(store.trainedTotals("none").parameters, 0);
 }
 
 void TestRunStore::removeRestorePurge()
