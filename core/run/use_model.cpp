@@ -121,9 +121,10 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
     result.score.compute = spec.compute;
     result.score.textHash = windows.textHash;
     result.score.tokenizerHash = tokenizer.hash();
-    // What the model read, not only what was scored: that is the work done.
+    // What was read, not only what was scored, and by both models of a run: that is the work done.
+    const std::int64_t models = 1 + static_cast<std::int64_t>(variants.size());
     result.tokensPerSecond =
-        static_cast<double>(windows.count() * windows.seqlen()) / result.score.seconds;
+        static_cast<double>(models * windows.count() * windows.seqlen()) / result.score.seconds;
     result.peakRssBytes = peakRssBytes();
     return result;
 }

@@ -206,6 +206,9 @@ void TestJsonContract::evalOfARun()
     QCOMPARE(json["nll"].toDouble(), m_run["nll"].toDouble());
     QCOMPARE(json["fp_nll"].toDouble(), m_run["fp_nll"].toDouble());
     QCOMPARE(json["kl_mean"].toDouble(), m_run["kl_mean"].toDouble());
+    // In those seconds both models read the windows.
+    QCOMPARE(std::lround(json["tokens_per_second"].toDouble() * json["seconds"].toDouble()),
+             2L * 3 * 32);
 }
 
 void TestJsonContract::missingNumbersAreNull()
