@@ -43,7 +43,10 @@ VerifyReport verifyRun(const RunResult& stored, const RunContext& run)
     differs("program", then.program, now.program);
     differs("libtorch", then.torch, now.torch);
     differs("model", then.modelHash, now.modelHash);
+    differs("tokenizer", then.tokenizerHash, now.tokenizerHash);
     differs("calibration text", then.calibrationHash, now.calibrationHash);
+    differs("training text", then.trainingHash, now.trainingHash);
+    differs("device", then.device, now.device);
     differs("threads", std::to_string(then.threads), std::to_string(now.threads));
     differs("processor", then.cpu, now.cpu);
     return report;

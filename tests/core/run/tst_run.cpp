@@ -598,6 +598,14 @@ private Q_SLOTS:
         RunResult stored = runQuantization(baseSpec(), store, options(), {});
         stored.spec.seed = 77;
         QVERIFY(!verifyRun(stored, {}).same);
+        stored.provenance.tokenizerHash = "another";
+        stored.provenance.trainingHash = "some text";
+        stored.provenance.device = "cuda:7";
+        const std::vector<std::string> differences = verifyRun(stored, {}).differences;
+        QCOMPARE(differences.size(), 3U);
+        QCOMPARE(differences[0].find("tokenizer: another then, "), 0U);
+        QCOMPARE(differences[1], std::string("training text: some text then,  now"));
+        QCOMPARE(differences[2], std::string("device: cuda:7 then, cpu now"));
     }
 
     void stoppedSweepResumesWhole_data()
