@@ -27,18 +27,62 @@ std::int64_t nearestDivisor(std::int64_t columns, std::int64_t wanted)
     return best;
 }
 
-void settleRank(const MethodInfo& method, const LowRankSpec& lowRank, LayerPlan& layer,
-                std::vector<std::string>& said)
+/// What is said of layers. A model has hundreds: what holds for several is said once.
+class LayerNotes
 {
-    if (!method.lowRank && lowRank.correction == "none" && layer.settings.rank > 0) {
-        said.push_back(message(layer.info.name, ": rank 0 instead of ", layer.settings.rank, "; ",
-                               method.id, " has no low-rank correction"));
+public:
+    void add(const std::string& layer, const std::string& sentence)
+    {
+        const auto known = std::find_if(m_notes.begin(), m_notes.end(), [&](const Note& note) {
+            return note.sentence == sentence;
+        });
+        Note& note = known == m_notes.end() ? m_notes.emplace_back(Note{sentence, {}}) : *known;
+        note.layers.push_back(layer);
+    }
+    /// In the order of their first layers. @param all  layers of the run
+    void appendTo(std::vector<std::string>& said, std::size_t all) const
+    {
+        for (const Note& note : m_notes) {
+            said.push_back(namesOf(note.layers, all) + ": " + note.sentence);
+        }
+    }
+
+private:
+    struct Note {
+        std::string sentence;
+        std::vector<std::string> layers;
+    };
+
+    static std::string namesOf(const std::vector<std::string>& layers, std::size_t all)
+    {
+        if (layers.size() == 1) {
+            return layers.front();
+        }
+        if (layers.size() == all) {
+            return message("all ", all, " layers");
+        }
+        return layers.size() == 2
+                   ? message(layers[0], " and ", layers[1])
+                   : message(layers[0], ", ", layers[1], " and ", layers.size() - 2, " more");
+    }
+
+    std::vector<Note> m_notes;
+};
+
+void settleRank(const MethodInfo& method, const LowRankSpec& lowRank, LayerPlan& layer,
+                LayerNotes& notes)
+{
+    const std::int64_t asked = layer.settings.rank;
+    if (!method.lowRank && lowRank.correction == "none" && asked > 0) {
+        notes.add(layer.info.name, message("rank 0 instead of ", asked, "; ", method.id,
+                                           " has no low-rank correction"));
         layer.settings.rank = 0;
+        return;
     }
     const std::int64_t full = std::min(layer.info.in, layer.info.out);
-    if (layer.settings.rank > full) {
-        said.push_back(message(layer.info.name, ": rank ", full, " instead of ",
-                               layer.settings.rank, ", the most its shape allows"));
+    if (asked > full) {
+        notes.add(layer.info.name,
+                  message("rank ", full, " instead of ", asked, ", the most the shape allows"));
         layer.settings.rank = full;
     }
 }
@@ -118,7 +162,7 @@ const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& nam
 
 namespace {
 LayerSettings settled(const RunSpec& spec, LayerSettings settings, const LinearInfo& layer,
-                      std::vector<std::string>& substitutions)
+                      LayerNotes& notes)
 {
     const std::int64_t group = settings.weight.groupSize;
     if (group <= 0 || layer.in % group == 0) {
@@ -128,9 +172,8 @@ LayerSettings settled(const RunSpec& spec, LayerSettings settings, const LinearI
                " does not divide its ", layer.in, " columns; these do: ", divisorsOf(layer.in),
                " (or pass --adjust)");
     settings.weight.groupSize = nearestDivisor(layer.in, group);
-    substitutions.push_back(message(layer.name, ": group_size ", settings.weight.groupSize,
-                                    " instead of ", group, ", which does not divide its ", layer.in,
-                                    " columns"));
+    notes.add(layer.name, message("group_size ", settings.weight.groupSize, " instead of ", group,
+                                  ", which does not divide ", layer.in, " columns"));
     return settings;
 }
 
@@ -139,7 +182,10 @@ LayerSettings settled(const RunSpec& spec, LayerSettings settings, const LinearI
 LayerSettings settledSettings(const RunSpec& spec, const LinearInfo& layer,
                               std::vector<std::string>& substitutions)
 {
-    return settled(spec, settingsFor(spec, layer.name), layer, substitutions);
+    LayerNotes notes;
+    const LayerSettings settings = settled(spec, settingsFor(spec, layer.name), layer, notes);
+    notes.appendTo(substitutions, 1);
+    return settings;
 }
 
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
@@ -166,6 +212,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
             "how they find it");
     }
     std::int64_t skipped = 0;
+    LayerNotes notes;
     const LayerRules rules(spec);
     for (const LinearInfo& linear : checkpoint.linears()) {
         const LayerSettings settings = rules.of(linear.name);
@@ -173,13 +220,12 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
             ++skipped;
             continue;
         }
-        LayerPlan layer{linear, settled(spec, settings, linear, plan.substitutions)};
-        settleRank(method.info(), spec.lowRank, layer, plan.substitutions);
+        LayerPlan layer{linear, settled(spec, settings, linear, notes)};
+        settleRank(method.info(), spec.lowRank, layer, notes);
         if (const std::string phi = phiFor(spec.training, layer.settings.weight.bits);
             spec.method == "lr-qat" && phi != spec.training.phi) {
-            plan.substitutions.push_back(message(linear.name, ": phi ", phi, " instead of ",
-                                                 spec.training.phi,
-                                                 ", which has no room for 8 bits"));
+            notes.add(linear.name, message("phi ", phi, " instead of ", spec.training.phi,
+                                           ", which has no room for 8 bits"));
         }
         const std::int64_t weights = linear.in * linear.out;
         plan.weights += weights;
@@ -195,6 +241,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
     }
     QW_REQUIRE(!plan.layers.empty(), ErrorCode::BadInput,
                "nothing is left to quantize: the overrides skip all ", skipped, " linear layers");
+    notes.appendTo(plan.substitutions, plan.layers.size());
     if (blockwise != nullptr) {
         plan.bytes += replacedBytes(*blockwise, plan, checkpoint);
     }

@@ -253,10 +253,8 @@ void TestJsonContract::rankWithoutCorrection()
         m_qw.run("run demo --method rtn --rank 4 --threads 1 --json --artifacts discard").json();
     QCOMPARE(json["rank"].toInt(), 0); // the deployed one
     QCOMPARE(json["bits_per_weight"].toDouble(), 4 + 20.0 / 128);
-    QCOMPARE(json["substitutions"].toArray().size(), 35);
-    const QString said = json["substitutions"].toArray().first().toString();
-    QVERIFY2(said.contains("rank 0 instead of 4; rtn has no low-rank correction"),
-             qPrintable(said));
+    QCOMPARE(json["substitutions"].toArray(),
+             QJsonArray{"all 35 layers: rank 0 instead of 4; rtn has no low-rank correction"});
     QCOMPARE(json["layers"].toArray().first().toObject()["rank"].toInt(), 0);
 }
 
@@ -282,8 +280,8 @@ void TestJsonContract::learnedRounding()
     }
     QCOMPARE(json["trained_parameters"].toDouble(), expected);
     QCOMPARE(json["blocks"].toArray().size(), 5);
-    const QJsonObject gptq =
     QCOMPARE(listed(json["id"].toString()), withoutLayers(json));
+    const QJsonObject gptq =
         m_qw.run("run demo --method gptq --act-order --true-sequential --static-groups "
                  "--damp-percent 2 --correction lqer --correction-rank 3 --calibration "
                  "demo:calibration --nsamples 2 --calibration-seqlen 32 --threads 1 --json "
@@ -330,9 +328,10 @@ void TestJsonContract::adjustSaysSo()
     const QJsonObject json =
         m_qw.run("run demo --group-size 100 --adjust --threads 1 --json --artifacts discard")
             .json();
-    QCOMPARE(json["substitutions"].toArray().size(), 35);
+    QCOMPARE(json["substitutions"].toArray().size(), 2); // one for each number of columns
     const QString said = json["substitutions"].toArray().first().toString();
-    QVERIFY2(said.contains("128 instead of 100"), qPrintable(said));
+    QCOMPARE(said, "model.layers.0.self_attn.q_proj, model.layers.0.self_attn.k_proj and 28 more: "
+                   "group_size 128 instead of 100, which does not divide 256 columns");
     const QString typo = m_qw.run("run demo --skip q_porj --threads 1 --json --artifacts discard")
                              .json()["substitutions"]
                              .toArray()
@@ -347,7 +346,7 @@ void TestJsonContract::adjustBlockSaysSo()
         m_qw.run("run demo --format mxint --group-size 20 --adjust --threads 1 "
                  "--json --artifacts discard")
             .json();
-    QCOMPARE(json["substitutions"].toArray().size(), 35);
+    QCOMPARE(json["substitutions"].toArray().size(), 2);
     const QString said = json["substitutions"].toArray().first().toString();
     QVERIFY2(said.contains("group_size 16 instead of 20"), qPrintable(said));
     QCOMPARE(json["bits_per_weight"].toDouble(), 4 + 8.0 / 16);
