@@ -23,10 +23,9 @@ struct GptqCodes {
 /// still to come.
 /// @param weight [out, in] float32; @param autocorrelation [in, in] float64: R = E[x^T x];
 /// @param nearest  fitGrid() of the weight, which is the result's where groups are static or rows
-/// @throws Error::NonFinite if no damping up to 100 % makes R definite; as fitGrid() does;
-/// Cancelled Source: GPTQ, arXiv:2210.17323, Algorithm 1, and its official code. Differs: the
-/// factorization is float64; a group's grid sees all updates so far, also those of its own block of
-/// columns.
+/// @throws Error::NonFinite if no damping to 100 % makes R definite; as fitGrid() does; Cancelled
+/// Source: GPTQ, arXiv:2210.17323, Algorithm 1, and its official code. Differs: the factorization
+/// is float64; a group's grid sees all updates so far, also those of its own block of columns.
 GptqCodes gptq(const at::Tensor& weight, const at::Tensor& autocorrelation,
                const GridParams& nearest, const GridOptions& grid, const GptqSpec& spec,
                const RunContext& run);

@@ -77,8 +77,8 @@ struct DecoderOptions {
 };
 
 /// The forward pass of every supported architecture, block by block over borrowed weights.
-/// Sources: the reference implementations named in docs/architectures.md.
-/// Thread-compatible: const methods may not run concurrently with each other on one object.
+/// Sources: the architectures' code in transformers, with whose logits the tests compare.
+/// Not thread-safe: const methods too may not run concurrently with each other on one object.
 class Decoder
 {
 public:

@@ -48,7 +48,7 @@ public:
     static std::filesystem::path defaultFile(); ///< by XDG
     const std::filesystem::path& file() const;
 
-    /// A new run in state "running"; the id is short, unique across stores and sortable by time.
+    /// An id for a new run, which is not stored yet: short, unique across stores, sorted by time.
     std::string newRunId() const;
     void save(const RunResult& result); ///< inserts or replaces, layers included
     /// Closes a run that says "running" or "queued"; one that says anything else stays as it is.
