@@ -16,6 +16,7 @@
 #include "model/decoder.h"
 #include "model/tokenizer.h"
 #include "report/mean_error.h"
+#include "report/typed_reader.h"
 #include "run/artifact.h"
 #include "run/quantized_variant.h"
 #include "run/stored_run.h"
@@ -52,13 +53,25 @@ Question parseQuestion(const std::string& line, const std::string& where,
                        const Tokenizer& tokenizer, std::int64_t longest)
 {
     const Json json = parseJsonLine(line, where);
-    ObjectReader reader(json, where);
-    std::string context;
-    std::vector<std::string> endings;
-    Question question;
-    reader.optional("context", context).optional("endings", endings);
-    reader.optional("answer", question.answer);
+    TypedReader reader(json, where);
+    std::optional<std::string> context;
+    std::optional<std::int64_t> answer;
+    reader.read("context", context).read("answer", answer);
+    const Json* const list = reader.find("endings");
     reader.finish();
+    const char* const missing = !context ? "context" : list == nullptr ? "endings" : "answer";
+    QW_REQUIRE(context && list != nullptr && answer, ErrorCode::BadInput, where, ": \"", missing,
+               "\" is missing");
+    Question question;
+    question.answer = *answer;
+    std::vector<std::string> endings;
+    const bool strings =
+        list->is_array() && std::all_of(list->begin(), list->end(), [&](const Json& ending) {
+            return readExactly(ending, endings.emplace_back());
+        });
+    if (!strings) {
+        reader.wrongType("endings", *list);
+    }
     QW_REQUIRE(endings.size() >= 2, ErrorCode::BadInput, where, ": needs two endings or more");
     QW_REQUIRE(question.answer >= 0 && question.answer < static_cast<std::int64_t>(endings.size()),
                ErrorCode::BadInput, where, ": answer ", question.answer, " is none of the ",
@@ -66,8 +79,8 @@ Question parseQuestion(const std::string& line, const std::string& where,
     for (const std::string& text : endings) {
         Ending ending;
         // The boundary is found on the whole text: a space may belong to the ending's first token.
-        const auto contextIds = tokenizer.encode(context);
-        ending.ids = tokenizer.encode(context + text);
+        const auto contextIds = tokenizer.encode(*context);
+        ending.ids = tokenizer.encode(*context + text);
         ending.scoredFrom =
             std::max<std::int64_t>(1, std::min(static_cast<std::int64_t>(contextIds.size()),
                                                static_cast<std::int64_t>(ending.ids.size()) - 1));

@@ -72,6 +72,19 @@ private Q_SLOTS:
             "line 2: answer 2");
         row("negative answer", "{'context': 'a', 'endings': ['b', 'c'], 'answer': -1}",
             "answer -1");
+        row("no answer", "{'context': 'a', 'endings': ['b', 'c']}", "\"answer\" is missing");
+        row("no context", "{'endings': ['b', 'c'], 'answer': 0}", "\"context\" is missing");
+        row("no endings", "{'context': 'a', 'answer': 0}", "\"endings\" is missing");
+        row("half an answer", "{'context': 'a', 'endings': ['b', 'c'], 'answer': 0.7}",
+            "\"answer\" has the wrong type");
+        row("true as an answer", "{'context': 'a', 'endings': ['b', 'c'], 'answer': true}",
+            "\"answer\" has the wrong type");
+        row("number as a context", "{'context': 1, 'endings': ['b', 'c'], 'answer': 0}",
+            "\"context\" has the wrong type");
+        row("number as an ending", "{'context': 'a', 'endings': ['b', 1], 'answer': 0}",
+            "\"endings\" has the wrong type");
+        row("one text as endings", "{'context': 'a', 'endings': 'bc', 'answer': 0}",
+            "\"endings\" has the wrong type");
         row("unknown key", "{'context': 'a', 'endings': ['b', 'c'], 'answers': 0}", "answers");
         row("too long",
             "{'context': '" + QString("x ").repeated(100) +
