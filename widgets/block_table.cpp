@@ -188,7 +188,7 @@ QVariant BlockTableModel::headerData(int section, Qt::Orientation orientation, i
         return tip ? tr("Error of the block's output over all windows, rounded to nearest")
                    : tr("error before");
     case AfterColumn:
-        return tip ? tr("The same with the weights that are stored") : tr("error after");
+        return tip ? tr("The same with the weights that are stored") : tr("after");
     case IterationsColumn:
         return tip ? tr("How many steps it learned") : tr("iterations");
     case ParametersColumn:

@@ -20,12 +20,12 @@ public:
         BlockColumn,
         BeforeColumn, ///< error of the block's output
         AfterColumn,
-        IterationsColumn,
-        ParametersColumn,
         UnmovedColumn, ///< shares of the integers
         MovedColumn,
         MovedMoreColumn,
         SecondsColumn,
+        IterationsColumn,
+        ParametersColumn,
         MemoryColumn,
         ColumnCount
     };

@@ -32,7 +32,7 @@ const std::vector<const char*>& texts()
         QT_TRANSLATE_NOOP("report", "step"),
         QT_TRANSLATE_NOOP("report", "iteration"),
         QT_TRANSLATE_NOOP("report", "next-token loss, nats"),
-        QT_TRANSLATE_NOOP("report", "loss of the block's output"),
+        QT_TRANSLATE_NOOP("report", "loss of the block"),
         QT_TRANSLATE_NOOP("report", "size of the quantized layers, MB"),
         QT_TRANSLATE_NOOP("report", "method"),
         QT_TRANSLATE_NOOP("report", "format"),
@@ -55,7 +55,6 @@ const std::vector<const char*>& texts()
         QT_TRANSLATE_NOOP("report", "KL divergence, nats per token"),
         QT_TRANSLATE_NOOP("report", "top-1 agreement, %"),
         // series and lines
-        QT_TRANSLATE_NOOP("report", "earlier blocks"),
         QT_TRANSLATE_NOOP("report", "best for its size"),
         QT_TRANSLATE_NOOP("report", "full precision"),
         // what would fill an empty plot, and why a run is not in it

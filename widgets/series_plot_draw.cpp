@@ -242,6 +242,9 @@ void SeriesPlot::drawSeries(std::size_t index)
         }
     }
     drawn.plottable->setName(QString::fromStdString(series.name));
+    if (series.quiet) {
+        drawn.plottable->removeFromLegend(); // there may be many; hovering names them
+    }
     if (directLabels()) {
         drawn.label = new QCPItemText(plot());
         drawn.label->setText(QString::fromStdString(series.name));

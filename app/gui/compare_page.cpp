@@ -130,7 +130,7 @@ void ComparePage::makeTable()
                                             theme::kMargin);
     }
     const int letter = header->fontMetrics().averageCharWidth();
-    m_table->setColumnWidth(Model::NameColumn, 36 * letter);
+    m_table->setColumnWidth(Model::NameColumn, 34 * letter);
     m_table->setColumnWidth(Model::StarColumn, theme::kSmallIcon + theme::kSection);
     m_table->setColumnWidth(Model::PerplexityColumn, 17 * letter);
     for (const int column : {Model::StartedColumn, Model::ModelColumn, Model::TextColumn,

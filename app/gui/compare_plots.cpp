@@ -279,6 +279,7 @@ void ComparePlots::addLayerViews()
     parts->setChildrenCollapsible(false);
     parts->setStretchFactor(0, 3);
     parts->setStretchFactor(1, 2);
+    parts->setSizes({600, 400}); // a share each: shrunk to what there is
     loss.page = makePage(parts, {m_blockBox}, loss.note, u"loss"_s);
     loss.draw = [this, falls, blocks, note = loss.note] {
         const std::vector<RunResult> shown = m_runs.detailed();

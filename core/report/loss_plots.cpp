@@ -8,7 +8,7 @@ namespace qw {
 namespace {
 constexpr std::size_t kMostPoints = 400;
 constexpr const char* kIteration = "iteration";
-constexpr const char* kBlockLoss = "loss of the block's output";
+constexpr const char* kBlockLoss = "loss of the block";
 
 /// Empty if the run did not learn the block.
 std::vector<double> lossesOf(const RunResult& run, std::int64_t block)
@@ -94,36 +94,17 @@ PlotData blocksPlot(const RunResult& run)
     plot.title = "Loss block by block";
     plot.xLabel = kIteration;
     plot.yLabel = kBlockLoss;
-    std::vector<const BlockResult*> learned;
     for (const BlockResult& block : run.blocks) {
         if (!block.losses.empty()) {
-            learned.push_back(&block);
+            Series curve = curveOf(block.losses);
+            curve.name = "block " + std::to_string(block.block);
+            curve.method = run.spec.method;
+            curve.quiet = true;
+            plot.series.push_back(std::move(curve));
         }
     }
-    Series earlier;
-    earlier.name = "earlier blocks";
-    earlier.quiet = true;
-    earlier.draw = Series::Draw::Line;
-    for (const BlockResult* block : learned) {
-        Series curve = curveOf(block->losses);
-        const std::string name = "block " + std::to_string(block->block);
-        if (block == learned.back()) {
-            curve.name = name;
-            curve.method = run.spec.method;
-            if (!earlier.x.empty()) {
-                plot.series.push_back(earlier);
-            }
-            plot.series.push_back(std::move(curve));
-            break;
-        }
-        if (!earlier.x.empty()) { // a gap to the next curve
-            earlier.x.push_back(curve.x.front());
-            earlier.y.push_back(kMissing);
-            earlier.labels.emplace_back();
-        }
-        earlier.x.insert(earlier.x.end(), curve.x.begin(), curve.x.end());
-        earlier.y.insert(earlier.y.end(), curve.y.begin(), curve.y.end());
-        earlier.labels.insert(earlier.labels.end(), curve.x.size(), name);
+    if (!plot.series.empty()) {
+        plot.series.back().quiet = false;
     }
     plot.logY = wantsLog(plot.series);
     return plot;

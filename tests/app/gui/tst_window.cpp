@@ -269,6 +269,9 @@ void TstWindow::aNewRunLeavesFocusAndOpenListAlone()
     store.save(qw::test::sampleResult("aaaaaaaa1111"));
     store.save(qw::test::sampleResult("bbbbbbbb2222"));
     gui.window->state().storeChanged();
+    gui.window->openPath(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), AppState::ModelState::Ready,
+                              kPatience);
     gui.openDemo();
     gui.trigger("startAction");
     auto* box = gui.find<QComboBox>("runInViewComboBox");
