@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
@@ -83,23 +84,37 @@ KvCache cacheFor(const Decoder& decoder, std::size_t blocks, std::size_t prompt,
     return cache;
 }
 
-/// Logits [rows, vocab] float32 on the host of what follows the new tokens @p ids [rows, T].
+/// Whether a token changes how those before it are rounded: where the operands of attention's
+/// products are quantized, a block of keys spans tokens, and what a cache keeps of them would be
+/// another model's.
+bool spansTokens(const std::vector<BlockHooks>& hooks)
+{
+    return std::any_of(hooks.begin(), hooks.end(), [](const BlockHooks& one) {
+        return std::find(one.points.begin(), one.points.end(), BlockPoint::Probabilities) !=
+               one.points.end();
+    });
+}
+
+/// Logits [rows, vocab] float32 on the host of what follows the tokens @p ids [rows, T]: those that
+/// the cache does not have yet, or without one the whole text.
 at::Tensor nextLogits(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
-                      const std::vector<BlockHooks>& hooks, const at::Tensor& ids, KvCache& cache)
+                      const std::vector<BlockHooks>& hooks, const at::Tensor& ids, KvCache* cache)
 {
     static const BlockHooks kNone;
-    const at::Tensor x = decoder.embed(ids, cache.length);
+    const at::Tensor x = decoder.embed(ids, cache != nullptr ? cache->length : 0);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-        decoder.advanceBlock(blocks[i], x, hooks.empty() ? kNone : hooks[i], &cache);
+        decoder.advanceBlock(blocks[i], x, hooks.empty() ? kNone : hooks[i], cache);
     }
-    cache.length += ids.size(1);
+    if (cache != nullptr) {
+        cache->length += ids.size(1);
+    }
     return decoder.logits(decoder.finish(x.select(1, ids.size(1) - 1)))
         .to(at::kCPU, at::kFloat)
         .contiguous();
 }
 
 /// Lets go the rows that have ended, once they are half of the batch.
-void dropEnded(std::vector<Sample*>& rows, KvCache& cache)
+void dropEnded(std::vector<Sample*>& rows, KvCache& cache, at::Tensor& ids)
 {
     std::vector<Sample*> open;
     std::vector<std::int64_t> places;
@@ -113,10 +128,14 @@ void dropEnded(std::vector<Sample*>& rows, KvCache& cache)
         return;
     }
     rows = std::move(open);
+    const at::Tensor index = at::tensor(places, at::kLong);
+    ids = ids.index_select(0, index);
     for (KvCache::Entry& entry : cache.blocks) {
-        const at::Tensor index = at::tensor(places, at::kLong).to(entry.key.device());
-        entry.key = entry.key.index_select(0, index);
-        entry.value = entry.value.index_select(0, index);
+        for (at::Tensor* kept : {&entry.key, &entry.value}) {
+            if (kept->defined()) { // without a cache they are not
+                *kept = kept->index_select(0, index.to(kept->device()));
+            }
+        }
     }
 }
 
@@ -141,6 +160,7 @@ generateSamples(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
                 const RunContext& run)
 {
     const at::NoGradGuard noGrad;
+    const bool cached = !spansTokens(hooks);
     KvCache cache = cacheFor(decoder, blocks.size(), prompt.size(), options.maxTokens);
     std::vector<Sample> samples(static_cast<std::size_t>(count));
     std::vector<Sample*> rows;
@@ -155,7 +175,8 @@ generateSamples(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
          made < options.maxTokens && !rows.empty() && cache.length + ids.size(1) <= cache.capacity;
          ++made) {
         run.checkpoint();
-        const at::Tensor logits = nextLogits(decoder, blocks, hooks, ids, cache);
+        const at::Tensor logits =
+            nextLogits(decoder, blocks, hooks, ids, cached ? &cache : nullptr);
         const auto* row = logits.data_ptr<float>();
         for (Sample* sample : rows) {
             const std::vector<float> ofSample(row, row + logits.size(1));
@@ -173,8 +194,8 @@ generateSamples(const Decoder& decoder, const std::vector<BlockWeights>& blocks,
                 }
             }
         }
-        dropEnded(rows, cache);
-        ids = lastTokens(rows);
+        dropEnded(rows, cache, ids);
+        ids = cached ? lastTokens(rows) : at::cat({ids, lastTokens(rows)}, 1);
     }
     std::vector<GeneratedSample> result;
     for (Sample& sample : samples) {

@@ -32,8 +32,9 @@ struct GeneratedSample {
 std::int32_t drawToken(const std::vector<float>& logits, const SamplingOptions& options,
                        std::mt19937_64& generator);
 
-/// Continues a prompt with a KV cache. @param blocks  all blocks, in memory; @param hooks  one a
-/// block (empty: full precision); @param onToken  called with each new token
+/// Continues a prompt with a KV cache, or where quantizers of attention's products span tokens by
+/// running the whole text for each new one. @param blocks  all blocks, in memory; @param hooks  one
+/// a block (empty: full precision); @param onToken  called with each new token
 /// @return the new tokens, a stop token left out
 std::vector<std::int32_t>
 generateTokens(const Decoder& decoder, const std::vector<BlockWeights>& blocks,

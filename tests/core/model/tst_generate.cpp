@@ -209,6 +209,35 @@ private Q_SLOTS:
         QVERIFY(lengths.size() >= 4);
     }
 
+    /// Where a quantizer spans tokens the whole text is run for each; rows leave here too.
+    void withoutCacheTheSameSamples()
+    {
+        const GoldenModel golden = goldenModel("llama");
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const auto blocks = allBlocks(decoder);
+        std::vector<BlockHooks> hooks(blocks.size());
+        std::set<std::int64_t> seen;
+        for (BlockHooks& one : hooks) {
+            one.points = {BlockPoint::Probabilities};
+            one.point = [&](BlockPoint, const at::Tensor& p) {
+                seen.insert(p.size(2)); // queries
+                return p;
+            };
+        }
+        SamplingOptions options = sampling(1.5);
+        options.maxTokens = 20;
+        for (std::int64_t token = 0; token < decoder.config().vocabSize; token += 5) {
+            options.stopTokens.push_back(token);
+        }
+        const auto made = [&](const std::vector<BlockHooks>& with) {
+            return generateSamples(decoder, blocks, with, promptOf(golden), options, 6, {},
+                                   RunContext());
+        };
+        QVERIFY(made(hooks) == made({}));
+        QVERIFY(*seen.begin() == kGreedyPrompt && seen.size() > 4);
+    }
+
     void greedyTakesTheSmallerOfTwoEqual()
     {
         std::mt19937_64 generator(1);
