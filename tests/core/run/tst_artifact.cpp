@@ -6,11 +6,14 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <QtTest>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "model/generate.h"
 #include "model/safetensors.h"
+#include "run/activation_points.h"
 #include "run/artifact.h"
 #include "run/quantized_variant.h"
 #include "support/tensor_golden.h"
@@ -342,6 +345,57 @@ private Q_SLOTS:
         const double gap = relativeGap(got, decoder.forwardBlock(block, x, byHand));
         QVERIFY2(gap <= kRegroupGap, qPrintable(QString::number(gap)));
         QVERIFY(relativeGap(got, decoder.forwardBlock(block, x)) > kLogitGap);
+    }
+
+    /// What a run generates comes from the model that is measured.
+    void generatesWithTheModelMeasured_data()
+    {
+        QTest::addColumn<QString>("name");
+        QTest::addColumn<bool>("attention");
+        for (const std::string& name : goldenModelNames()) {
+            for (const bool attention : {false, true}) {
+                QTest::addRow("%s, %s", name.c_str(), attention ? "attention" : "a8kv4")
+                    << QString::fromStdString(name) << attention;
+            }
+        }
+    }
+    void generatesWithTheModelMeasured()
+    {
+        QFETCH(QString, name);
+        QFETCH(bool, attention);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        RunSpec spec;
+        if (attention) {
+            spec.activation.format = "mxint";
+            spec.activation.bits = 3;
+            spec.activation.attention = true;
+        } else {
+            spec.activation.points = "a8kv4";
+        }
+        std::vector<BlockWeights> blocks;
+        std::vector<BlockHooks> hooks;
+        for (std::int64_t i = 0; i < decoder.blockCount(); ++i) {
+            blocks.push_back(decoder.loadBlock(i));
+            hooks.push_back(quantizedHooks({}, modelQuantizers(spec), blocks.back(), decoder));
+        }
+        const auto* first = golden.ids.data_ptr<std::int64_t>();
+        std::vector<std::int64_t> text(first, first + kGreedyPrompt);
+        SamplingOptions options;
+        options.maxTokens = 20;
+        const std::vector<std::int32_t> made = generateTokens(
+            decoder, blocks, hooks, {text.begin(), text.end()}, options, {}, RunContext());
+        QVERIFY(made.size() > 10); // as many as the model has positions for
+        for (const std::int32_t token : made) {
+            const at::Tensor x = decoder.embed(at::tensor(text, at::kLong).unsqueeze(0));
+            for (std::size_t i = 0; i < blocks.size(); ++i) {
+                decoder.advanceBlock(blocks[i], x, hooks[i]);
+            }
+            const at::Tensor logits = decoder.logits(decoder.finish(x.select(1, x.size(1) - 1)));
+            QCOMPARE(logits.argmax().item<std::int32_t>(), token);
+            text.push_back(token);
+        }
     }
 
 private:
