@@ -325,7 +325,8 @@ private Q_SLOTS:
         QVERIFY(!same(product, block.learn()));
     }
 
-    // Over three seeds. For a block of a real model, within 1 %: experiments/lrq, study precision.
+    // Over seeds: so few weights end elsewhere with each. For a block of a real model, within 1 %:
+    // experiments/lrq, study precision.
     void mixedPrecisionStaysClose_data()
     {
         QTest::addColumn<QString>("method");
@@ -340,7 +341,7 @@ private Q_SLOTS:
         block.spec.reconstruction.iterations = 200;
         double wide = 0;
         double mixed = 0;
-        for (const std::uint64_t seed : {1, 2, 3}) {
+        for (std::uint64_t seed = 1; seed <= 12; ++seed) {
             block.seed = seed;
             block.spec.reconstruction.compute = "f32";
             const double one = block.learn().result.errorAfter;
