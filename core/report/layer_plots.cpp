@@ -1,5 +1,7 @@
 #include "report/layer_plots.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -49,17 +51,43 @@ const LayerResult* layerNamed(const RunResult& run, const std::string& name)
     return found == run.layers.end() ? nullptr : &*found;
 }
 
-/// Runs that stored a spectrum of this layer, each spectrum once, their rank taken out of the name.
+/// Whether two runs corrected the same matrix: their settings differ in the rank alone, and one's
+/// singular values begin the other's, as near as a factorization at another rank finds them.
+bool correctTheSame(const RunResult& a, const RunResult& b, const std::string& layer)
+{
+    constexpr double kClose = 0.02;
+    const std::vector<double>& first = layerNamed(a, layer)->singularValues;
+    const std::vector<double>& second = layerNamed(b, layer)->singularValues;
+    const std::size_t both = std::min(first.size(), second.size());
+    LowRankSpec ranked = a.spec.lowRank;
+    ranked.rank = b.spec.lowRank.rank;
+    return a.spec.method == b.spec.method && a.spec.weight == b.spec.weight &&
+           ranked == b.spec.lowRank && a.spec.calibration == b.spec.calibration &&
+           a.spec.seed == b.spec.seed &&
+           std::equal(
+               first.begin(), first.begin() + static_cast<std::ptrdiff_t>(both), second.begin(),
+               [](double x, double y) { return std::abs(x - y) <= kClose * std::max(x, y); });
+}
+
+/// Runs that stored a spectrum of this layer, each spectrum once where it is longest, their rank
+/// taken out of the name.
 std::vector<RunResult> withSpectrum(const std::vector<RunResult>& runs, const std::string& layer)
 {
     std::vector<RunResult> result;
-    std::set<std::pair<std::string, std::vector<double>>> seen;
     for (const RunResult& run : runs) {
-        if (seen.insert({run.spec.method, layerNamed(run, layer)->singularValues}).second) {
+        const auto same = std::find_if(result.begin(), result.end(), [&](const RunResult& other) {
+            return correctTheSame(run, other, layer);
+        });
+        if (same == result.end()) {
             result.push_back(run);
-            result.back().rank = 0;
-            result.back().spec.lowRank.rank = 0;
+        } else if (layerNamed(run, layer)->singularValues.size() >
+                   layerNamed(*same, layer)->singularValues.size()) {
+            *same = run;
         }
+    }
+    for (RunResult& run : result) {
+        run.rank = 0;
+        run.spec.lowRank.rank = 0;
     }
     return result;
 }

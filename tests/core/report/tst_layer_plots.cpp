@@ -132,9 +132,17 @@ void TestLayerPlots::spectraAreNormalisedAndDrawnOnce()
     exact.id = "c";
     exact.spec.method = "qera-exact";
     exact.layers[0].singularValues = {3};
-    const auto set = spectraPlot({a, sameFactors, exact, twoBlocks("none")}, name);
+    RunResult shorter = a; // found at a lower rank, a little off
+    shorter.id = "d";
+    shorter.spec.lowRank.rank = 1;
+    shorter.layers[0].singularValues = {4.01};
+    const auto set = spectraPlot({shorter, a, sameFactors, exact, twoBlocks("none")}, name);
     const PlotData& plot = set.plots.at(0);
     QCOMPARE(plot.series.size(), 2U);
+    RunResult otherSeed = a;
+    otherSeed.id = "e";
+    otherSeed.spec.seed = 1;
+    QCOMPARE(spectraPlot({a, otherSeed}, name).plots.at(0).series.size(), 2U);
     QVERIFY(plot.series[0].y == std::vector<double>({0.8, 0.4}));
     QVERIFY(plot.series[0].x == std::vector<double>({1, 2}));
     QCOMPARE(plot.series[0].name, std::string("L²QER W3 g128, S·E"));
