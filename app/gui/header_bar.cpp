@@ -38,7 +38,7 @@ HeaderBar::HeaderBar(AppState& state, QWidget* parent)
     m_runs->setMaxVisibleItems(20);
     m_runs->setSizeAdjustPolicy(QComboBox::AdjustToContents);
     m_runs->setMaximumWidth(60 * fontMetrics().averageCharWidth());
-    auto* runLabel = new QLabel(tr("Run in &view:"));
+    auto* runLabel = new QLabel(tr("R&un in view:"));
     runLabel->setBuddy(m_runs);
     auto* content = new QWidget;
     auto* layout = new QHBoxLayout(content);

@@ -160,13 +160,13 @@ QWidget* QuantizePage::makeButtons()
     m_enqueue = new QPushButton(tr("Add to &Queue"));
     m_enqueue->setObjectName(QStringLiteral("enqueueButton"));
     m_enqueue->setToolTip(tr("Queue it and stay here, to prepare the next one"));
-    auto* import = new QPushButton(tr("I&mport\u2026"));
+    auto* import = new QPushButton(tr("Imp&ort Recipe\u2026"));
     import->setObjectName(QStringLiteral("importRecipeButton"));
     import->setToolTip(tr("Fill the form from a recipe (JSON)"));
-    auto* save = new QPushButton(tr("E&xport\u2026"));
+    auto* save = new QPushButton(tr("E&xport Recipe\u2026"));
     save->setObjectName(QStringLiteral("exportRecipeButton"));
     save->setToolTip(tr("Write the form as a recipe (JSON) that qw run takes too"));
-    auto* copy = new QPushButton(tr("&Copy as Command"));
+    auto* copy = new QPushButton(tr("Cop&y as Command"));
     copy->setObjectName(QStringLiteral("copyCommandButton"));
     copy->setToolTip(tr("The qw command that does the same, for scripts and clusters"));
     auto* sweep = new QPushButton(tr("S&weep\u2026"));

@@ -322,6 +322,12 @@ void Importer::saySubstitutions()
         const auto more = m_source.adapter->unread();
         unread.insert(unread.end(), more.begin(), more.end());
     }
+    const std::optional<QuantizedFiles> files = findQuantized(m_options.source);
+    if (m_source.adapter == nullptr && files && !files->adapter.empty()) {
+        said.push_back(
+            message("the low-rank correction beside it is left out: import with --adapter ",
+                    files->adapter.string(), " to have it"));
+    }
     if (!unread.empty()) {
         said.push_back(message(
             unread.size(), " tensors of the files have no use here, the first: ", unread.front()));

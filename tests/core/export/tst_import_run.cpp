@@ -183,7 +183,10 @@ void TestImportRun::correctionComesAlong()
     for (std::size_t i = 0; i < run.layers.size(); ++i) { // A·B is in it
         QCOMPARE(back.layers[i].weightError, run.layers[i].weightError);
     }
-    QVERIFY(imported(from(options.source)).layers[0].weightError > run.layers[0].weightError);
+    const RunResult without = imported(from(options.source));
+    QVERIFY(without.layers[0].weightError > run.layers[0].weightError);
+    QVERIFY2(without.substitutions.back().find(options.adapter.string()) != std::string::npos,
+             without.substitutions.back().c_str());
 }
 
 void TestImportRun::columnsOutOfOrder()
