@@ -401,6 +401,12 @@ void TestRunCommands::slowBlasIsNamed()
     if (reference.isEmpty()) {
         QSKIP("the reference BLAS is not installed");
     }
+    QProcess linked;
+    linked.start(QStringLiteral("ldd"), {QStringLiteral(QW_CLI)});
+    linked.waitForFinished();
+    if (!linked.readAllStandardOutput().contains("libblas.so.3")) {
+        QSKIP("this libtorch brings its own BLAS");
+    }
     qputenv("LD_PRELOAD", reference.toLocal8Bit());
     const QwOutcome outcome = m_qw.run("generate demo --prompt A --tokens 1");
     const QwOutcome estimated = m_qw.run("estimate demo"); // from the engine as it will run

@@ -301,7 +301,7 @@ private Q_SLOTS:
         }
     }
 
-    void everyProcessorGivesTheSameValues()
+    void everyProcessorGivesTheSameValues() // and every number of threads
     {
         const at::Tensor weight = normal({23, 77}, 0.05, 3);
         const at::Tensor scale = normal({23, 7}, 0.001, 4).abs() + 0.01;
@@ -336,20 +336,11 @@ private Q_SLOTS:
                     QCOMPARE(difference(on(simd).second, back), std::string());
                 }
             }
-        }
-    }
-
-    void threadsDoNotMatter()
-    {
-        const auto gradients = [](int threads) {
-            at::set_num_threads(threads);
-            return Case(caseNamed("fixed8, 3 bits, groups")).gradients(true);
-        };
-        const std::vector<at::Tensor> alone = gradients(1);
-        const std::vector<at::Tensor> together = gradients(3);
-        at::set_num_threads(1);
-        for (std::size_t i = 0; i < alone.size(); ++i) {
-            QCOMPARE(difference(alone[i], together[i]), std::string());
+            at::set_num_threads(3);
+            const auto [together, backTogether] = on(bestSimd());
+            at::set_num_threads(1);
+            QCOMPARE(difference(together, values), std::string());
+            QCOMPARE(difference(backTogether, back), std::string());
         }
     }
 
