@@ -77,7 +77,7 @@ table(["scheme", "group", "method", "rates", "seeds", *MEASURES],
 
 for scheme in sorted({key[0] for key in runs if key[3] != "-"}):
     changes = [(scheme, "channel", method, "-") for method in ("rtn", "lr-qat")] + [
-        key for key in runs if key[0] == scheme and key[3] != "-"]
+        key for key in runs if key[:2] == (scheme, "channel") and key[3] != "-"]
     changes.sort(key=lambda key: order.index(key[2]))
     table([f"{scheme}, per channel, seed 0", "change", *MEASURES],
           [[key[2], key[3],
