@@ -29,9 +29,10 @@ GridOptions gridOptions(const WeightSpec& spec)
     options.groupSize = spec.groupSize;
     options.sym = spec.sym;
     options.scaleDtype = weightFormat(spec).scaleDtype;
-    options.range = spec.range == "lrq"  ? RangeSearch::Lrq
-                    : spec.range == "lp" ? RangeSearch::LpNorm
-                                         : RangeSearch::MinMax;
+    options.range = spec.range == "lrq"      ? RangeSearch::Lrq
+                    : spec.range == "lp"     ? RangeSearch::LpNorm
+                    : spec.range == "shrink" ? RangeSearch::Shrink
+                                             : RangeSearch::MinMax;
     options.rangeNorm = spec.rangeNorm;
     options.rangeSteps = spec.rangeSteps;
     return options;

@@ -54,6 +54,8 @@ GridParams fitGrid(const at::Tensor& w, const GridOptions& options, const RunCon
     GridParams params;
     if (options.range == RangeSearch::Lrq) {
         params = searchLrqRange(groups, options, run);
+    } else if (options.range == RangeSearch::Shrink) {
+        params = searchShrunkRange(groups, options, run);
     } else if (options.sym) {
         params = paramsFromBound(options.range == RangeSearch::LpNorm
                                      ? searchSymmetricRange(groups, options, run)

@@ -11,8 +11,9 @@ namespace qw {
 
 enum class RangeSearch {
     MinMax,
-    Lrq,   ///< asymmetric: joint search of range and zero point (LRQ's code)
-    LpNorm ///< symmetric: search of the bound (LR-QAT's code)
+    Lrq,    ///< asymmetric: joint search of range and zero point (LRQ's code)
+    LpNorm, ///< symmetric: search of the bound (LR-QAT's code)
+    Shrink  ///< both ends drawn in together, to a fifth (GPTQ's code)
 };
 
 /// An integer grid: what turns weights into codes.

@@ -36,7 +36,7 @@ struct Range {
 class Candidates
 {
 public:
-    enum class Kind { Joint, Positive, Negative, Symmetric };
+    enum class Kind { Joint, Positive, Negative, Symmetric, Shrunk };
 
     Candidates(Kind kind, Range whole, const GridOptions& options)
         : m_kind(kind), m_whole(whole), m_options(options),
@@ -46,11 +46,17 @@ public:
             orderZeros();
         }
     }
-    std::int64_t count() const { return m_options.rangeSteps * zeros(); }
+    std::int64_t count() const
+    {
+        return m_kind == Kind::Shrunk ? shrinkSteps(m_options) : m_options.rangeSteps * zeros();
+    }
     Range range(std::int64_t index) const;
     GridPoint point(Range range) const;
     std::int64_t visited(std::int64_t position) const
     {
+        if (m_kind == Kind::Shrunk) {
+            return position;
+        }
         const std::int64_t step = m_options.rangeSteps - 1 - position / zeros();
         return step * zeros() + (m_kind == Kind::Joint ? m_zeroOrder[position % zeros()] : 0);
     }
@@ -81,6 +87,10 @@ void Candidates::orderZeros()
 
 Range Candidates::range(std::int64_t index) const
 {
+    if (m_kind == Kind::Shrunk) {
+        const float shrunk = shrinkFactor(m_options, index);
+        return {m_whole.low * shrunk, m_whole.high * shrunk};
+    }
     const auto factor = static_cast<float>(index / zeros() + 1);
     const float width = m_kind == Kind::Joint
                             ? m_whole.high - m_whole.low
@@ -96,6 +106,7 @@ Range Candidates::range(std::int64_t index) const
     case Kind::Negative:
         return {-limit, 0};
     case Kind::Symmetric:
+    case Kind::Shrunk:
         break;
     }
     return {-limit, limit};
@@ -103,7 +114,7 @@ Range Candidates::range(std::int64_t index) const
 
 GridPoint Candidates::point(Range range) const
 {
-    if (m_kind == Kind::Symmetric) {
+    if (m_options.sym) {
         return {storedScale(range.high / m_levels, m_options.scaleDtype), 0};
     }
     const float scale = storedScale((range.high - range.low) / m_levels, m_options.scaleDtype);
@@ -284,6 +295,32 @@ at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& opt
     Search(groups, options, run)
         .run(Candidates::Kind::Symmetric, std::numeric_limits<double>::infinity(), -bound, bound);
     return bound;
+}
+
+std::int64_t shrinkSteps(const GridOptions& options)
+{
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>((1 - kLeastShrink) * static_cast<double>(options.rangeSteps)));
+}
+
+float shrinkFactor(const GridOptions& options, std::int64_t candidate)
+{
+    return static_cast<float>(1 - static_cast<double>(candidate) /
+                                      static_cast<double>(options.rangeSteps));
+}
+
+GridParams searchShrunkRange(const at::Tensor& groups, const GridOptions& options,
+                             const RunContext& run)
+{
+    if (!groups.is_cpu()) {
+        return searchShrunkRangeByOps(groups, options, run);
+    }
+    const at::Tensor bound = groups.abs().amax(2);
+    const at::Tensor low = (options.sym ? -bound : groups.amin(2).clamp_max(0)).contiguous();
+    const at::Tensor high = (options.sym ? bound : groups.amax(2).clamp_min(0)).contiguous();
+    Search(groups, options, run)
+        .run(Candidates::Kind::Shrunk, std::numeric_limits<double>::infinity(), low, high);
+    return options.sym ? paramsFromBound(high, options) : paramsFromRange(low, high, options);
 }
 
 } // namespace qw

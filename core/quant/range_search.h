@@ -8,6 +8,7 @@ namespace qw {
 
 constexpr double kScaleFloor = 1e-8;              ///< as LRQ and LR-QAT have it
 constexpr double kSmallestHalf = 1.0 / (1 << 14); ///< smallest normal float16
+constexpr double kLeastShrink = 0.2;              ///< how far GPTQ's search goes
 constexpr double kLrqStartScore = 1e10; ///< mean error a candidate must be below, as LRQ has it
 
 /// A scale as it will be stored: at least 1e-8, rounded to the type, at least its smallest normal
@@ -35,11 +36,25 @@ GridParams searchLrqRange(const at::Tensor& groups, const GridOptions& options,
 at::Tensor searchSymmetricRange(const at::Tensor& groups, const GridOptions& options,
                                 const RunContext& run = {});
 
+/// GPTQ's search: the ends of min-max times 1, 1 - 1/steps, ... above a fifth, whichever has the
+/// least sum of |w - q|^p. First best wins.
+/// Source: the official GPTQ code (mse=True: p 2.4, grid 100, maxshrink 0.8). Differs: symmetric
+/// grids have their largest code at the bound, as everywhere here; powers and sums in float64.
+/// @throws Cancelled
+GridParams searchShrunkRange(const at::Tensor& groups, const GridOptions& options,
+                             const RunContext& run = {});
+/// Candidates of that search.
+std::int64_t shrinkSteps(const GridOptions& options);
+/// What the candidate's ends are multiplied by.
+float shrinkFactor(const GridOptions& options, std::int64_t candidate);
+
 /// The same by trying every candidate on all groups with tensor operations: for devices other than
 /// the CPU, and the tests' oracle.
 GridParams searchLrqRangeByOps(const at::Tensor& groups, const GridOptions& options,
                                const RunContext& run = {});
 at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions& options,
                                      const RunContext& run = {});
+GridParams searchShrunkRangeByOps(const at::Tensor& groups, const GridOptions& options,
+                                  const RunContext& run = {});
 
 } // namespace qw

@@ -128,4 +128,25 @@ at::Tensor searchSymmetricRangeByOps(const at::Tensor& groups, const GridOptions
     return best.high;
 }
 
+GridParams searchShrunkRangeByOps(const at::Tensor& groups, const GridOptions& options,
+                                  const RunContext& run)
+{
+    const at::Tensor bound = groups.abs().amax(2);
+    const at::Tensor low = options.sym ? -bound : groups.amin(2).clamp_max(0);
+    const at::Tensor high = options.sym ? bound : groups.amax(2).clamp_min(0);
+    const auto paramsOf = [&](const at::Tensor& from, const at::Tensor& to) {
+        return options.sym ? paramsFromBound(to, options) : paramsFromRange(from, to, options);
+    };
+    Best best{at::full_like(low, std::numeric_limits<double>::infinity(),
+                            low.options().dtype(at::kDouble)),
+              low, high};
+    for (std::int64_t i = 0; i < shrinkSteps(options); ++i) {
+        run.checkpoint();
+        const double factor = shrinkFactor(options, i);
+        best.consider(scoreOf(groups, paramsOf(low * factor, high * factor), options), low * factor,
+                      high * factor);
+    }
+    return paramsOf(best.low, best.high);
+}
+
 } // namespace qw

@@ -22,7 +22,7 @@ struct WeightSpec {
         128;          ///< int: columns per scale, kPerChannel, kPerTensor; mxint: the block
     bool sym = false; ///< int only
     std::string scaleDtype = "f16"; ///< "f32" | "f16" | "bf16": scales are rounded before codes
-    std::string range = "minmax";   ///< "minmax" | "lrq" | "lp" (methods.md names: 1.3)
+    std::string range = "minmax";   ///< "minmax" | "lrq" | "lp" | "shrink"
     double rangeNorm = 2.4;         ///< p of the range search
     std::int64_t rangeSteps = 100;  ///< candidates of the range search
     std::int64_t exponentBits = 8;  ///< mxint: 4 | 8, width of the shared exponent

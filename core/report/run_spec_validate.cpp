@@ -68,7 +68,7 @@ void checkWeight(const WeightSpec& weight)
     checkRange("weight.bits", weight.bits, kMinBits, kMaxBits);
     checkGroupSize("weight.group_size", weight.groupSize, weight.format);
     checkChoice("weight.scale_dtype", weight.scaleDtype, {"f32", "f16", "bf16"});
-    checkChoice("weight.range", weight.range, {"minmax", "lrq", "lp"});
+    checkChoice("weight.range", weight.range, {"minmax", "lrq", "lp", "shrink"});
     if (weight.format == "mxint" && weight.range != "minmax") {
         refuse(message("weight.range \"", weight.range,
                        "\" needs format int; MXINT scales follow from the block's maximum"));

@@ -114,6 +114,25 @@ def lp_search(v, bits, p, steps=100):
     return max(F(kept / F(2 ** (bits - 1) - 1)), SCALE_FLOOR)
 
 
+def shrink_search(v, bits, p, sym, steps=100):
+    """GPTQ's search on one row (mse: grid 100, maxshrink 0.8); our symmetric grid."""
+    bound = np.max(np.abs(v))
+    low, high = (-bound, bound) if sym else (min(np.min(v), F(0)), max(np.max(v), F(0)))
+    best, kept = math.inf, None
+    for i in range(int(0.8 * steps)):
+        left, right = (F(F(1 - i / steps) * F(end)) for end in (low, high))
+        if sym:
+            scale, zero = max(F(right / F(2 ** (bits - 1) - 1)), SCALE_FLOOR), F(0)
+            q = (sym_codes(v, scale, bits) * scale).astype(np.float32)
+        else:
+            scale, zero = asym_params(left, right, bits)
+            q = (asym_codes(v, scale, zero, bits) - zero) * scale
+        score = power_sum(v, q, p)
+        if score < best:
+            best, kept = score, (scale, zero)
+    return kept
+
+
 def short(x):
     return int(x) if x == int(x) and abs(x) < 1e6 else x
 
@@ -163,6 +182,19 @@ def search_cases():
                 lp.append({"name": f"{name} {bits} bits p {p}", "input": name, "bits": bits,
                            "norm": p, "scale": numbers([[lp_search(row, bits, p)] for row in w])})
     return lrq, lp
+
+
+def shrink_cases():
+    cases = []
+    for name, w in WEIGHTS.items():
+        for bits in (2, 3, 4, 8):
+            for sym in (False, True):
+                found = [shrink_search(row, bits, 2.4, sym) for row in w]
+                cases.append({"name": f"{name} {bits} bits {'sym' if sym else 'asym'}",
+                              "input": name, "bits": bits, "norm": 2.4, "sym": sym,
+                              "scale": numbers([[s] for s, _ in found]),
+                              "zero": numbers([[z] for _, z in found])})
+    return cases
 
 
 def blocks_of(x, size):
@@ -302,7 +334,7 @@ def main():
     golden = {
         "script": "make_quantizers.py", "seed": SEED, "numpy": np.__version__,
         "weights": {name: numbers(w) for name, w in WEIGHTS.items()},
-        "grid": grid_cases(), "lrq": lrq, "lp": lp,
+        "grid": grid_cases(), "lrq": lrq, "lp": lp, "shrink": shrink_cases(),
         "mx_inputs": {name: numbers(x) for name, x in MX_INPUTS.items()},
         "mx": mx_cases(), "activation": activation_cases(),
     }

@@ -51,15 +51,25 @@ GridOptions searchOptions(std::int64_t bits, double norm, bool sym)
     return options;
 }
 
+GridOptions shrinkOptions(std::int64_t bits, double norm, bool sym)
+{
+    GridOptions options = searchOptions(bits, norm, sym);
+    options.range = RangeSearch::Shrink;
+    return options;
+}
+
 /// "" or how the two differ.
 std::string searchDifference(const at::Tensor& groups, const GridOptions& options)
 {
-    if (options.sym) {
+    if (options.range == RangeSearch::LpNorm) {
         return difference(searchSymmetricRange(groups, options),
                           searchSymmetricRangeByOps(groups, options));
     }
-    const GridParams fast = searchLrqRange(groups, options);
-    const GridParams all = searchLrqRangeByOps(groups, options);
+    const bool shrink = options.range == RangeSearch::Shrink;
+    const GridParams fast =
+        shrink ? searchShrunkRange(groups, options) : searchLrqRange(groups, options);
+    const GridParams all =
+        shrink ? searchShrunkRangeByOps(groups, options) : searchLrqRangeByOps(groups, options);
     return difference(fast.scale, all.scale) + difference(fast.zero, all.zero);
 }
 
@@ -76,7 +86,7 @@ void TestRangeSearch::golden_data()
 {
     QTest::addColumn<QByteArray>("part");
     QTest::addColumn<QByteArray>("name");
-    for (const char* part : {"lrq", "lp"}) {
+    for (const char* part : {"lrq", "lp", "shrink"}) {
         for (const Json& entry : quantizerGolden(part)) {
             const auto name = QByteArray::fromStdString(entry.at("name").get<std::string>());
             QTest::addRow("%s: %s", part, name.constData()) << QByteArray(part) << name;
@@ -91,11 +101,13 @@ void TestRangeSearch::golden()
     const Json& entry = namedCase(quantizerGolden(part.constData()), name.constData());
     const at::Tensor w =
         matrixOf(quantizerGolden("weights").at(entry.at("input").get<std::string>()));
+    const auto bits = entry.at("bits").get<std::int64_t>();
+    const auto norm = entry.at("norm").get<double>();
     const GridParams params =
-        fitGrid(w, searchOptions(entry.at("bits").get<std::int64_t>(),
-                                 entry.at("norm").get<double>(), part == "lp"));
+        fitGrid(w, part == "shrink" ? shrinkOptions(bits, norm, entry.at("sym").get<bool>())
+                                    : searchOptions(bits, norm, part == "lp"));
     QCOMPARE(difference(params.scale, matrixOf(entry.at("scale"))), std::string());
-    if (part == "lrq") {
+    if (entry.contains("zero")) {
         QCOMPARE(difference(params.zero, matrixOf(entry.at("zero"))), std::string());
     }
 }
@@ -104,9 +116,14 @@ void TestRangeSearch::equalsExhaustive_data()
 {
     QTest::addColumn<QString>("weight");
     QTest::addColumn<bool>("sym");
+    QTest::addColumn<bool>("shrink");
     for (const auto& [name, w] : awkwardWeights()) {
-        QTest::addRow("%s, LRQ", name.c_str()) << QString::fromStdString(name) << false;
-        QTest::addRow("%s, LP", name.c_str()) << QString::fromStdString(name) << true;
+        for (const bool sym : {false, true}) {
+            QTest::addRow("%s, %s", name.c_str(), sym ? "LP" : "LRQ")
+                << QString::fromStdString(name) << sym << false;
+            QTest::addRow("%s, shrunk %s", name.c_str(), sym ? "symmetric" : "asymmetric")
+                << QString::fromStdString(name) << sym << true;
+        }
     }
 }
 
@@ -114,11 +131,13 @@ void TestRangeSearch::equalsExhaustive()
 {
     QFETCH(QString, weight);
     QFETCH(bool, sym);
+    QFETCH(bool, shrink);
     const at::Tensor& w = awkwardWeight(weight.toStdString());
     for (const double norm : {2.4, 5.0}) {
         for (const std::int64_t bits : {2, 4}) {
             for (const at::ScalarType type : {at::kFloat, at::kHalf}) {
-                GridOptions options = searchOptions(bits, norm, sym);
+                GridOptions options =
+                    shrink ? shrinkOptions(bits, norm, sym) : searchOptions(bits, norm, sym);
                 options.scaleDtype = type;
                 options.rangeSteps = 30;
                 for (const std::int64_t width : {w.size(1), std::int64_t{-1}, std::int64_t{4}}) {
@@ -145,10 +164,12 @@ void TestRangeSearch::neverWorseThanMinMax()
 {
     QFETCH(QString, weight);
     QFETCH(bool, sym);
+    QFETCH(bool, shrink);
     const at::Tensor& w = awkwardWeight(weight.toStdString());
     for (const double norm : {2.4, 4.0}) {
         for (std::int64_t bits = 2; bits <= 8; ++bits) {
-            const GridOptions options = searchOptions(bits, norm, sym);
+            const GridOptions options =
+                shrink ? shrinkOptions(bits, norm, sym) : searchOptions(bits, norm, sym);
             GridOptions plain = options;
             plain.range = RangeSearch::MinMax;
             const at::Tensor searched = scores(w, options);
@@ -163,7 +184,8 @@ void TestRangeSearch::neverWorseThanMinMax()
     }
     // It finds better than min-max where there are outliers to cut.
     if (weight == "square") {
-        GridOptions options = searchOptions(3, 2.4, sym);
+        const GridOptions options =
+            shrink ? shrinkOptions(3, 2.4, sym) : searchOptions(3, 2.4, sym);
         GridOptions plain = options;
         plain.range = RangeSearch::MinMax;
         QVERIFY(scores(w, options).sum().item<double>() < scores(w, plain).sum().item<double>());
