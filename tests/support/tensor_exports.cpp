@@ -8,9 +8,9 @@
 #include "engine.h"
 #include "engine_export.h"
 #include "model/checkpoint.h"
-#include "random_model.h"
 #include "run/artifact.h"
 #include "store/run_store.h"
+#include "support/tensor_model_files.h"
 
 namespace qw::test {
 
@@ -32,12 +32,9 @@ WeightSpec weightOf(const std::string& text)
 
 ExportBench::ExportBench(std::filesystem::path folder) : m_folder(std::move(folder))
 {
-    RandomModelSpec shape;
+    RandomModelSpec shape = smallShape();
     shape.hidden = 256;
     shape.intermediate = 512;
-    shape.layers = 2;
-    shape.vocabulary = 300;
-    shape.maxPositions = 128;
     writeRandomModel(model(), shape);
 }
 

@@ -30,10 +30,15 @@ std::vector<std::string> goldenModelNames()
     return names;
 }
 
+std::filesystem::path goldenFolder(const std::string& model)
+{
+    return modelsFolder() / model;
+}
+
 GoldenModel goldenModel(const std::string& name)
 {
     GoldenModel model;
-    model.folder = modelsFolder() / name;
+    model.folder = goldenFolder(name);
     const Json golden = readJsonFile(model.folder / "golden.json", 1 << 24);
     const auto shape = golden.at("shape").get<std::vector<std::int64_t>>();
     std::vector<std::int64_t> ids;

@@ -19,6 +19,7 @@ struct GoldenModel {
 constexpr std::int64_t kGreedyPrompt = 5; ///< as in make_logits.py
 
 std::vector<std::string> goldenModelNames();
+std::filesystem::path goldenFolder(const std::string& model);
 GoldenModel goldenModel(const std::string& name);
 
 /// Largest |a - b| as a share of the largest |b|.

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/files.h"
 #include "base/json_io.h"
 
 namespace qw::test {
@@ -43,6 +44,24 @@ std::string smallTokenizer()
         {"decoder", byteLevel},
         {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
     return tokenizer.dump();
+}
+
+RandomModelSpec smallShape(std::int64_t layers)
+{
+    RandomModelSpec shape;
+    shape.hidden = 64;
+    shape.intermediate = 96;
+    shape.layers = layers;
+    shape.vocabulary = 300;
+    shape.maxPositions = 128;
+    return shape;
+}
+
+std::string demoText(const std::string& name, std::size_t bytes)
+{
+    const std::filesystem::path tests = std::filesystem::path(__FILE__).parent_path().parent_path();
+    return readTextFile(tests.parent_path() / "resources/demo_model" / (name + ".txt"))
+        .substr(0, bytes);
 }
 
 } // namespace qw::test

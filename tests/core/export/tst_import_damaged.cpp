@@ -14,7 +14,6 @@
 #include "engine_export.h"
 #include "engine_import.h"
 #include "model/safetensors.h"
-#include "random_model.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 
@@ -93,12 +92,9 @@ private:
 void TestImportDamaged::initTestCase()
 {
     startEngine(1);
-    RandomModelSpec shape;
-    shape.hidden = 128;
+    RandomModelSpec shape = test::smallShape(1);
+    shape.hidden = 128; // what GGUF's blocks divide
     shape.intermediate = 256;
-    shape.layers = 1;
-    shape.vocabulary = 300;
-    shape.maxPositions = 128;
     writeRandomModel(path() / "model", shape);
     RunSpec spec;
     spec.model = (path() / "model").string();

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "methods/method.h"
 #include "methods/reconstruction_rules.h"
+#include "support/tensor_block_task.h"
 #include "support/tensor_golden.h"
 #include "support/tensor_model_files.h"
 #include "support/tolerances.h"
@@ -24,23 +25,10 @@ const Json& blocks()
     return kGolden.at("blocks");
 }
 
-/// The first block of a golden model with windows to learn from.
-struct Block {
-    Checkpoint checkpoint;
-    Decoder decoder;
-    BlockWeights weights;
-    RunSpec spec;
-    HiddenStates inputs, targets;
-    std::uint64_t seed = 0;
-
-    Block(const std::string& model, const at::Tensor& ids)
-        : checkpoint(std::filesystem::path(QW_GOLDEN_DIR) / "models" / model), decoder(checkpoint),
-          weights(decoder.loadBlock(0)),
-          inputs(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {}),
-          targets(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {})
+/// A block whose rounding is learned.
+struct Block : GoldenBlock {
+    Block(const std::string& model, const at::Tensor& ids) : GoldenBlock(model, ids)
     {
-        inputs.store(0, decoder.embed(ids));
-        targets.store(0, decoder.forwardBlock(weights, inputs.load(0, ids.size(0))));
         spec.method = "lrq";
         spec.weight.bits = 3;
         spec.weight.groupSize = kPerChannel;
@@ -48,32 +36,6 @@ struct Block {
         spec.reconstruction.compute = "f32";
         spec.reconstruction.iterations = 20;
         spec.reconstruction.lr = 0.01;
-    }
-    BlockTask task(const std::filesystem::path& stateFile = {}) const
-    {
-        BlockTask made;
-        made.decoder = &decoder;
-        made.block = &weights;
-        made.inputs = &inputs;
-        made.targets = &targets;
-        made.spec = &spec;
-        made.seed = 3 + seed;
-        made.stateFile = stateFile;
-        for (const LinearWeights& linear : weights.linears) {
-            LayerTask& layer = made.layers.emplace_back();
-            layer.name = linear.info.name;
-            layer.weight = linear.weight;
-            layer.settings = settingsFor(spec, layer.name);
-            layer.spec = &spec;
-            layer.seed = 7 + made.layers.size() + 100 * seed;
-        }
-        return made;
-    }
-    BlockOutcome learn(const std::filesystem::path& stateFile = {},
-                       const RunContext& run = {}) const
-    {
-        return dynamic_cast<const BlockMethod&>(findMethod(spec.method))
-            .quantize(task(stateFile), run);
     }
 };
 
@@ -123,7 +85,7 @@ private Q_SLOTS:
         block.spec.reconstruction.rank =
             std::to_string(std::max<std::int64_t>(1, golden.at("rank").get<std::int64_t>()));
         const BlockOutcome outcome =
-            block.learn(kFolder / (model + "_" + block.spec.method + ".safetensors"));
+            block.quantize(kFolder / (model + "_" + block.spec.method + ".safetensors"));
         const auto losses = golden.at("losses").get<std::vector<double>>();
         QCOMPARE(outcome.result.losses.size(), losses.size());
         for (std::size_t i = 0; i < losses.size(); ++i) {
@@ -155,9 +117,9 @@ private Q_SLOTS:
     {
         Block block = someBlock();
         block.spec.reconstruction.lr = 1e-30;
-        const BlockOutcome still = block.learn();
+        const BlockOutcome still = block.quantize();
         block.spec.reconstruction.iterations = 0;
-        const BlockOutcome none = block.learn();
+        const BlockOutcome none = block.quantize();
         QVERIFY(none.result.losses.empty());
         for (std::size_t i = 0; i < still.layers.size(); ++i) {
             const LayerTask task = block.task().layers[i];
@@ -169,7 +131,7 @@ private Q_SLOTS:
             QVERIFY(at::equal(none.layers[i].linear.codes, rounded.linear.codes));
             QVERIFY(relativeGap(still.layers[i].linear.scale, rounded.linear.scale) < kRoundingGap);
         }
-        QCOMPARE(still.result.errorBefore, still.result.errorAfter);
+        QCOMPARE(still.result.errorBefore, block.errorAfter(still));
         QVERIFY(still.result.errorBefore > 0);
         double mean = 0; // of the first epoch: two, two and one window
         for (const int i : {0, 1, 2}) {
@@ -196,8 +158,8 @@ private Q_SLOTS:
         Block block = someBlock(model.toStdString());
         block.spec.method = method.toStdString();
         block.spec.reconstruction.iterations = 60;
-        const BlockOutcome outcome = block.learn();
-        QVERIFY(outcome.result.errorAfter < 0.9 * outcome.result.errorBefore);
+        const BlockOutcome outcome = block.quantize();
+        QVERIFY(block.errorAfter(outcome) < 0.9 * outcome.result.errorBefore);
         QVERIFY(outcome.layers.front().moved[0] < 1);
         QCOMPARE(outcome.result.losses.size(), std::size_t{60});
     }
@@ -205,7 +167,7 @@ private Q_SLOTS:
     void sameSeedSameBits()
     {
         Block block = someBlock();
-        QVERIFY(same(block.learn(), block.learn()));
+        QVERIFY(same(block.quantize(), block.quantize()));
         const BlockTask task = block.task();
         BlockTask other = task;
         other.layers[0].seed = 99;
@@ -217,9 +179,9 @@ private Q_SLOTS:
     void activationsDoNotMatter()
     {
         Block block = someBlock();
-        const BlockOutcome plain = block.learn();
+        const BlockOutcome plain = block.quantize();
         block.spec.activation = {"int", 8};
-        const BlockOutcome quantized = block.learn();
+        const BlockOutcome quantized = block.quantize();
         QVERIFY(same(plain, quantized));
     }
 
@@ -230,7 +192,7 @@ private Q_SLOTS:
         Block block = someBlock();
         block.spec.reconstruction.iterations = 620;
         block.spec.reconstruction.lr = 1e-3;
-        const BlockOutcome whole = block.learn();
+        const BlockOutcome whole = block.quantize();
         std::stop_source stop;
         const auto stopThere = [&](const Progress& progress) {
             if (progress.done >= 550) {
@@ -239,7 +201,7 @@ private Q_SLOTS:
         };
         const RunContext run(stop.get_token(), stopThere, {}, std::chrono::milliseconds(0));
         run.beginPhase("quantize", 620);
-        QVERIFY_EXCEPTION_THROWN(block.learn(state, run), Cancelled);
+        QVERIFY_EXCEPTION_THROWN(block.quantize(state, run), Cancelled);
         QVERIFY(std::filesystem::exists(state));
         std::vector<std::int64_t> seen;
         const auto note = [&](const Progress& progress) { seen.push_back(progress.done); };
@@ -270,7 +232,7 @@ private Q_SLOTS:
         Block block = someBlock();
         block.spec.reconstruction.rank = "2"; // the state's is 5
         const std::string said =
-            sentenceOf([&] { block.learn(kFolder / "llama_lrq.safetensors"); });
+            sentenceOf([&] { block.quantize(kFolder / "llama_lrq.safetensors"); });
         QVERIFY2(said.find("has shape") != std::string::npos, said.c_str());
     }
 
@@ -290,16 +252,17 @@ private Q_SLOTS:
         QFETCH(qint64, fewer);
         Block block = someBlock();
         block.spec.reconstruction.rank = "4";
-        const BlockOutcome whole = block.learn();
+        const BlockOutcome whole = block.quantize();
         block.spec.reconstruction.without = without.toStdString();
-        const BlockOutcome less = block.learn();
+        const BlockOutcome less = block.quantize();
         QCOMPARE(whole.layers[0].linear.in, 32);
         QCOMPARE(whole.layers[0].linear.out, 32);
         QCOMPARE(whole.layers[0].trainedParameters - less.layers[0].trainedParameters, fewer);
         QVERIFY(!same(whole, less));
         if (without == QStringLiteral("scale")) {
             block.spec.reconstruction.iterations = 0;
-            QVERIFY(at::equal(less.layers[0].linear.scale, block.learn().layers[0].linear.scale));
+            QVERIFY(
+                at::equal(less.layers[0].linear.scale, block.quantize().layers[0].linear.scale));
         }
     }
 
@@ -315,14 +278,14 @@ private Q_SLOTS:
         Block block = someBlock();
         block.spec.method = method.toStdString();
         block.spec.reconstruction.iterations = 0;
-        const BlockOutcome start = block.learn();
+        const BlockOutcome start = block.quantize();
         block.spec.reconstruction.divisor = "product";
-        QVERIFY(same(start, block.learn())); // all factors are 1
+        QVERIFY(same(start, block.quantize())); // all factors are 1
         block.spec.reconstruction.iterations = 60;
-        const BlockOutcome product = block.learn();
-        QVERIFY(product.result.errorAfter < 0.9 * product.result.errorBefore);
+        const BlockOutcome product = block.quantize();
+        QVERIFY(block.errorAfter(product) < 0.9 * product.result.errorBefore);
         block.spec.reconstruction.divisor = "exp";
-        QVERIFY(!same(product, block.learn()));
+        QVERIFY(!same(product, block.quantize()));
     }
 
     // Over seeds: so few weights end elsewhere with each. For a block of a real model, within 1 %:
@@ -344,9 +307,9 @@ private Q_SLOTS:
         for (std::uint64_t seed = 1; seed <= 12; ++seed) {
             block.seed = seed;
             block.spec.reconstruction.compute = "f32";
-            const double one = block.learn().result.errorAfter;
+            const double one = block.errorAfter(block.quantize());
             block.spec.reconstruction.compute = "bf16";
-            const double other = block.learn().result.errorAfter;
+            const double other = block.errorAfter(block.quantize());
             QVERIFY(one != other);
             wide += one;
             mixed += other;

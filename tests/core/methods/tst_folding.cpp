@@ -1,6 +1,5 @@
 #include <filesystem>
 #include <map>
-#include <memory>
 
 #include <QtTest>
 
@@ -9,9 +8,8 @@
 #include "base/error.h"
 #include "methods/awq.h"
 #include "methods/smooth_scale.h"
-#include "model/block_tensors.h"
 #include "model/safetensors.h"
-#include "run/block_quantizer.h"
+#include "support/tensor_block_task.h"
 #include "support/tensor_golden.h"
 #include "support/tensor_model_files.h"
 #include "support/tensor_quantizers.h"
@@ -43,56 +41,14 @@ at::Tensor someIds(std::int64_t windows = 3, std::int64_t seqlen = 16)
     return at::arange(windows * seqlen).mul(7).remainder(90).view({windows, seqlen}) + 4;
 }
 
-/// The first block of a golden model, what flows into it and statistics of that.
-struct Block {
-    Checkpoint checkpoint;
-    Decoder decoder;
-    BlockWeights weights;
-    RunSpec spec;
-    HiddenStates inputs, targets;
-    BlockStatistics statistics;
-
-    Block(const std::string& model, const at::Tensor& ids)
-        : checkpoint(std::filesystem::path(QW_GOLDEN_DIR) / "models" / model), decoder(checkpoint),
-          weights(decoder.loadBlock(0)),
-          inputs(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {}),
-          targets(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {})
+/// A block that scales are folded into.
+struct Block : GoldenBlock {
+    Block(const std::string& model, const at::Tensor& ids) : GoldenBlock(model, ids)
     {
-        StatisticsNeeds needs;
-        needs.meanAbs = needs.autocorrelation = needs.range = true;
-        BlockHooks hooks;
-        hooks.input = [&](const LinearInfo& linear, const at::Tensor& x) {
-            auto& entry = statistics[linear.inputGroup];
-            entry = std::make_unique<InputStatistics>(linear.in, needs);
-            entry->add(x);
-        };
-        inputs.store(0, decoder.embed(ids));
-        targets.store(0, decoder.forwardBlock(weights, inputs.load(0, ids.size(0)), hooks));
         spec.method = "awq";
         spec.weight.bits = 3;
         spec.weight.groupSize = 8;
         spec.weight.scaleDtype = "f32";
-    }
-    BlockTask task() const
-    {
-        BlockTask made;
-        made.decoder = &decoder;
-        made.block = &weights;
-        made.inputs = &inputs;
-        made.targets = &targets;
-        made.spec = &spec;
-        for (const LinearWeights& linear : weights.linears) {
-            if (settingsFor(spec, linear.info.name).skip) {
-                continue;
-            }
-            LayerTask& layer = made.layers.emplace_back();
-            layer.name = linear.info.name;
-            layer.weight = linear.weight;
-            layer.statistics = statistics.at(linear.info.inputGroup).get();
-            layer.settings = settingsFor(spec, layer.name);
-            layer.spec = &spec;
-        }
-        return made;
     }
     std::vector<FoldGroup> groups() const
     {
@@ -103,24 +59,6 @@ struct Block {
             quantized.insert(linear.info.name);
         }
         return foldGroups(linears, decoder.config(), quantized);
-    }
-    BlockOutcome quantize() const
-    {
-        return dynamic_cast<const BlockMethod&>(findMethod(spec.method)).quantize(task(), {});
-    }
-    /// The block as the outcome's replaced tensors and folds make it, nothing rounded.
-    BlockWeights folded(const BlockOutcome& outcome) const
-    {
-        BlockWeights block = weights;
-        const auto tensors = tensorsOf(block, *decoder.config().arch);
-        for (const auto& [name, tensor] : outcome.replaced) {
-            *tensors.at(name) = tensor;
-        }
-        for (const LayerOutcome& layer : outcome.layers) {
-            at::Tensor& weight = *tensors.at(layer.linear.name + ".weight");
-            weight = layer.fold.apply(weight);
-        }
-        return block;
     }
 };
 
@@ -335,7 +273,7 @@ private Q_SLOTS:
         }
         QVERIFY(scaled);
         const BlockOutcome outcome = block.quantize();
-        QVERIFY(outcome.result.errorAfter < outcome.result.errorBefore);
+        QVERIFY(block.errorAfter(outcome) < outcome.result.errorBefore);
     }
 
     void oneRatioWithoutCutsIsRoundToNearest()
@@ -343,7 +281,7 @@ private Q_SLOTS:
         Block block("opt", someIds());
         block.spec.awq = {1, "none"};
         const BlockOutcome outcome = block.quantize();
-        QCOMPARE(outcome.result.errorAfter, outcome.result.errorBefore);
+        QCOMPARE(block.errorAfter(outcome), outcome.result.errorBefore);
         const auto& rtn = dynamic_cast<const LayerMethod&>(findMethod("rtn"));
         for (std::size_t i = 0; i < outcome.layers.size(); ++i) {
             const LayerOutcome nearest = rtn.quantize(block.task().layers[i], {});

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "methods/gptq.h"
 #include "methods/method.h"
+#include "support/tensor_block_task.h"
 #include "support/tensor_golden.h"
 #include "support/tensor_low_rank.h"
 #include "support/tensor_model_files.h"
@@ -57,8 +58,10 @@ at::Tensor plainCodes(const at::Tensor& weight, const at::Tensor& autocorrelatio
     at::Tensor zero;
     for (std::int64_t j = 0; j < in; ++j) {
         if (j % width == 0) {
+            GridOptions whole = grid;
+            whole.groupSize = 0;
             const GridParams params =
-                fitGrid(w.narrow(1, j, width).to(at::kFloat).contiguous(), rows(grid.bits));
+                fitGrid(w.narrow(1, j, width).to(at::kFloat).contiguous(), whole);
             scale = params.scale.select(1, 0).to(at::kDouble);
             zero = params.zero.select(1, 0).to(at::kDouble);
         }
@@ -69,32 +72,6 @@ at::Tensor plainCodes(const at::Tensor& weight, const at::Tensor& autocorrelatio
         w.narrow(1, j, in - j).sub_(at::outer(error, u[j].narrow(0, j, in - j)));
     }
     return codes;
-}
-
-/// A block of a golden model, and what GPTQ makes of it.
-BlockOutcome quantizedBlock(const std::string& model, const at::Tensor& ids, const RunSpec& spec)
-{
-    const Checkpoint checkpoint(std::filesystem::path(QW_GOLDEN_DIR) / "models" / model);
-    const Decoder decoder(checkpoint);
-    const BlockWeights weights = decoder.loadBlock(0);
-    HiddenStates inputs(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {});
-    HiddenStates targets(ids.size(0), ids.size(1), decoder.config().hidden, "cpu", {});
-    inputs.store(0, decoder.embed(ids));
-    targets.store(0, decoder.forwardBlock(weights, inputs.load(0, ids.size(0))));
-    BlockTask task;
-    task.decoder = &decoder;
-    task.block = &weights;
-    task.inputs = &inputs;
-    task.targets = &targets;
-    task.spec = &spec;
-    for (const LinearWeights& linear : weights.linears) {
-        LayerTask& layer = task.layers.emplace_back();
-        layer.name = linear.info.name;
-        layer.weight = linear.weight;
-        layer.settings = settingsFor(spec, layer.name);
-        layer.spec = &spec;
-    }
-    return dynamic_cast<const BlockMethod&>(findMethod("gptq")).quantize(task, {});
 }
 
 const Json& blockGolden()
@@ -165,20 +142,29 @@ private Q_SLOTS:
     {
         QTest::addColumn<qint64>("in");
         QTest::addColumn<qint64>("group");
-        QTest::newRow("rows, no whole number of blocks") << qint64{300} << qint64{0};
-        QTest::newRow("groups inside a block") << qint64{300} << qint64{20};
-        QTest::newRow("a group a block") << qint64{300} << qint64{100};
-        QTest::newRow("a group wider than a block") << qint64{300} << qint64{150};
-        QTest::newRow("a group of two blocks") << qint64{512} << qint64{256};
+        QTest::addColumn<bool>("searched");
+        QTest::newRow("rows, no whole number of blocks") << qint64{300} << qint64{0} << false;
+        QTest::newRow("groups inside a block") << qint64{300} << qint64{20} << false;
+        QTest::newRow("a group a block") << qint64{300} << qint64{100} << false;
+        QTest::newRow("a group wider than a block") << qint64{300} << qint64{150} << false;
+        QTest::newRow("a group of two blocks") << qint64{512} << qint64{256} << false;
+        QTest::newRow("rows, ends searched") << qint64{300} << qint64{0} << true;
+        QTest::newRow("groups, ends searched") << qint64{300} << qint64{20} << true;
     }
     void blocksDoNotMatter()
     {
         QFETCH(qint64, in);
         QFETCH(qint64, group);
+        QFETCH(bool, searched);
         const at::Tensor w = normal({12, in}, 0.05, 3);
         const at::Tensor r = autocorrelationOf(correlatedInputs(2 * in, in));
-        const at::Tensor expected = plainCodes(w, r, rows(3, group), GptqSpec{}.dampPercent);
-        const auto wrong = differing(codesOf(w, r, rows(3, group), {}).codes, expected);
+        GridOptions grid = rows(3, group);
+        const at::Tensor plain = codesOf(w, r, grid, {}).codes;
+        grid.range = searched ? RangeSearch::Shrink : RangeSearch::MinMax;
+        const at::Tensor found = codesOf(w, r, grid, {}).codes;
+        QCOMPARE(differing(found, plain) > found.numel() / 20, searched);
+        const at::Tensor expected = plainCodes(w, r, grid, GptqSpec{}.dampPercent);
+        const auto wrong = differing(found, expected);
         QVERIFY2(wrong <= expected.numel() / 300, qPrintable(QString::number(wrong)));
     }
 
@@ -199,18 +185,18 @@ private Q_SLOTS:
         const Json& one = blockGolden().at("cases")[static_cast<std::size_t>(index)];
         // The same model the other way: pairs stand beside each other.
         const Json& other = blockGolden().at("cases")[static_cast<std::size_t>(index ^ 1)];
-        RunSpec spec;
+        std::vector<at::Tensor> ids;
+        for (const Json& window : one.at("ids")) {
+            ids.push_back(at::tensor(window.get<std::vector<std::int64_t>>(), at::kLong));
+        }
+        GoldenBlock block(one.at("model").get<std::string>(), at::stack(ids));
+        RunSpec& spec = block.spec;
         spec.method = "gptq";
         spec.weight.bits = blockGolden().at("bits").get<std::int64_t>();
         spec.weight.groupSize = kPerChannel;
         spec.weight.scaleDtype = "f32";
         spec.gptq.trueSequential = one.at("true_sequential").get<bool>();
-        std::vector<at::Tensor> ids;
-        for (const Json& window : one.at("ids")) {
-            ids.push_back(at::tensor(window.get<std::vector<std::int64_t>>(), at::kLong));
-        }
-        const BlockOutcome outcome =
-            quantizedBlock(one.at("model").get<std::string>(), at::stack(ids), spec);
+        const BlockOutcome outcome = block.quantize();
         QCOMPARE(outcome.layers.size(), one.at("codes").size());
         std::int64_t apart = 0;
         for (const LayerOutcome& layer : outcome.layers) {

@@ -10,9 +10,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "engine.h"
-#include "random_model.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 #include "support/tensor_pretend_gpu.h"
@@ -39,18 +37,9 @@ private Q_SLOTS:
         if (!pretendGpu()) {
             QSKIP("this libtorch has a CUDA of its own");
         }
-        RandomModelSpec shape;
-        shape.hidden = 64;
-        shape.intermediate = 96;
-        shape.layers = 2;
-        shape.vocabulary = 300;
-        shape.maxPositions = 128;
-        writeRandomModel(path() / "model", shape);
-        const std::filesystem::path demo = std::filesystem::path(QW_RESOURCES_DIR) / "demo_model";
-        writeBytes(path() / "calibration.txt",
-                   readTextFile(demo / "calibration.txt").substr(0, 4000));
-        writeBytes(path() / "evaluation.txt",
-                   readTextFile(demo / "evaluation.txt").substr(0, 1000));
+        writeRandomModel(path() / "model", smallShape());
+        writeBytes(path() / "calibration.txt", demoText("calibration", 4000));
+        writeBytes(path() / "evaluation.txt", demoText("evaluation", 1000));
     }
     void init() { ++m_number; }
 

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
-#include "random_model.h"
 #include "run/artifact.h"
 #include "run/run_plan.h"
 #include "store/run_store.h"
@@ -81,29 +80,15 @@ private Q_SLOTS:
     void initTestCase()
     {
         startEngine(1);
-        RandomModelSpec shape;
-        shape.hidden = 64;
-        shape.intermediate = 96;
-        shape.layers = kBlocks;
-        shape.vocabulary = 300;
-        shape.maxPositions = 128;
-        writeRandomModel(path() / "model", shape);
-        const std::filesystem::path demo = std::filesystem::path(QW_RESOURCES_DIR) / "demo_model";
-        writeBytes(path() / "calibration.txt",
-                   readTextFile(demo / "calibration.txt").substr(0, 8000));
-        writeBytes(path() / "evaluation.txt",
-                   readTextFile(demo / "evaluation.txt").substr(0, 2000));
+        writeRandomModel(path() / "model", smallShape(kBlocks));
+        writeBytes(path() / "calibration.txt", demoText("calibration", 8000));
+        writeBytes(path() / "evaluation.txt", demoText("evaluation", 2000));
     }
     void init() { ++m_number; }
 
     void shardedModelIsTheSame()
     {
-        RandomModelSpec shape;
-        shape.hidden = 64;
-        shape.intermediate = 96;
-        shape.layers = kBlocks;
-        shape.vocabulary = 300;
-        shape.maxPositions = 128;
+        RandomModelSpec shape = smallShape(kBlocks);
         shape.shardBytes = 50000;
         writeRandomModel(path() / "sharded", shape);
         QVERIFY(!std::filesystem::exists(path() / "sharded/model.safetensors"));

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
-#include "random_model.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 #include "support/tolerances.h"
@@ -64,11 +63,7 @@ private:
 void TestTextComparison::initTestCase()
 {
     startEngine(1);
-    RandomModelSpec shape;
-    shape.hidden = 64;
-    shape.intermediate = 96;
-    shape.layers = 2;
-    shape.vocabulary = 300;
+    RandomModelSpec shape = smallShape();
     shape.maxPositions = kMaxPositions;
     writeRandomModel(path("model"), shape);
     writeBytes(path("text.txt"), kText);

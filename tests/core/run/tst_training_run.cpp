@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
-#include "random_model.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 
@@ -39,17 +38,9 @@ private Q_SLOTS:
     void initTestCase()
     {
         startEngine(1);
-        RandomModelSpec shape;
-        shape.hidden = 64;
-        shape.intermediate = 96;
-        shape.layers = 2;
-        shape.vocabulary = 300;
-        shape.maxPositions = 128;
-        writeRandomModel(path() / "model", shape);
-        const std::filesystem::path demo = std::filesystem::path(QW_RESOURCES_DIR) / "demo_model";
-        writeBytes(path() / "train.txt", readTextFile(demo / "calibration.txt").substr(0, 4000));
-        writeBytes(path() / "evaluation.txt",
-                   readTextFile(demo / "evaluation.txt").substr(0, 2000));
+        writeRandomModel(path() / "model", smallShape());
+        writeBytes(path() / "train.txt", demoText("calibration", 4000));
+        writeBytes(path() / "evaluation.txt", demoText("evaluation", 2000));
     }
     void init() { ++m_number; }
 
