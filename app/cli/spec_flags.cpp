@@ -91,7 +91,7 @@ void addWeightFlags(CLI::App& command, SpecFlags& flags, bool withGrid)
         ->group("Weights");
     add("--scale-dtype", weight.scaleDtype, "f16 | f32 | bf16 (default f16)");
     add("--range", flags.range,
-        "minmax | lrq | lp: where the grid ends (default minmax; lr-qat, lsq, peqa: lp)");
+        "minmax | lrq | lp | shrink: where the grid ends (default minmax; lr-qat, lsq, peqa: lp)");
     add("--range-norm", flags.rangeNorm,
         "Norm of the range search (default 2.4; lr-qat, lsq, peqa: 4)");
     add("--range-steps", weight.rangeSteps, "Candidates of the range search (default 100)");
