@@ -277,7 +277,6 @@ BlockOutcome Reconstruction::execute()
     before.clear();
     restore();
     learn();
-    Weights after;
     for (std::size_t i = 0; i < m_layers.size(); ++i) {
         const LayerTask& task = m_task.layers[i];
         LayerOutcome& layer = outcome.layers.emplace_back();
@@ -286,9 +285,7 @@ BlockOutcome Reconstruction::execute()
         layer.trainedParameters = m_layers[i].parameterCount();
         layer.moved = m_layers[i].moved();
         result.trainedParameters += layer.trainedParameters;
-        after[task.name] = layer.linear.dequantizedCodes().to(task.weight.device());
     }
-    result.errorAfter = blockError(m_task, after, m_run);
     result.lr = m_rate.value;
     result.losses.assign(m_losses.begin(), m_losses.end());
     if (m_task.block->index == 0) {

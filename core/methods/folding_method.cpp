@@ -81,11 +81,7 @@ BlockOutcome FoldingMethod::quantize(const BlockTask& task, const RunContext& ru
             ratio != folding.ratios.end()) {
             outcome.result.awqRatios[layer.name] = ratio->second;
         }
-        deployed[layer.name] = made.linear.dequantizedCodes().to(layer.weight.device());
     }
-    BlockTask folded = task;
-    folded.block = &block.weights();
-    outcome.result.errorAfter = blockError(folded, deployed, run);
     outcome.replaced = block.replaced();
     for (const FoldGroup& group : groups) {
         if (!group.problem.empty() && (!group.everywhere || task.block->index == 0)) {

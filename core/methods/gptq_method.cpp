@@ -173,7 +173,6 @@ BlockOutcome Gptq::quantize(const BlockTask& task, const RunContext& run) const
                 outcome.layers.back().linear.dequantizedCodes().to(layer.weight.device());
         }
     }
-    outcome.result.errorAfter = blockError(task, done, run);
     return outcome;
 }
 } // namespace

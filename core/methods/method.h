@@ -77,7 +77,7 @@ struct BlockTask {
 struct BlockOutcome {
     std::vector<LayerOutcome> layers;           ///< of task.layers, in their order
     std::map<std::string, at::Tensor> replaced; ///< folded norms, biases, by full name
-    BlockResult result;
+    BlockResult result; ///< but for the error after, which whoever moves on past the block measures
     std::vector<std::string> substitutions;
 };
 

@@ -2,11 +2,27 @@
 
 #include <algorithm>
 
+#include "methods/block_error.h"
+
 namespace qw {
 
 namespace {
 /// Enough for products at full speed; what a block holds on the way grows with it.
 constexpr std::int64_t kTokensPerForward = 2048;
+
+/// Windows that run together, none of two batches. @param f  called with the first of them, their
+/// number and whether the batch ends with them
+template <typename F>
+void forEachPart(std::int64_t windows, std::int64_t batch, std::int64_t together, F f)
+{
+    for (std::int64_t begin = 0; begin < windows; begin += batch) {
+        const std::int64_t end = std::min(begin + batch, windows);
+        for (std::int64_t at = begin; at < end; at += together) {
+            const std::int64_t count = std::min(together, end - at);
+            f(at, count, at + count == end);
+        }
+    }
+}
 } // namespace
 
 BlockCalibration::BlockCalibration(const Decoder& decoder, const at::Tensor& ids,
@@ -42,15 +58,31 @@ BlockCalibration::advance(const BlockWeights& block, const StatisticsNeeds& need
         }
         entry->add(input, endsBatch, run);
     };
-    for (std::int64_t begin = 0; begin < m_hidden.windows(); begin += m_batch) {
-        const std::int64_t end = std::min(begin + m_batch, m_hidden.windows());
-        for (std::int64_t at = begin; at < end; at += m_perForward) {
-            const std::int64_t count = std::min(m_perForward, end - at);
-            endsBatch = at + count == end;
-            m_hidden.store(at, m_decoder.forwardBlock(block, m_hidden.load(at, count), hooks));
-        }
-    }
+    forEachPart(m_hidden.windows(), m_batch, m_perForward,
+                [&](std::int64_t at, std::int64_t count, bool last) {
+                    endsBatch = last;
+                    m_hidden.store(at,
+                                   m_decoder.forwardBlock(block, m_hidden.load(at, count), hooks));
+                });
     return statistics;
+}
+
+double BlockCalibration::advanceTowards(const HiddenStates& targets, const BlockWeights& block,
+                                        const RunContext& run, BlockHooks hooks)
+{
+    hooks.run = &run;
+    double sum = 0;
+    forEachPart(m_hidden.windows(), m_batch, m_perForward,
+                [&](std::int64_t at, std::int64_t count, bool /*last*/) {
+                    const at::Tensor made =
+                        m_decoder.forwardBlock(block, m_hidden.load(at, count), hooks);
+                    for (std::int64_t i = 0; i < count; ++i) {
+                        sum +=
+                            blockLoss(made.narrow(0, i, 1), targets.load(at + i, 1)).item<double>();
+                    }
+                    m_hidden.store(at, made);
+                });
+    return sum / static_cast<double>(m_hidden.windows());
 }
 
 void BlockCalibration::follow(const BlockCalibration& other, const RunContext& run)

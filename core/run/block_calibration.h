@@ -30,6 +30,12 @@ public:
                                                                      const RunContext& run,
                                                                      BlockHooks hooks = {});
 
+    /// Past a block that stands in for the model's own, measuring what it makes on the way.
+    /// @param targets  what the model's own makes of the same windows
+    /// @return blockLoss() between the two, averaged over windows
+    double advanceTowards(const HiddenStates& targets, const BlockWeights& block,
+                          const RunContext& run, BlockHooks hooks);
+
     /// Takes the states of another of the same windows.
     void follow(const BlockCalibration& other, const RunContext& run);
 

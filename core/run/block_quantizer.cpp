@@ -11,6 +11,7 @@
 #include "methods/settings.h"
 #include "run/activation_points.h"
 #include "run/layer_measure.h"
+#include "run/quantized_variant.h"
 
 namespace qw {
 
@@ -210,6 +211,16 @@ BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, Bl
     return artifact;
 }
 
+BlockHooks pathHooks(BlockArtifact artifact, const BlockWeights& block, const Decoder& decoder)
+{
+    for (QuantizedLinear& linear : artifact.linears) {
+        linear.a = Factor{};
+        linear.b = Factor{};
+        linear.activation = {};
+    }
+    return quantizedHooks(artifact, {}, block, decoder);
+}
+
 BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, BlockWeights block,
                             BlockStatistics statistics, const BlockPaths& paths,
                             const RunContext& run)
@@ -219,7 +230,7 @@ BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, Bl
     BlockTask task;
     task.decoder = paths.decoder;
     task.block = &block;
-    task.inputs = paths.inputs;
+    task.inputs = &paths.inputs->states();
     task.targets = paths.targets;
     task.spec = &group.factorSpec;
     task.seed = layerSeed(task.spec->seed, message("block ", block.index));
@@ -234,6 +245,9 @@ BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, Bl
     for (std::size_t i = 0; i < task.layers.size(); ++i) {
         finishLayer(group, task.layers[i], std::move(outcome.layers[i]), kMissing, artifact, run);
     }
+    statistics.clear(); // the weights as deployed take their room
+    outcome.result.errorAfter = paths.inputs->advanceTowards(
+        *paths.targets, block, run, pathHooks(artifact, block, *paths.decoder));
     outcome.result.block = block.index;
     outcome.result.seconds = secondsSince(start);
     outcome.result.peakRssBytes = recentPeakRssBytes(); // restarted by whoever began the block

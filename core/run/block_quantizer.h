@@ -13,6 +13,7 @@
 #include "model/decoder.h"
 #include "report/layer_rules.h"
 #include "run/artifact.h"
+#include "run/block_calibration.h"
 #include "run/run_plan.h"
 
 namespace qw {
@@ -50,17 +51,22 @@ std::vector<LayerTask> layerTasks(const RunGroup& group, const BlockWeights& blo
 BlockArtifact quantizeBlock(const RunGroup& group, const LayerMethod& method, BlockWeights block,
                             BlockStatistics statistics, const RunContext& run);
 
+/// The block as later ones are to see it: its codes alone. Corrections and quantized activations
+/// come on top, so that weights depend on neither.
+BlockHooks pathHooks(BlockArtifact artifact, const BlockWeights& block, const Decoder& decoder);
+
 /// What a block-wise method works between, and whom it tells.
 struct BlockPaths {
     const Decoder* decoder = nullptr;
-    const HiddenStates* inputs = nullptr;  ///< before the block, of the model the method looks at
+    BlockCalibration* inputs = nullptr;    ///< before the block, of the model the method looks at
     const HiddenStates* targets = nullptr; ///< of the full-precision model after it
     std::filesystem::path stateFile;
     HiddenStatesPlace scratch;
     std::function<void(const BlockLosses&)> lossesCame;
 };
 
-/// The same by a block-wise method. @param block  in float32
+/// The same by a block-wise method. The inputs move on past what it made of the block, which gives
+/// the error after. @param block  in float32
 BlockArtifact quantizeBlock(const RunGroup& group, const BlockMethod& method, BlockWeights block,
                             BlockStatistics statistics, const BlockPaths& paths,
                             const RunContext& run);

@@ -322,7 +322,7 @@ void GroupRun::quantizeBlocks()
             const BlockArtifact artifact =
                 quantized
                     ? quantizeBlock(m_group, *blockMethod, block, std::move(statistics),
-                                    {&*m_decoder, &quantized->states(), &full->states(),
+                                    {&*m_decoder, &*quantized, &full->states(),
                                      m_artifact->stateFile(index), place, m_options.lossesCame},
                                     m_run)
                     : quantizeBlock(m_group,
@@ -331,10 +331,10 @@ void GroupRun::quantizeBlocks()
             m_artifact->writeBlock(artifact);
             std::filesystem::remove(m_artifact->stateFile(index));
             tell(artifact, m_options.layerDone);
-        }
-        if (quantized && index < lastMissing && blockMethod->quantizedInputs()) {
+        } else if (quantized && blockMethod->quantizedInputs()) {
             m_watch.begin("calibrate");
-            quantized->advance(block, {}, m_run, pathHooks(index, block));
+            quantized->advance(block, {}, m_run,
+                               pathHooks(m_artifact->readBlock(index), block, *m_decoder));
         }
         m_checkpoint->releaseBlock(index);
         returnFreedMemory(); // or what is left between tensors grows from block to block
@@ -351,19 +351,6 @@ BlockArtifact GroupRun::readBlock(std::int64_t index) const
                m_artifact->folder().string(), ": block ", index, " has the results of ",
                block.results.size(), " runs, not of ", m_runs.size());
     return block;
-}
-
-/// The block as later ones are to see it: its codes alone. Corrections and quantized activations
-/// come on top, so that weights depend on neither.
-BlockHooks GroupRun::pathHooks(std::int64_t index, const BlockWeights& block) const
-{
-    BlockArtifact artifact = m_artifact->readBlock(index);
-    for (QuantizedLinear& linear : artifact.linears) {
-        linear.a = Factor{};
-        linear.b = Factor{};
-        linear.activation = {};
-    }
-    return quantizedHooks(artifact, {}, block, *m_decoder);
 }
 
 void GroupRun::writeModel()

@@ -44,7 +44,6 @@ private:
     void quantizeBlocks();
     void tell(const BlockArtifact& block, const std::function<void(const LayerResult&)>& to) const;
     std::unique_ptr<LayerMethod> trainLayers(const QuantMethod& method, bool somethingMissing);
-    BlockHooks pathHooks(std::int64_t index, const BlockWeights& block) const;
     void writeModel();
     void collect();
     void evaluate();

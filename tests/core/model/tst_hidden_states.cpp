@@ -1,13 +1,17 @@
 #include <csignal>
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <QtTest>
 
 #include <sys/resource.h>
 
 #include "base/error.h"
+#include "methods/block_error.h"
 #include "model/hidden_states.h"
 #include "run/block_calibration.h"
 #include "support/tensor_golden.h"
@@ -120,6 +124,38 @@ private Q_SLOTS:
                 QVERIFY(at::equal(statistics->meanSquare(), other.meanSquare()));
             }
         }
+    }
+
+    /// One pass gives what moving on and measuring by itself give, to the bit.
+    void movingOnMeasuresTheBlock()
+    {
+        const Checkpoint checkpoint(goldenFolder("llama"));
+        const Decoder decoder(checkpoint);
+        const BlockWeights block = decoder.loadBlock(0);
+        const at::Tensor ids = at::arange(5 * 16).remainder(90).view({5, 16}) + 4;
+        const RunContext run;
+        std::int64_t products = 0;
+        BlockHooks hooks; // another block than full precision's
+        hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
+            ++products;
+            return at::linear(x, linear.weight * 1.05, linear.bias);
+        };
+        BlockCalibration full(decoder, ids, 3, {}, run);
+        BlockCalibration moved(decoder, ids, 3, {}, run);
+        BlockCalibration measured(decoder, ids, 3, {}, run);
+        full.advance(block, {}, run);
+        moved.advance(block, {}, run, hooks);
+        const std::int64_t once = products;
+        const double error = measured.advanceTowards(full.states(), block, run, hooks);
+        QCOMPARE(products, 2 * once);
+        const at::Tensor made = measured.states().load(0, 5);
+        QVERIFY(at::equal(made, moved.states().load(0, 5)));
+        double sum = 0;
+        for (std::int64_t i = 0; i < 5; ++i) {
+            sum += blockLoss(made.narrow(0, i, 1), full.states().load(i, 1)).item<double>();
+        }
+        QVERIFY(error > 0);
+        QCOMPARE(error, sum / 5);
     }
 
 private:
