@@ -18,13 +18,18 @@ namespace {
 constexpr std::int64_t kTokensPerForward = 2048;
 constexpr std::int64_t kTokensPerForwardElsewhere = 16384; ///< to keep a GPU busy
 
+std::int64_t windowsPerForward(bool cpu, std::int64_t seqlen)
+{
+    return std::max<std::int64_t>(1,
+                                  (cpu ? kTokensPerForward : kTokensPerForwardElsewhere) / seqlen);
+}
+
 /// Runs one block over the windows of a group, in place.
 void advance(const Decoder& decoder, const BlockWeights& block, BlockHooks hooks,
              const at::Tensor& hidden, const RunContext& run)
 {
     hooks.run = &run;
-    const std::int64_t tokens = hidden.is_cpu() ? kTokensPerForward : kTokensPerForwardElsewhere;
-    const std::int64_t batch = std::max<std::int64_t>(1, tokens / hidden.size(1));
+    const std::int64_t batch = windowsPerForward(hidden.is_cpu(), hidden.size(1));
     for (std::int64_t at = 0; at < hidden.size(0); at += batch) {
         const at::Tensor part = hidden.narrow(0, at, std::min(batch, hidden.size(0) - at));
         decoder.advanceBlock(block, part, hooks);
@@ -174,15 +179,23 @@ void scoreGroup(const std::vector<const Decoder*>& ends, const TextWindows& wind
 
 Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
                     const std::vector<ModelVariant>& variants, const RunContext& run,
-                    const ScoreBudget& budget)
+                    const ScoreBudget& budget, ReferenceStates* reference)
 {
     const at::NoGradGuard noGrad;
     const auto start = std::chrono::steady_clock::now();
     const auto models = static_cast<std::int64_t>(variants.size()) + 1;
     const std::int64_t seqlen = windows.seqlen();
     const std::int64_t bytesPerWindow = models * seqlen * decoder.config().hidden * 4;
-    const std::int64_t group =
+    std::int64_t group =
         std::clamp<std::int64_t>(budget.hiddenBytes / bytesPerWindow, 1, windows.count());
+    const std::int64_t together =
+        windowsPerForward(decoder.options().device == "cpu", windows.seqlen());
+    if (group >= together) {
+        group -= group < windows.count() ? group % together : 0; // the same products in any group
+    } else if (group < windows.count()) {
+        reference = nullptr; // whose products were others
+    }
+    const bool known = reference != nullptr && reference->known;
     const std::int64_t groups = (windows.count() + group - 1) / group;
     const std::int64_t rows = std::max<std::int64_t>(1, budget.logits / decoder.config().vocabSize);
     run.beginPhase("evaluate", groups * (decoder.blockCount() + 1));
@@ -204,17 +217,27 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
         for (std::int64_t index = 0; index < decoder.blockCount(); ++index) {
             run.checkpoint(done++, message("block ", index + 1, "/", decoder.blockCount()));
             const BlockWeights block = decoder.loadBlock(index);
-            advance(decoder, block, {}, hidden.front(), run);
+            if (!known) {
+                advance(decoder, block, {}, hidden.front(), run);
+            }
             for (std::size_t i = 0; i < variants.size(); ++i) {
                 run.checkpoint();
                 advance(decoder, block, variants[i].block(block), hidden[i + 1], run);
             }
             decoder.checkpoint().releaseBlock(index);
         }
+        if (known) {
+            hidden.front() = reference->states.load(first, count);
+        } else if (reference != nullptr) {
+            reference->states.store(first, hidden.front());
+        }
         run.checkpoint(done++, "logits");
         scoreGroup(ends, windows, ids, hidden, scores, rows, run);
     }
     run.checkpoint(groups * (decoder.blockCount() + 1));
+    if (reference != nullptr) {
+        reference->known = true;
+    }
 
     Scores result;
     result.fullPrecision = summarize(scores.front(), windows);

@@ -10,6 +10,7 @@
 #include "base/run_context.h"
 #include "eval/text_windows.h"
 #include "model/decoder.h"
+#include "model/hidden_states.h"
 #include "report/run_result.h"
 
 namespace qw {
@@ -41,15 +42,23 @@ struct ScoreBudget {
     std::int64_t logits = std::int64_t{8} << 20;      ///< logits of one model, elements
 };
 
+/// The full-precision model's states of all windows after its last block, for scoring other models
+/// beside it without running it again. Same bits.
+struct ReferenceStates {
+    HiddenStates states;
+    bool known = false; ///< else the first scoring leaves them there
+};
+
 /// Scores the full-precision model and any number of variants on the same windows, streamed block
 /// by block for all of them together; logits live in chunks of a few rows only. Where the hidden
 /// states of all windows do not fit the budget, groups of windows pass over the blocks one after
 /// the other. Sums in float64.
 /// Standard errors are over scored predictions; differences are paired by prediction.
+/// @param reference  of this decoder and these windows, or null
 /// @throws Error::NonFinite if a score is not a number, Cancelled
 Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
                     const std::vector<ModelVariant>& variants, const RunContext& run,
-                    const ScoreBudget& budget = {});
+                    const ScoreBudget& budget = {}, ReferenceStates* reference = nullptr);
 
 /// Sums over the predictions of rows of logits. Split out so that it can be tested by itself.
 struct PredictionScores {

@@ -159,6 +159,13 @@ double InputStatistics::highest() const
     return m_highest.max().item<double>();
 }
 
+std::vector<at::Tensor*> InputStatistics::tensors()
+{
+    return {&m_batchAbs, &m_batchSquares, &m_maxMeanAbs,     &m_sumMeanAbs,
+            &m_maxRms,   &m_sumRms,       &m_sumAbs,         &m_sumSquares,
+            &m_lowest,   &m_highest,      &m_autocorrelation};
+}
+
 void InputStatistics::divideBy(const at::Tensor& scale)
 {
     const at::Tensor wide = scale.to(at::kDouble);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -42,6 +43,10 @@ public:
     /// R = E[x^T x], [in, in] float64, no copy: the sums become R in place, so that nothing can be
     /// added after the first call.
     at::Tensor autocorrelation() const;
+
+    /// All it holds, always in the same order and undefined where not asked for: for whoever puts
+    /// it elsewhere. Copies of an object share these.
+    std::vector<at::Tensor*> tensors();
 
 private:
     void addProducts(const at::Tensor& values, const RunContext& run);

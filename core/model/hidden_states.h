@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
+
+#include "base/scratch_file.h"
 
 namespace qw {
 
@@ -26,15 +29,12 @@ public:
     /// @throws Error::Io if the file cannot be made
     HiddenStates(std::int64_t windows, std::int64_t seqlen, std::int64_t width, std::string device,
                  const HiddenStatesPlace& place);
-    ~HiddenStates();
-    HiddenStates(const HiddenStates&) = delete;
-    HiddenStates& operator=(const HiddenStates&) = delete;
 
     std::int64_t windows() const { return m_windows; }
     std::int64_t seqlen() const { return m_seqlen; }
     /// In memory.
     std::int64_t bytes() const { return m_windows * m_seqlen * m_width * std::int64_t{4}; }
-    bool inFile() const { return m_descriptor >= 0; }
+    bool inFile() const { return m_file != nullptr; }
 
     /// Windows first .. first + count - 1: [count, seqlen, width] float32 on the device. In memory
     /// it is a view: do not write to it.
@@ -53,8 +53,7 @@ private:
     std::int64_t m_width;
     std::string m_device;
     at::ScalarType m_fileType;
-    std::filesystem::path m_file; ///< its name while it had one, for messages
-    int m_descriptor = -1;
+    std::unique_ptr<ScratchFile> m_file;
     at::Tensor m_memory; ///< [windows, seqlen, width] float32
 };
 

@@ -21,6 +21,8 @@ namespace qw {
 namespace {
 /// More than this share of the evaluation text standing in the calibration text is worth a warning.
 constexpr double kOverlapWarning = 0.01;
+/// What a sweep collects for all its methods: beside the autocorrelation the others cost nothing.
+constexpr StatisticsNeeds kAllStatistics = {true, true, true, true};
 } // namespace
 
 std::string firstLine(const std::exception& problem)
@@ -30,9 +32,9 @@ std::string firstLine(const std::exception& problem)
 }
 
 GroupRun::GroupRun(std::vector<RunResult> runs, bool inStore, bool resume, RunStore& store,
-                   const RunOptions& options, const RunContext& run)
+                   const RunOptions& options, const RunContext& run, SharedWork* shared)
     : m_runs(std::move(runs)), m_inStore(inStore), m_resume(resume), m_store(store),
-      m_options(options), m_run(run)
+      m_options(options), m_run(run), m_shared(shared)
 {
     for (const RunResult& before : m_runs) {
         m_secondsBefore.push_back(m_resume ? before.seconds : 0);
@@ -285,6 +287,19 @@ void GroupRun::quantizeBlocks()
         }
     }
     const std::unique_ptr<LayerMethod> trained = trainLayers(method, lastMissing >= 0);
+    const bool shares = m_shared != nullptr && m_texts.calibration;
+    if (shares) {
+        m_shared->beginCalibration({m_checkpoint->hash(), common().device, m_texts.calibration->ids,
+                                    roundsStates() ? at::kBFloat16 : at::kFloat,
+                                    common().calibration.statBatch});
+    }
+    const auto wants = [&](std::int64_t index) { // that statistics be collected
+        return !m_artifact->hasBlock(index) && !(shares && m_shared->knows(index));
+    };
+    bool needsPath = blockMethod != nullptr;
+    for (std::int64_t index = 0; index <= lastMissing; ++index) {
+        needsPath = needsPath || wants(index);
+    }
     m_run.beginPhase("quantize", blocks * steps);
     // The full-precision model, and beside it, for block methods, what the block begins with: the
     // quantized model's states, or the full-precision model's before it moves on.
@@ -292,7 +307,7 @@ void GroupRun::quantizeBlocks()
     std::optional<BlockCalibration> quantized;
     const HiddenStatesPlace place{m_options.hiddenBudgetBytes, m_artifact->folder(),
                                   roundsStates() ? at::kBFloat16 : at::kFloat};
-    if (m_texts.calibration && lastMissing >= 0) {
+    if (m_texts.calibration && lastMissing >= 0 && needsPath) {
         m_watch.begin("calibrate");
         const auto begin = [&](std::optional<BlockCalibration>& path) {
             path.emplace(*m_decoder, m_texts.calibration->ids, common().calibration.statBatch,
@@ -313,9 +328,18 @@ void GroupRun::quantizeBlocks()
         if (quantized && missing && !blockMethod->quantizedInputs()) {
             quantized->follow(*full, m_run);
         }
-        if (full) { // where a resumed run has the block, only the hidden states move on
-            statistics =
-                full->advance(block, missing ? statisticsNeeds(m_group) : StatisticsNeeds{}, m_run);
+        const StatisticsNeeds needs = !wants(index) ? StatisticsNeeds{}
+                                      : shares      ? kAllStatistics
+                                                    : statisticsNeeds(m_group);
+        if (full) { // where nothing is to be collected, only the hidden states move on
+            statistics = full->advance(block, needs, m_run);
+        }
+        if (missing && shares) {
+            if (wants(index)) {
+                m_shared->keep(index, statistics);
+            } else {
+                statistics = m_shared->statistics(index);
+            }
         }
         if (missing) {
             m_watch.begin("quantize");
@@ -412,7 +436,13 @@ void GroupRun::evaluate()
     for (const RunResult& one : m_runs) {
         variants.push_back(storedVariant(*m_artifact, one.spec, decoder));
     }
-    const Scores scores = scoreWindows(decoder, *m_texts.evaluation, variants, m_run);
+    ReferenceStates* reference =
+        m_shared == nullptr ? nullptr
+                            : m_shared->reference({m_checkpoint->hash(), options.device,
+                                                   m_texts.evaluation->ids, options.compute, 0},
+                                                  m_checkpoint->config().hidden);
+    const Scores scores =
+        scoreWindows(decoder, *m_texts.evaluation, variants, m_run, {}, reference);
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
         TextScore& score = m_runs[i].score;
         score = scores.variants[i];

@@ -13,6 +13,7 @@
 #include "run/block_calibration.h"
 #include "run/block_quantizer.h"
 #include "run/run_texts.h"
+#include "run/shared_work.h"
 #include "run/stopwatch.h"
 
 namespace qw {
@@ -25,9 +26,10 @@ class GroupRun
 {
 public:
     /// @param runs  id, spec and sweep filled; @param inStore  the store knows them already;
-    /// @param resume  continue from the blocks in the folder
+    /// @param resume  continue from the blocks in the folder; @param shared  with other groups, or
+    /// null
     GroupRun(std::vector<RunResult> runs, bool inStore, bool resume, RunStore& store,
-             const RunOptions& options, const RunContext& run);
+             const RunOptions& options, const RunContext& run, SharedWork* shared = nullptr);
     /// @throws Error, Cancelled; the store then says failed or cancelled. A run that cannot be
     /// resumed stays in the store as it was.
     std::vector<RunResult> execute();
@@ -61,6 +63,7 @@ private:
     RunStore& m_store;
     const RunOptions& m_options;
     const RunContext& m_run;
+    SharedWork* m_shared;
     RunGroup m_group;
     std::optional<Checkpoint> m_checkpoint;
     std::optional<Tokenizer> m_tokenizer;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -93,14 +94,21 @@ std::vector<RunResult> executeAll(std::vector<RunResult> runs, bool resume, RunS
         runs.push_back(one);
     }
     std::sort(runs.begin(), runs.end(), byId);
-    std::vector<RunResult> results;
-    for (std::vector<RunResult>& group : grouped(runs)) {
-        const bool finished = std::all_of(group.begin(), group.end(), [&](const RunResult& one) {
+    const auto finished = [&](const std::vector<RunResult>& group) {
+        return std::all_of(group.begin(), group.end(), [&](const RunResult& one) {
             return one.status == kFinished || deletedIds.count(one.id) > 0;
         });
-        if (!finished) {
+    };
+    std::vector<std::vector<RunResult>> groups = grouped(runs);
+    SharedWork shared(options.workFolder);
+    const bool several = std::count_if(groups.begin(), groups.end(), std::not_fn(finished)) > 1;
+    std::vector<RunResult> results;
+    for (std::vector<RunResult>& group : groups) {
+        if (!finished(group)) {
             try {
-                group = GroupRun(group, true, resume, store, options, run).execute();
+                group =
+                    GroupRun(group, true, resume, store, options, run, several ? &shared : nullptr)
+                        .execute();
             } catch (const Cancelled&) {
                 closeWaiting(runs, store);
                 throw;

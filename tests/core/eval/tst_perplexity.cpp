@@ -166,6 +166,33 @@ private Q_SLOTS:
         QVERIFY(both.comparisons[1] == onlyB.comparisons[0]);
     }
 
+    /// What the first scoring left is all that others need of the full-precision model.
+    void keptReferenceIsNotRunAgain()
+    {
+        const Fixture fixture;
+        const TextWindows windows = fixture.windows("gptq", 4);
+        const ModelVariant variant = scaledLinears(1.05);
+        ReferenceStates kept{HiddenStates(windows.count(), windows.seqlen(),
+                                          fixture.checkpoint.config().hidden, "cpu", {}),
+                             false};
+        const auto score = [&](ReferenceStates* reference) {
+            return scoreWindows(fixture.decoder, windows, {variant}, RunContext(), {}, reference);
+        };
+        const Scores alone = score(nullptr);
+        const auto same = [&](const Scores& scores) {
+            return scores.fullPrecision.windowNll == alone.fullPrecision.windowNll &&
+                   scores.variants[0].windowNll == alone.variants[0].windowNll &&
+                   scores.comparisons[0] == alone.comparisons[0];
+        };
+        QVERIFY(same(score(&kept)));
+        QVERIFY(kept.known);
+        QVERIFY(same(score(&kept)));
+        kept.states.store(0, kept.states.load(1, 1)); // another model's
+        const Scores other = score(&kept);
+        QVERIFY(other.fullPrecision.windowNll[0] != alone.fullPrecision.windowNll[0]);
+        QVERIFY(other.variants[0].windowNll == alone.variants[0].windowNll);
+    }
+
     void unchangedModelHasNoDivergence()
     {
         const Fixture fixture;

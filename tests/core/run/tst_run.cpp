@@ -7,10 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <ATen/ops/arange.h>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
 #include "run/artifact.h"
+#include "run/group_run.h"
 #include "run/run_plan.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
@@ -436,6 +439,63 @@ private Q_SLOTS:
             QVERIFY2(report.same, qPrintable(QString::number(i)));
             QVERIFY(report.differences.empty());
         }
+    }
+
+    /// Bits, scores and errors of each run are those of a run by itself.
+    void sweepSharesTheFullPrecisionModel()
+    {
+        std::vector<RunSpec> specs;
+        for (const char* method : {"rtn", "smoothquant", "l2qer", "gptq", "awq", "lrq", "rtn"}) {
+            RunSpec& spec = specs.emplace_back(baseSpec());
+            spec.method = method;
+            spec.lowRank.rank = spec.method == "l2qer" ? 4 : 0;
+            spec.reconstruction.iterations = 3;
+            spec.awq.ratios = 2;
+        }
+        specs[1].activation = {"int", 8};
+        specs[1].activation.scale = "tensor";
+        specs[3].lowRank.correction = "qera-approx";
+        specs[3].lowRank.rank = 3;
+        specs.back().weight.bits = 4;
+        RunStore store(storeFile());
+        const std::vector<RunResult> swept = runSweep(specs, store, sweepOptions(), {});
+        QCOMPARE(swept.size(), specs.size());
+        for (std::size_t i = 0; i < specs.size(); ++i) {
+            const RunResult alone = runQuantization(specs[i], store, options(), {});
+            QVERIFY2(outcomeOf(swept[i]) == outcomeOf(alone), specs[i].method.c_str());
+            QCOMPARE(swept[i].blocks.size(), alone.blocks.size());
+            for (std::size_t block = 0; block < alone.blocks.size(); ++block) {
+                QVERIFY(alone.blocks[block].errorAfter > 0);
+                QCOMPARE(swept[i].blocks[block].errorAfter, alone.blocks[block].errorAfter);
+            }
+        }
+    }
+
+    void laterGroupsTakeWhatTheFirstKept()
+    {
+        RunStore store(storeFile());
+        SharedWork shared(path());
+        const auto outcome = [&](const char* method, SharedWork* with) {
+            RunResult fresh;
+            fresh.id = store.newRunId();
+            fresh.spec = baseSpec();
+            fresh.spec.method = method;
+            const RunOptions made = options();
+            return outcomeOf(
+                GroupRun({fresh}, false, false, store, made, {}, with).execute().front());
+        };
+        outcome("l2qer", &shared);
+        for (std::int64_t block = 0; block < kBlocks; ++block) {
+            QVERIFY(shared.knows(block));
+        }
+        const Outcome alone = outcome("qera-exact", nullptr);
+        QVERIFY(outcome("qera-exact", &shared) == alone);
+        BlockStatistics other = shared.statistics(0);
+        other.begin()->second->divideBy(at::arange(1, 65, at::kFloat));
+        shared.keep(0, other);
+        const Outcome taken = outcome("qera-exact", &shared);
+        QVERIFY(taken.layers[0].outputError != alone.layers[0].outputError);
+        QVERIFY(taken.layers.back() == alone.layers.back());
     }
 
     void cancelledSweepLeavesNothingWaiting()
