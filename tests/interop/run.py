@@ -116,6 +116,19 @@ def require(modules):
             raise Skip(f"{module} is not installed")
 
 
+def weights_of(bench: Bench, run: str, folder: pathlib.Path):
+    """Of a run, as its dequantized export has them."""
+    from safetensors.numpy import load_file
+
+    bench.qw("export", run, "--to", "safetensors", "--dtype", "f32", "--out", str(folder))
+    return load_file(folder / "model.safetensors")
+
+
+def same_weights(theirs, ours, suffix=""):
+    for name, weight in theirs.items():
+        assert numpy.array_equal(weight, ours[name + suffix]), name
+
+
 def hf(model, flags, options, tolerance, adapter=None, dequantize=False, needs=()):
     def case(bench: Bench):
         require(needs)
@@ -161,11 +174,14 @@ def gguf_weights(model, flags, options, rounded=None):
         there = clients.gguf_weights(bench.export(model, flags, "--to gguf " + options) / "model.gguf")
         exact = clients.gguf_weights(bench.export(model, flags, "--to gguf --dtype f32") / "model.gguf")
         assert set(there) == set(exact)
-        for name, weight in there.items():
-            meant = torch.from_numpy(exact[name])
-            if rounded is not None and meant.dim() > 1 and name != "position_embd.weight":
-                meant = meant.to(rounded).float()
-            assert numpy.array_equal(weight, meant.numpy()), name
+        if rounded is not None:
+            exact = {
+                name: torch.from_numpy(weight).to(rounded).float().numpy()
+                if weight.ndim > 1 and name != "position_embd.weight"
+                else weight
+                for name, weight in exact.items()
+            }
+        same_weights(there, exact)
 
     return case
 
@@ -222,18 +238,12 @@ def import_packed(bits, symmetric):
     """Layers that the compressed-tensors library packs are imported as it reads them."""
 
     def case(bench: Bench):
-        from safetensors.numpy import load_file
-
         plain = bench.export("demo", GROUPED, "--to safetensors --dtype f32")
         packed = plain.with_name(plain.name + "-packed")
         meant = clients.compressed_by_library(plain, packed, bits, symmetric, 32)
         made = json.loads(bench.qw("import", str(packed), "--model", "demo", "--json"))
         assert made["bits"] == bits, made["bits"]
-        back = plain.with_name(plain.name + "-back")
-        bench.qw("export", made["id"], "--to", "safetensors", "--dtype", "f32", "--out", str(back))
-        ours = load_file(back / "model.safetensors")
-        for name, weight in meant.items():
-            assert numpy.array_equal(ours[name], weight), name
+        same_weights(meant, weights_of(bench, made["id"], plain.with_name(plain.name + "-back")))
 
     return case
 
@@ -261,17 +271,15 @@ def import_gguf(flags):
     """A layer quantized by ggml's authors' package, whose scales may be negative, is imported."""
 
     def case(bench: Bench):
-        from safetensors.numpy import load_file
-
         file = bench.export("demo", flags, "--to gguf") / "model.gguf"
         shape = clients.gguf_weights(file)["blk.1.ffn_down.weight"].shape
         values = numpy.random.default_rng(5).normal(size=shape).astype(numpy.float32)
         meant = clients.requantize_gguf(file, "blk.1.ffn_down.weight", values)
         made = json.loads(bench.qw("import", str(file), "--model", "demo", "--json"))
         back = file.parent.with_name(file.parent.name + "-back")
-        bench.qw("export", made["id"], "--to", "safetensors", "--dtype", "f32", "--out", str(back))
-        ours = load_file(back / "model.safetensors")["model.layers.1.mlp.down_proj.weight"]
-        assert numpy.array_equal(ours, meant), numpy.abs(ours - meant).max()
+        same_weights(
+            {"model.layers.1.mlp.down_proj.weight": meant}, weights_of(bench, made["id"], back)
+        )
 
     return case
 
@@ -308,8 +316,7 @@ def artifact(flags, lines=False):
             sys.argv[1:] = [str(file)]
             exec(code + "\n        layers[layer['name']] = w", {"layers": layers})
         assert len(layers) == 35, len(layers)
-        for name, weight in layers.items():
-            assert numpy.array_equal(weight.astype("f4"), meant[name + ".weight"]), name
+        same_weights({name: w.astype("f4") for name, w in layers.items()}, meant, ".weight")
 
     return case
 
