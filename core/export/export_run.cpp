@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <ctime>
 
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/utc_time.h"
 #include "engine_export.h"
 #include "export/export_files.h"
 #include "export/model_card.h"
@@ -112,16 +112,6 @@ void listFiles(const std::filesystem::path& folder, ExportReport& report)
         }
     }
     std::sort(report.files.begin(), report.files.end());
-}
-
-std::string utcNow()
-{
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
 }
 
 void record(RunStore& store, const std::string& id, const ExportReport& report,

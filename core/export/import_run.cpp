@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <ctime>
 #include <optional>
 
 #include <ATen/Parallel.h>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/utc_time.h"
 #include "engine.h"
 #include "export/import_source.h"
 #include "export/integer_weight.h"
@@ -42,16 +42,6 @@ private:
     std::filesystem::path m_path;
     bool m_kept = false;
 };
-
-std::string utcNow()
-{
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
 
 /// The narrowest float type that holds all values.
 at::Tensor narrowed(const at::Tensor& tensor)

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <ctime>
 #include <functional>
 #include <iterator>
 #include <optional>
@@ -8,6 +7,7 @@
 #include <ATen/Parallel.h>
 
 #include "base/error.h"
+#include "base/utc_time.h"
 #include "engine.h"
 #include "report/imported.h"
 #include "run/group_run.h"
@@ -18,16 +18,6 @@ namespace qw {
 namespace {
 constexpr const char* kFinished = "finished";
 constexpr const char* kQueued = "queued";
-
-std::string utcNow()
-{
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
 
 RunResult newRun(const RunSpec& spec, const RunStore& store, const RunOptions& options)
 {
