@@ -51,6 +51,13 @@ std::string message(const Parts&... parts)
     return out.str();
 }
 
+/// "1 tensor", "3 tensors".
+template <class Count>
+std::string counted(Count count, const std::string& noun)
+{
+    return message(count, " ", noun, count == 1 ? "" : "s");
+}
+
 namespace detail {
 [[noreturn]] inline void assertFailed(const char* expression, const char* file, int line)
 {

@@ -65,7 +65,7 @@ std::int64_t windowLength(std::int64_t asked, std::int64_t fallback, const Model
 void requireOneWindow(const std::string& file, std::size_t tokens, std::int64_t seqlen)
 {
     QW_REQUIRE(static_cast<std::int64_t>(tokens) >= seqlen, ErrorCode::BadInput, file, ": has ",
-               tokens, " tokens, fewer than one window of ", seqlen,
+               counted(tokens, "token"), ", fewer than one window of ", seqlen,
                "; choose a longer text or a smaller window");
 }
 

@@ -127,9 +127,9 @@ void addMeasured(std::ostringstream& out, const RunResult& run)
         << number(run.comparison.deltaNllStderr, "%.5f") << " |\n"
         << "| KL divergence, mean, nats | " << number(run.comparison.klMean, "%.5f") << " |\n"
         << "| same most likely token | " << number(run.comparison.top1Agreement, "%.4f") << " |\n\n"
-        << "Protocol " << score.protocol << ", " << score.windows << " windows of " << score.seqlen
-        << " tokens, " << score.tokens << " predictions, products in " << score.compute
-        << ", before export and with all quantizers of the run.\n";
+        << "Protocol " << score.protocol << ", " << counted(score.windows, "window") << " of "
+        << score.seqlen << " tokens, " << counted(score.tokens, "prediction") << ", products in "
+        << score.compute << ", before export and with all quantizers of the run.\n";
 }
 } // namespace
 

@@ -43,7 +43,7 @@ std::string describeTypes(const TargetPlan& plan)
         if (!text.empty()) {
             text += ", ";
         }
-        text += message(type, " for ", count, " layers");
+        text += message(type, " for ", counted(count, "layer"));
     }
     return text;
 }

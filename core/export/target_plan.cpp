@@ -188,7 +188,8 @@ void loseRoundedScales(TargetPlan& plan, const RunFacts& facts, at::ScalarType t
         std::count_if(facts.layers.begin(), facts.layers.end(),
                       [&](const LayerFacts& layer) { return !holds(type, layer); });
     if (rounded > 0) {
-        lose(plan, message("scales of ", rounded, " layers are rounded to ", typeTitle(type)));
+        lose(plan,
+             message("scales of ", counted(rounded, "layer"), " are rounded to ", typeTitle(type)));
     }
 }
 

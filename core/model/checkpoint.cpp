@@ -296,7 +296,8 @@ void Checkpoint::Private::checkModel()
     }
     const auto unused = static_cast<std::int64_t>(fileOf.size() - used.size());
     if (unused > 0) {
-        remarks.push_back(message(unused, " tensors of the files are not used by the decoder"));
+        remarks.push_back(message(counted(unused, "tensor"), " of the files ",
+                                  unused == 1 ? "is" : "are", " not used by the decoder"));
     }
 }
 
