@@ -62,7 +62,7 @@ std::vector<ParamSpec> lowRankParams(bool withStatistic)
 std::vector<ParamSpec> reconstructionParams(bool withRank)
 {
     std::vector<ParamSpec> params = {
-        number("reconstruction.iterations", "Iterations", "", 5000, 0, 1e8,
+        number("reconstruction.iterations", "Iterations", "", 5000, 1, 1e8,
                "Steps of Adam for each block", "LRQ, official code"),
         {"reconstruction.lr",
          "Learning rate",
@@ -120,7 +120,7 @@ std::vector<ParamSpec> trainingParams(bool lowRank, bool weights)
          {},
          "What the next token is predicted on: a text file, or demo:calibration",
          ""},
-        number("training.steps", "Steps", "", 10000, 0, 1e8, "Updates of what is learned", kRecipe),
+        number("training.steps", "Steps", "", 10000, 1, 1e8, "Updates of what is learned", kRecipe),
         number("training.batch_size", "Batch", "windows", 4, 1, 1 << 16,
                "Windows in memory at once", kRecipe),
         number("training.grad_accum", "Batches a step", "", 8, 1, 1 << 16,

@@ -28,7 +28,6 @@ constexpr std::array kTable = {
     TableRow{"flexround", "Llama-2-13B", 5120, {7e-4, false}, {5e-4, true}, {4e-4, true}},
     TableRow{"flexround", "Llama-2-70B", 8192, {5e-4, false}, {5e-4, true}, {5e-4, true}},
 };
-constexpr double kPublishedIterations = 5000;
 /// Beyond it the block's error still falls on the calibration windows but not on other text.
 constexpr double kMostStretched = 0.01;
 
@@ -93,7 +92,7 @@ LearningRate learningRate(const RunSpec& spec, const ModelConfig& config)
     }
     const TableRow& nearest = *std::find_if(kTable.begin(), kTable.end(), isSmallest);
     const double stretch = std::max(
-        1.0, kPublishedIterations /
+        1.0, static_cast<double>(kPublishedIterations) /
                  static_cast<double>(std::max<std::int64_t>(1, spec.reconstruction.iterations)));
     const double rate = std::min(rateOf(nearest).lr * stretch, kMostStretched);
     return {rate, message("learning rate ", rate, ": this model is not in LRQ's table; ",

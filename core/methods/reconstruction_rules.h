@@ -8,6 +8,9 @@
 
 namespace qw {
 
+/// Of the released LRQ code, for each block.
+constexpr std::int64_t kPublishedIterations = 5000;
+
 /// Rank of a layer's learned divisor; 0: a full matrix.
 /// "official" follows the released LRQ code, "relative" is rho * out * in / (out + in), at which
 /// the low-rank terms have rho times as many entries as the weight.

@@ -8,7 +8,6 @@
 namespace qw {
 
 namespace {
-constexpr double kPublishedSteps = 10000;
 constexpr std::int64_t kPublishedRank = 32;
 /// Learning rates published for kPublishedSteps, and what they may become for fewer.
 struct Rate {
@@ -27,12 +26,12 @@ double settledRate(double asked, const Rate& rate, const char* what, std::int64_
     if (asked >= 0) {
         return asked;
     }
-    const double stretch =
-        std::max(1.0, kPublishedSteps / static_cast<double>(std::max<std::int64_t>(1, steps)));
+    const double stretch = std::max(1.0, static_cast<double>(kPublishedSteps) /
+                                             static_cast<double>(std::max<std::int64_t>(1, steps)));
     const double settled = std::min(rate.published * stretch, rate.most);
     said.push_back(message("learning rate ", what, " ", settled, ": ", rate.published,
-                           " of LR-QAT's recipe times ", stretch, " for ", steps,
-                           " instead of 10000 steps, at most ", rate.most));
+                           " of LR-QAT's recipe times ", stretch, " for ", steps, " instead of ",
+                           kPublishedSteps, " steps, at most ", rate.most));
     return settled;
 }
 } // namespace

@@ -9,6 +9,9 @@
 
 namespace qw {
 
+/// Of LR-QAT's recipe.
+constexpr std::int64_t kPublishedSteps = 10000;
+
 /// The numbers of a training, those settled that the spec leaves open.
 struct TrainingRules {
     double lr = 0;

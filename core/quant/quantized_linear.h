@@ -44,6 +44,7 @@ struct Factor {
 
 /// The one value every method ends in and every consumer reads: a linear layer as deployed.
 ///   y = q(x) W^^T + q(q(q(x) A) B) + bias,   q the activation quantizer
+/// The layer does not hold its bias, which MXINT activations round with q as well.
 struct QuantizedLinear {
     std::string name;
     std::int64_t out = 0;
@@ -84,8 +85,8 @@ std::int64_t storedBits(const QuantizedLinear& linear);
 at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weight,
                           const at::Tensor& x, const at::Tensor& bias);
 
-/// Tensors (packed codes and the rest) and description, for the artifact, as docs/artifact-format.md has
-/// it. Bit-exact both ways.
+/// Tensors (packed codes and the rest) and description, for the artifact, as
+/// docs/artifact-format.md has it. Bit-exact both ways.
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear);
 Json describeFormat(const QuantizedLinear& linear);
 Json activationToJson(const ActivationQuantizer& quantizer);

@@ -15,6 +15,7 @@ constexpr std::int64_t kMaxBits = 8;
 constexpr std::int64_t kMostColumns = 1 << 20;
 constexpr std::int64_t kMostWindows = 1 << 20;
 constexpr std::int64_t kMostInBatch = 1 << 16;
+constexpr std::int64_t kMostUpdates = 100000000;
 
 [[noreturn]] void refuse(const std::string& sentence)
 {
@@ -108,7 +109,7 @@ void checkLowRank(const LowRankSpec& lowRank)
 
 void checkReconstruction(const ReconstructionSpec& reconstruction)
 {
-    checkRange("reconstruction.iterations", reconstruction.iterations, 0, 100000000);
+    checkRange("reconstruction.iterations", reconstruction.iterations, 1, kMostUpdates);
     if (!std::isfinite(reconstruction.lr) || reconstruction.lr < 0) {
         refuse(message("reconstruction.lr ", reconstruction.lr, " is not a number of 0 or more"));
     }
@@ -136,7 +137,7 @@ void checkNumber(const std::string& key, double value)
 
 void checkTraining(const TrainingSpec& training)
 {
-    checkRange("training.steps", training.steps, 0, 100000000);
+    checkRange("training.steps", training.steps, 1, kMostUpdates);
     checkRange("training.batch_size", training.batchSize, 1, kMostInBatch);
     checkRange("training.grad_accum", training.gradAccum, 1, kMostInBatch);
     checkAtLeast("training.seqlen", training.seqlen, 0);
@@ -147,8 +148,8 @@ void checkTraining(const TrainingSpec& training)
     checkNumber("training.lr_scale", training.lrScale);
     checkNumber("training.weight_decay", training.weightDecay);
     if (training.warmup > training.steps) {
-        refuse(message("training.warmup ", training.warmup, " is longer than the ", training.steps,
-                       " steps"));
+        refuse(message("training.warmup ", training.warmup, " is longer than the ",
+                       counted(training.steps, "step")));
     }
     if (!std::isfinite(training.clip) || training.clip < 0) {
         refuse(message("training.clip ", training.clip, " is not a number of 0 or more"));

@@ -50,7 +50,8 @@ struct ModelArtifact {
 class ArtifactFolder
 {
 public:
-    /// @param fingerprint  of everything that decides the bits: model, texts, spec, versions
+    /// @param fingerprint  of everything that decides the bits: model, texts, spec, versions;
+    /// empty: for whoever only reads, and takes the blocks of any
     ArtifactFolder(std::filesystem::path folder, std::string fingerprint);
 
     /// Whether a run began in this folder.

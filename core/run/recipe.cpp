@@ -4,6 +4,8 @@
 #include <array>
 
 #include "base/error.h"
+#include "methods/reconstruction_rules.h"
+#include "methods/training_rules.h"
 
 namespace qw {
 
@@ -20,9 +22,7 @@ constexpr std::array kCalibration = {
     Recipe{"qera-exact", "QERA's", 256, 2048}, Recipe{"gptq", "GPTQ's", 128, 2048},
     Recipe{"awq", "AWQ's", 128, 512},          Recipe{"smoothquant", "SmoothQuant's", 512, 512},
 };
-constexpr std::int64_t kIterations = 5000; // of LRQ, a block
-constexpr std::int64_t kSteps = 10000;     // of LR-QAT, on kWindows of kTokens each
-constexpr std::int64_t kWindows = 32;
+constexpr std::int64_t kWindows = 32; // of a step of LR-QAT, of kTokens each
 constexpr std::int64_t kTokens = 1024;
 
 void compareCalibration(const RunSpec& spec, const TextWindows& windows,
@@ -33,9 +33,9 @@ void compareCalibration(const RunSpec& spec, const TextWindows& windows,
                      [&](const Recipe& candidate) { return candidate.method == spec.method; });
     if (recipe != kCalibration.end() &&
         (windows.count() < recipe->nsamples || windows.seqlen() < recipe->seqlen)) {
-        said.push_back(message("calibrated on ", windows.count(), " windows of ", windows.seqlen(),
-                               " tokens; ", recipe->source, " recipe has ", recipe->nsamples,
-                               " of ", recipe->seqlen));
+        said.push_back(message("calibrated on ", counted(windows.count(), "window"), " of ",
+                               windows.seqlen(), " tokens; ", recipe->source, " recipe has ",
+                               recipe->nsamples, " of ", recipe->seqlen));
     }
 }
 } // namespace
@@ -47,18 +47,19 @@ std::vector<std::string> recipeDifferences(const RunSpec& spec, const RunTexts& 
         compareCalibration(spec, *texts.calibration, said);
     }
     const bool learnsRounding = spec.method == "lrq" || spec.method == "flexround";
-    if (learnsRounding && spec.reconstruction.iterations < kIterations) {
-        said.push_back(message(spec.reconstruction.iterations,
-                               " iterations a block; LRQ's recipe has ", kIterations));
+    if (learnsRounding && spec.reconstruction.iterations < kPublishedIterations) {
+        said.push_back(message(counted(spec.reconstruction.iterations, "iteration"),
+                               " a block; LRQ's recipe has ", kPublishedIterations));
     }
     if (texts.training) {
         const TrainingSpec& training = spec.training;
         const std::int64_t windows = training.batchSize * training.gradAccum;
         const std::int64_t tokens = texts.training->tokens.seqlen();
-        if (training.steps < kSteps || windows < kWindows || tokens < kTokens) {
-            said.push_back(message("trained for ", training.steps, " steps of ", windows,
-                                   " windows of ", tokens, " tokens; LR-QAT's recipe has ", kSteps,
-                                   " of ", kWindows, " of ", kTokens));
+        if (training.steps < kPublishedSteps || windows < kWindows || tokens < kTokens) {
+            said.push_back(message("trained for ", counted(training.steps, "step"), " of ",
+                                   counted(windows, "window"), " of ", tokens,
+                                   " tokens; LR-QAT's recipe has ", kPublishedSteps, " of ",
+                                   kWindows, " of ", kTokens));
         }
     }
     return said;

@@ -194,6 +194,8 @@ void TestRunSpec::refusedSettings_data()
     row(R"({"weight":{"range_norm":null}})", "weight.range_norm nan");
     row(R"({"low_rank":{"correction":"lqr"}})", "did you mean \"lqer\"?");
     row(R"({"reconstruction":{"iterations":-1}})", "reconstruction.iterations -1");
+    row(R"({"reconstruction":{"iterations":0}})", "reconstruction.iterations 0 is not in 1..");
+    row(R"({"training":{"steps":0}})", "training.steps 0 is not in 1..");
     row(R"({"reconstruction":{"lr":-1.0}})", "reconstruction.lr -1 is not");
     row(R"({"reconstruction":{"rank":"half"}})", "reconstruction.rank \"half\"");
     row(R"({"reconstruction":{"rank":0}})", "reconstruction.rank \"0\"");
