@@ -23,6 +23,8 @@ constexpr double kElementwiseRate = 4e9;
 constexpr double kSlowProducts = 0.5;
 /// Passes over a weight that rounding, dequantizing and measuring it make.
 constexpr double kWeightPasses = 40;
+/// Passes over a weight that rounding it makes.
+constexpr double kRoundingPasses = 10;
 constexpr double kSubspaceProducts = 12; ///< both ways, all iterations
 constexpr double kTokensPerForward = 2048;
 /// Learned rounding: products in bfloat16 against float32, the share of their rate that training
@@ -31,6 +33,11 @@ constexpr double kNarrowSpeed = 4;
 constexpr double kLearningShare = 0.7;
 constexpr double kRoundingBytes = 24;
 constexpr double kAdamBytes = 28;
+/// GPTQ: columns whose errors are made up for one by one; the rest of a row waits for a product.
+constexpr double kGptqBlock = 128;
+/// AWQ: bounds tried for each weight, on so many tokens.
+constexpr double kAwqBounds = 10;
+constexpr double kAwqTokens = 512;
 /// Chunks of logits and of what becomes of them.
 constexpr double kLogitBytes = 64e6;
 /// A busy machine makes single products slow: the best of those that fit in this time.
@@ -78,6 +85,7 @@ struct Shapes {
     double statisticProducts = 0; ///< sum of in^2 over input groups
     double widestStatistics = 0;  ///< the same, of one block
     double widestInput = 0;       ///< in
+    double inputGroups = 0;       ///< of a block, at most
 };
 
 Shapes shapesOf(const Checkpoint& checkpoint)
@@ -99,6 +107,7 @@ Shapes shapesOf(const Checkpoint& checkpoint)
         for (const auto& [group, square] : squares) {
             sum += square;
         }
+        shapes.inputGroups = std::max(shapes.inputGroups, static_cast<double>(squares.size()));
         shapes.statisticProducts += sum;
         shapes.widestStatistics = std::max(shapes.widestStatistics, sum);
     }
@@ -150,6 +159,48 @@ double quantizeSeconds(const RunGroup& group, double rate, bool calibrated)
     }
     return seconds;
 }
+
+bool goesByBlocks(const RunSpec& spec)
+{
+    return dynamic_cast<const BlockMethod*>(&findMethod(spec.method)) != nullptr;
+}
+
+/// What methods that go block by block do on top of that.
+/// @param pass  seconds of the calibration windows through all blocks; @param tokens  theirs
+double blockwiseSeconds(const RunGroup& group, const Shapes& shapes, double rate, double pass,
+                        double tokens)
+{
+    const RunSpec& spec = group.factorSpec;
+    if (!goesByBlocks(spec)) {
+        return 0;
+    }
+    // The error of each block before and after, and the inputs that it makes for the next one.
+    double seconds = 3 * pass;
+    if (spec.method == "gptq") { // inputs of layers on that way, seen again where layers wait
+        const double passes = spec.gptq.trueSequential ? shapes.inputGroups : 1;
+        seconds += passes * pass + 1.5 * tokens * shapes.statisticProducts / rate;
+    } else if (spec.method == "awq") { // attention and MLP again at each ratio
+        seconds += (static_cast<double>(spec.awq.ratios) + 1) * pass;
+    }
+    for (const LayerPlan& layer : group.factorPlan.layers) {
+        const auto in = static_cast<double>(layer.info.in);
+        const double weights = in * static_cast<double>(layer.info.out);
+        const double rounding = weights * 4 * kRoundingPasses / kElementwiseRate;
+        if (spec.method == "gptq") {
+            // Two Cholesky factors and an inverse in float64; products move errors onto later
+            // columns, half of all on average.
+            seconds += (in * in * in * 4 / 3 + weights * kGptqBlock) / (rate * kSlowProducts) +
+                       weights * in / rate;
+        } else if (spec.method == "awq") {
+            seconds += static_cast<double>(spec.awq.ratios) * rounding;
+            if (spec.awq.clip == "search") {
+                seconds += kAwqBounds * (rounding + 2 * weights * kAwqTokens / rate);
+            }
+        }
+    }
+    return seconds;
+}
+
 /// Learning the rounding of all blocks.
 struct LearningCost {
     double seconds = 0;
@@ -295,22 +346,18 @@ Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, cons
 
     const LearningCost learning = learningCost(group, rate, work);
     const LearningCost training = trainingCost(group, c, rate, work);
-    estimate.seconds += learning.seconds + training.seconds;
-    const bool searches = group.factorSpec.method == "awq";
-    if (searches) { // attention and MLP again at each ratio
-        estimate.seconds += static_cast<double>(group.factorSpec.awq.ratios) * calibration.blocks;
-    }
+    estimate.seconds +=
+        learning.seconds + training.seconds +
+        blockwiseSeconds(group, shapes, rate, calibration.blocks, calibrationTokens);
 
     // Of the three phases the largest counts; each holds one block in float32.
     const double block = shapes.widestBlock * 4;
     const double statistics = calibrated ? shapes.widestStatistics * 8 : 0;
-    const bool twoPaths =
-        dynamic_cast<const BlockMethod*>(&findMethod(group.factorSpec.method)) != nullptr;
+    const double copies = group.factorSpec.method == "awq" ? 4
+                          : goesByBlocks(group.factorSpec) ? 2
+                                                           : 1;
     const double cached =
-        std::min(calibrationTokens * hidden * 4, static_cast<double>(hiddenBudgetBytes)) *
-        (searches   ? 4
-         : twoPaths ? 2
-                    : 1);
+        std::min(calibrationTokens * hidden * 4, static_cast<double>(hiddenBudgetBytes)) * copies;
     const auto forward = [&](double seqlen) {
         return std::max(kTokensPerForward, seqlen) * 4 *
                (3 * static_cast<double>(c.intermediate) + 8 * hidden);
