@@ -1,7 +1,5 @@
 #include "base/files.h"
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -21,8 +19,6 @@
 namespace qw {
 
 namespace {
-std::atomic<std::int64_t> earlierPeak = 0; // before the kernel was told to forget it
-
 std::string reason()
 {
     return std::strerror(errno);
@@ -240,14 +236,8 @@ std::int64_t recentPeakRssBytes()
     return 0;
 }
 
-std::int64_t peakRssBytes()
-{
-    return std::max(earlierPeak.load(), recentPeakRssBytes());
-}
-
 std::int64_t restartPeakRss()
 {
-    earlierPeak = peakRssBytes();
     std::ofstream("/proc/self/clear_refs") << 5; // the kernel's peak becomes what is resident now
     return recentPeakRssBytes();
 }

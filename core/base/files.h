@@ -82,10 +82,9 @@ std::filesystem::path userDataFolder();
 /// Bytes free for this user on the file system that holds @p folder (or its nearest parent).
 std::int64_t freeBytes(const std::filesystem::path& folder);
 
-/// Peak resident set of this process in bytes, mapped pages included.
-std::int64_t peakRssBytes();
 /// Has recentPeakRssBytes() count from here, for the whole process; @return bytes resident now
 std::int64_t restartPeakRss();
+/// Peak resident set of this process in bytes, mapped pages included.
 std::int64_t recentPeakRssBytes();
 
 } // namespace qw

@@ -227,7 +227,6 @@ void Importer::importBlock(std::int64_t block, const ArtifactFolder& folder)
         }
     }
     addToHash(artifact.replaced, m_hasher);
-    m_result.bytes += bytesOf(artifact.replaced);
     folder.writeBlock(artifact);
     m_checkpoint->releaseBlock(block);
 }
@@ -253,7 +252,6 @@ void Importer::importOutside(const ArtifactFolder& artifact)
         }
     }
     addToHash(model, m_hasher);
-    m_result.bytes += bytesOf(model.replaced);
     artifact.writeModel(model);
 }
 
@@ -280,8 +278,9 @@ void Importer::describeWeights()
     const auto alike = count(most);
     const auto all = static_cast<std::ptrdiff_t>(m_formats.size());
     if (alike < all) {
-        m_result.substitutions.push_back(message("the settings are those of ", alike, " of ", all,
-                                                 " layers; the others are stored otherwise"));
+        m_result.substitutions.push_back(message("the settings are those of ", alike, " of ",
+                                                 counted(all, "layer"),
+                                                 "; the others are stored otherwise"));
     }
 }
 
@@ -295,10 +294,10 @@ void Importer::saySubstitutions()
                           "in for it, so that errors and divergences are zero");
         said.insert(said.end(), m_lacking.begin(), m_lacking.end());
     } else if (m_others > 0) {
-        said.push_back(message(m_others,
-                               " tensors that are no codes differ from the model's, by "
-                               "at most ",
-                               m_largestGap));
+        said.push_back(
+            message(counted(m_others, "tensor"),
+                    m_others == 1 ? " that is no codes differs" : " that are no codes differ",
+                    " from the model's, by at most ", m_largestGap));
     }
     for (const auto& more : {m_source.notDone, m_source.reader->remarks()}) {
         said.insert(said.end(), more.begin(), more.end());
@@ -319,8 +318,11 @@ void Importer::saySubstitutions()
                     files->adapter.string(), " to have it"));
     }
     if (!unread.empty()) {
-        said.push_back(message(
-            unread.size(), " tensors of the files have no use here, the first: ", unread.front()));
+        said.push_back(
+            unread.size() == 1
+                ? message("a tensor of the files has no use here: ", unread.front())
+                : message(unread.size(),
+                          " tensors of the files have no use here, the first: ", unread.front()));
     }
 }
 
@@ -339,12 +341,13 @@ void Importer::describeRun()
     m_result.estimate.bytes = m_result.bytes;
     m_result.estimate.bitsPerWeight = m_result.bitsPerWeight;
     m_result.artifactHash = m_hasher.hex();
-    m_result.peakRssBytes = peakRssBytes();
 }
 
 RunResult Importer::execute()
 {
     const at::NoGradGuard noGrad;
+    returnFreedMemory(); // what ran before in this process is no part of it
+    restartPeakRss();
     Stopwatch watch;
     watch.begin("import");
     m_result.id = m_store.newRunId();
@@ -371,12 +374,14 @@ RunResult Importer::execute()
     artifact.finish({{"format", "quant-workbench artifact 1"},
                      {"spec", toJson(m_result.spec)},
                      {"runs", Json::array({toPublicJson(m_result, false)})}});
+    m_result.peakRssBytes = recentPeakRssBytes();
     if (!m_options.evaluation.text.empty()) {
         watch.begin("evaluate");
         const EvaluationResult measured = evaluateModel(
             m_result.spec.model, &m_result, m_options.evaluation, m_options.device, m_run);
         m_result.score = measured.score;
         m_result.comparison = measured.comparison;
+        m_result.peakRssBytes = std::max(m_result.peakRssBytes, measured.peakRssBytes);
         m_result.provenance.evaluationHash = measured.score.textHash;
         m_result.provenance.tokenizerHash = measured.score.tokenizerHash;
     }

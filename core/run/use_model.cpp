@@ -99,6 +99,8 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
                                const RunContext& run)
 {
     const at::NoGradGuard noGrad;
+    returnFreedMemory(); // what ran before in this process is no part of it
+    restartPeakRss();
     requireDevice(device);
     const Checkpoint checkpoint(resolveModel(model));
     const Tokenizer tokenizer = Tokenizer::fromFolder(checkpoint.folder());
@@ -125,7 +127,7 @@ EvaluationResult evaluateModel(const std::string& model, const RunResult* quanti
     const std::int64_t models = 1 + static_cast<std::int64_t>(variants.size());
     result.tokensPerSecond =
         static_cast<double>(models * windows.count() * windows.seqlen()) / result.score.seconds;
-    result.peakRssBytes = peakRssBytes();
+    result.peakRssBytes = recentPeakRssBytes();
     return result;
 }
 

@@ -191,7 +191,7 @@ void benchEvaluation(const Options& options, const Checkpoint& checkpoint, const
         Scores scores;
         const double seconds =
             secondsOf([&] { scores = scoreWindows(decoder, windows, {}, RunContext()); });
-        const double peak = static_cast<double>(peakRssBytes()) / (1 << 20);
+        const double peak = static_cast<double>(recentPeakRssBytes()) / (1 << 20);
         rate = std::max(rate, productRate(type)); // the floor is the lower of the two
         const auto tokens = static_cast<double>(windows.count() * seqlen);
         const double floor = static_cast<double>(windows.count()) * flopsOfWindow(seqlen) / rate;

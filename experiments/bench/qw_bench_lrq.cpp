@@ -54,7 +54,7 @@ double secondsSince(Clock::time_point start)
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// The next peakRssBytes() counts from here.
+/// The next recentPeakRssBytes() counts from here.
 void forgetPeak()
 {
     std::ofstream("/proc/self/clear_refs") << 5;
@@ -190,7 +190,7 @@ Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_
             product.sample();
         }
     }
-    return {median(seconds), product.rate(), peakRssBytes()};
+    return {median(seconds), product.rate(), recentPeakRssBytes()};
 }
 
 /// The program's own way, timed by its reports.
@@ -216,7 +216,7 @@ Measured measureOurs(BlockTask task, RunSpec spec, const char* compute, Product 
     });
     run.beginPhase("quantize", spec.reconstruction.iterations);
     dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, run);
-    return {median(seconds), product.rate(), peakRssBytes()};
+    return {median(seconds), product.rate(), recentPeakRssBytes()};
 }
 
 /// The official formulation in the Python that was given.

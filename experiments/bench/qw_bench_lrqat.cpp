@@ -67,12 +67,12 @@ double productRate(std::int64_t hidden, std::int64_t intermediate, at::ScalarTyp
     return 2.0 * static_cast<double>(kTokens * hidden * intermediate) / best;
 }
 
-/// Gives freed memory back, and has the next peakRssBytes() count from here.
+/// Gives freed memory back, and has the next recentPeakRssBytes() count from here.
 std::int64_t settledRss()
 {
     ::malloc_trim(0);
     std::ofstream("/proc/self/clear_refs") << 5;
-    return peakRssBytes();
+    return recentPeakRssBytes();
 }
 
 /// What is done again for the gradient instead of kept.
@@ -216,7 +216,7 @@ void benchmark(Model& model, const char* precision, double rate)
         std::printf("  %-26s %6.0f tokens/s  %6.3f s/step  %4.0f %% of the floor  peak %5.0f MB  "
                     "(first loss %.4f)\n",
                     way.name, static_cast<double>(kTokens) / seconds, seconds,
-                    100 * floor / seconds, static_cast<double>(peakRssBytes() - before) / 1e6,
+                    100 * floor / seconds, static_cast<double>(recentPeakRssBytes() - before) / 1e6,
                     loss);
         std::fflush(stdout);
     }

@@ -282,6 +282,9 @@ void TestImportRun::keptLayersAndRoundedTensors()
     QVERIFY(artifact.readBlock(1).replaced.contains("model.layers.1.mlp.down_proj.weight"));
     QVERIFY2(back.substitutions.back().find("differ from the model's") != std::string::npos,
              back.substitutions.back().c_str());
+    // They are no codes, and do not count as such.
+    QCOMPARE(back.bytes, run.bytes);
+    QCOMPARE(back.bitsPerWeight, run.bitsPerWeight);
     // What was stored exactly is not stored again.
     const RunResult exact = imported(from(exported(run, "compressed-tensors", "f32")));
     QVERIFY(ArtifactFolder(exact.artifactFolder, "").readModel().replaced.empty());
