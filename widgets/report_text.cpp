@@ -27,6 +27,8 @@ const std::vector<const char*>& texts()
         QT_TRANSLATE_NOOP("report", "index"),
         QT_TRANSLATE_NOOP("report", "σ / Frobenius norm"),
         QT_TRANSLATE_NOOP("report", "rank of the correction"),
+        QT_TRANSLATE_NOOP("report", "learned rank"),
+        QT_TRANSLATE_NOOP("report", "rank of the correction, or learned rank"),
         QT_TRANSLATE_NOOP("report", "energy captured, %"),
         QT_TRANSLATE_NOOP("report", "predicted output error, %"),
         QT_TRANSLATE_NOOP("report", "step"),

@@ -46,6 +46,14 @@ QString tagText(const RunSummary& run)
     return tags.join(QStringLiteral(", "));
 }
 
+QString rankOf(const KnownRank& known)
+{
+    if (known.full) {
+        return Text::tr("full");
+    }
+    return known.learned && known.rank == 0 ? orDash({}) : QString::number(known.rank);
+}
+
 double known(double value)
 {
     return value > 0 ? value : kMissing;
@@ -81,7 +89,7 @@ QString help(int column)
         Text::tr("Quantization method"),
         Text::tr("Bits of a weight"),
         Text::tr("Columns that share a scale"),
-        Text::tr("Rank of the correction"),
+        Text::tr("Rank of the correction, or learned rank"),
         Text::tr("Decides everything random"),
         Text::tr("From start to end"),
         Text::tr("The most the run held at once"),
@@ -147,7 +155,7 @@ QString display(const RunSummary& run, int column)
     case Model::GroupColumn:
         return groupText(r.spec.weight.groupSize);
     case Model::RankColumn:
-        return QString::number(r.status == "finished" ? r.rank : r.spec.lowRank.rank);
+        return rankOf(knownRank(r));
     case Model::SeedColumn:
         return QString::number(r.spec.seed);
     case Model::TimeColumn:
@@ -194,7 +202,7 @@ QVariant sortKey(const RunSummary& run, int column)
     case Model::GroupColumn:
         return static_cast<double>(r.spec.weight.groupSize);
     case Model::RankColumn:
-        return static_cast<double>(r.status == "finished" ? r.rank : r.spec.lowRank.rank);
+        return static_cast<double>(knownRank(r).rank);
     case Model::SeedColumn:
         return static_cast<double>(r.spec.seed);
     case Model::TimeColumn:
@@ -216,6 +224,8 @@ QString tip(const RunSummary& run, int column)
         return std::isfinite(r.comparison.fpPerplexity)
                    ? Text::tr("full precision: %1").arg(text::number(r.comparison.fpPerplexity, 3))
                    : QString();
+    case Model::RankColumn:
+        return knownRank(r).learned ? Text::tr("learned rank") : QString();
     case Model::SizeColumn:
         return r.bytes > 0 ? text::exactBytes(r.bytes) : QString();
     case Model::MemoryColumn:

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "report/mean_error.h"
-#include "report/method_settings.h"
 #include "report/run_tables.h"
 #include "session.h"
 #include "table.h"
@@ -30,11 +29,6 @@ struct Options {
     RunFilter filter;
 };
 
-bool learns(const std::string& method)
-{
-    return trainsModel(method) || looksAt(method, "none", "reconstruction.iterations");
-}
-
 int list(const Session& session, const Options& options)
 {
     const RunStore store = session.openStore();
@@ -43,11 +37,6 @@ int list(const Session& session, const Options& options)
         Json runs = Json::array();
         for (const RunSummary& run : found) {
             Json object = toPublicJson(run.result, false);
-            if (learns(run.result.spec.method)) { // sums over layers, which a list goes without
-                const TrainedTotals trained = store.trainedTotals(run.result.id);
-                object["train_rank"] = trained.rank;
-                object["trained_parameters"] = trained.parameters;
-            }
             object["tags"] = run.tags;
             object["notes"] = run.notes;
             runs.push_back(std::move(object));

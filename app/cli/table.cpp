@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/error.h"
+#include "report/run_groups.h"
 #include "report/run_tables.h"
 
 namespace qw::cli {
@@ -73,7 +75,7 @@ std::string runTable(const std::vector<RunResult>& runs)
         }
         const double perplexity = run.score.perplexity;
         table.add({run.id + (run.status == "finished" ? "" : " (" + run.status + ")"),
-                   run.spec.method, format, std::to_string(run.rank),
+                   run.spec.method, format, rankText(knownRank(run)),
                    formatNumber(run.bitsPerWeight, 2), formatMegabytes(run.bytes),
                    formatWithError(perplexity, perplexity * run.score.nllStderr, 3),
                    formatWithError(run.comparison.deltaNll, run.comparison.deltaNllStderr, 4),
@@ -91,8 +93,8 @@ std::string measureLine(const RunResult& run)
     }
     const TextScore& score = run.score;
     return "full precision: perplexity " + formatNumber(run.comparison.fpPerplexity, 3) + "; " +
-           score.protocol + " protocol, " + std::to_string(score.tokens) + " predictions, " +
-           std::to_string(score.windows) + " windows of " + std::to_string(score.seqlen) + ", " +
+           score.protocol + " protocol, " + counted(score.tokens, "prediction") + ", " +
+           counted(score.windows, "window") + " of " + std::to_string(score.seqlen) + ", " +
            score.compute + '\n';
 }
 
@@ -114,7 +116,7 @@ std::string layerTable(const RunResult& run)
     Table table({"layer", "shape", "rank", "weight error", "output error", "SQNR", "bits/weight"});
     for (const LayerResult& layer : run.layers) {
         table.add({layer.name, std::to_string(layer.rows) + " x " + std::to_string(layer.cols),
-                   std::to_string(layer.rank), formatPercent(layer.weightError),
+                   rankText(layer), formatPercent(layer.weightError),
                    formatPercent(layer.outputError),
                    formatNumber(layer.sqnrDb, 1) + (std::isfinite(layer.sqnrDb) ? " dB" : ""),
                    formatNumber(layer.bitsPerWeight, 2)});

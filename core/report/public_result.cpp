@@ -1,6 +1,5 @@
 #include "report/run_result.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -103,14 +102,9 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["artifact_folder"] = result.artifactFolder;
     json["exports"] = exportsToJson(result.exports);
 
-    std::int64_t trainRank = 0;
-    std::int64_t trainedParameters = 0;
-    for (const LayerResult& layer : result.layers) {
-        trainRank = std::max(trainRank, layer.trainRank);
-        trainedParameters += layer.trainedParameters;
-    }
-    json["train_rank"] = trainRank;
-    json["trained_parameters"] = trainedParameters;
+    const TrainedTotals trained = trainedTotals(result);
+    json["train_rank"] = trained.rank;
+    json["trained_parameters"] = trained.parameters;
 
     if (withLayers) {
         Json blocks = Json::array();

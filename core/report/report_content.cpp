@@ -9,6 +9,7 @@
 #include "report/method_style.h"
 #include "report/number_format.h"
 #include "report/report_run_section.h"
+#include "report/run_groups.h"
 #include "report/run_plots.h"
 
 namespace qw {
@@ -42,9 +43,10 @@ std::string subtitleOf(const std::vector<RunResult>& runs)
 std::string protocolOf(const RunResult& run)
 {
     const TextScore& score = run.score;
-    std::string text = message("Measured by the ", score.protocol, " protocol on ", score.windows,
-                               " windows of ", score.seqlen, " tokens (", score.tokens,
-                               " scored predictions), products in ", score.compute, ".");
+    std::string text =
+        message("Measured by the ", score.protocol, " protocol on ",
+                counted(score.windows, "window"), " of ", score.seqlen, " tokens (",
+                counted(score.tokens, "scored prediction"), "), products in ", score.compute, ".");
     if (std::isfinite(run.comparison.fpPerplexity)) {
         text += " Full precision: perplexity " + formatNumber(run.comparison.fpPerplexity, 3) + ".";
     }
@@ -61,7 +63,7 @@ ReportTable headline(const std::vector<RunResult>& runs)
     for (const RunResult& run : runs) {
         table.rows.push_back(
             {run.id, methodStyle(run.spec.method).title, formatName(run.spec),
-             std::to_string(run.rank), formatNumber(run.bitsPerWeight, 2),
+             rankText(knownRank(run)), formatNumber(run.bitsPerWeight, 2),
              run.bytes > 0 ? formatNumber(static_cast<double>(run.bytes) / 1e6, 2) : kMissingText,
              formatWithError(run.score.perplexity, qualityError(run, Quality::Perplexity), 3),
              formatWithError(run.comparison.deltaNll, run.comparison.deltaNllStderr, 4),
@@ -135,7 +137,7 @@ ReportSection qualityPlots(const std::vector<RunResult>& runs)
     addPlots(section, paretoPlot(runs, Quality::Perplexity, SizeAxis::Megabytes));
     addPlots(section, paretoPlot(runs, Quality::Kl, SizeAxis::BitsPerWeight));
     const bool ranks = std::any_of(runs.begin(), runs.end(), [&](const RunResult& run) {
-        return run.rank != runs.front().rank;
+        return knownRank(run) != knownRank(runs.front());
     });
     if (ranks) {
         addPlots(section, rankPlot(runs, Quality::Perplexity));

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "report/layer_plots.h"
 #include "report/number_format.h"
+#include "report/run_groups.h"
 #include "report/run_tables.h"
 #include "report/spec_command.h"
 
@@ -26,9 +27,8 @@ ReportTable layerTable(const RunResult& run)
     for (const LayerResult& layer : run.layers) {
         table.rows.push_back(
             {layer.name, std::to_string(layer.rows) + " × " + std::to_string(layer.cols),
-             std::to_string(layer.rank), formatPercent(layer.weightError),
-             formatPercent(layer.outputError), formatNumber(layer.sqnrDb, 1),
-             formatNumber(layer.bitsPerWeight, 2),
+             rankText(layer), formatPercent(layer.weightError), formatPercent(layer.outputError),
+             formatNumber(layer.sqnrDb, 1), formatNumber(layer.bitsPerWeight, 2),
              layer.bytes > 0 ? formatNumber(static_cast<double>(layer.bytes) / 1e6, 3)
                              : kMissingText});
     }

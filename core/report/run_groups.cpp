@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <set>
 
 #include "report/imported.h"
+#include "report/method_settings.h"
 #include "report/method_style.h"
+#include "report/number_format.h"
 #include "report/rank_prediction.h"
 
 namespace qw {
@@ -44,8 +47,10 @@ std::vector<std::string> distinctions(const std::vector<const RunResult*>& runs)
     std::set<std::string> differing;
     for (const RunResult* run : runs) {
         settings.push_back(settingsOf(run->spec));
+        const RunSpec& spec = run->spec;
         for (const auto& [key, value] : settings.back()) {
-            if (settings.front()[key] != value && !toldAlready(key)) {
+            if (settings.front()[key] != value && !toldAlready(key) &&
+                looksAt(spec.method, spec.lowRank.correction, key)) {
                 differing.insert(key);
             }
         }
@@ -59,6 +64,42 @@ std::vector<std::string> distinctions(const std::vector<const RunResult*>& runs)
         }
     }
     return result;
+}
+
+bool corrects(const RunSpec& spec)
+{
+    return !minimisedMatrix(spec).name.empty() || spec.method == kImported;
+}
+
+/// Whether a divisor has more than its row, column and scale.
+bool hasLowRank(const RunSpec& spec)
+{
+    return spec.reconstruction.without != "low-rank";
+}
+
+std::string nameWith(const KnownRank& known, const RunSpec& spec)
+{
+    std::string name = methodStyle(spec.method).title + " " + weightName(spec.weight);
+    if (spec.activation.points != "linear") {
+        std::string points = spec.activation.points; // a8kv4
+        std::transform(points.begin(), points.end(), points.begin(),
+                       [](unsigned char letter) { return std::toupper(letter); });
+        name += " " + points;
+    } else if (spec.activation.format != "none") {
+        name += " A" + std::to_string(spec.activation.bits);
+    }
+    if (spec.kvCache.format != "none") {
+        name += " KV" + std::to_string(spec.kvCache.bits);
+    }
+    if (spec.lowRank.correction != "none") {
+        name += " + " + methodStyle(spec.lowRank.correction).title;
+    }
+    if (known.full) {
+        return name + " full rank";
+    }
+    return known.rank > 0 && (known.learned || corrects(spec))
+               ? name + " r" + std::to_string(known.rank)
+               : name;
 }
 } // namespace
 
@@ -114,33 +155,74 @@ Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch)
     return result;
 }
 
+KnownRank knownRank(const RunSpec& spec)
+{
+    if (!corrects(spec) && looksAt(spec.method, "none", "reconstruction.rank")) {
+        const std::string& rank = spec.reconstruction.rank; // a number or a name
+        const bool number = !rank.empty() && std::isdigit(static_cast<unsigned char>(rank[0])) != 0;
+        return {number ? std::atoll(rank.c_str()) : 0, true, rank == "full" && hasLowRank(spec)};
+    }
+    if (!corrects(spec) && looksAt(spec.method, "none", "training.rank")) {
+        return {spec.training.rank, true, false};
+    }
+    return {spec.lowRank.rank, false, false};
+}
+
+KnownRank knownRank(const RunResult& run)
+{
+    KnownRank known = knownRank(run.spec);
+    if (run.status != "finished") {
+        return known;
+    }
+    if (known.learned) {
+        const TrainedTotals trained = trainedTotals(run);
+        const bool full = trained.rank == 0 && trained.parameters > 0 && hasLowRank(run.spec);
+        return {trained.rank, true, full};
+    }
+    known.rank = run.rank;
+    return known;
+}
+
+std::string rankText(const KnownRank& known)
+{
+    if (!known.learned) {
+        return std::to_string(known.rank);
+    }
+    if (known.rank == 0 && !known.full) {
+        return kMissingText;
+    }
+    return (known.full ? std::string("full") : std::to_string(known.rank)) + " (learned)";
+}
+
+std::string rankText(const LayerResult& layer)
+{
+    const bool learned = layer.rank == 0 && layer.trainRank > 0;
+    return rankText(KnownRank{learned ? layer.trainRank : layer.rank, learned, false});
+}
+
+RunResult withoutRank(RunResult run)
+{
+    const RunSpec usual;
+    if (knownRank(run.spec).learned) {
+        run.spec.reconstruction.rank = usual.reconstruction.rank;
+        run.spec.reconstruction.rho = usual.reconstruction.rho;
+        run.spec.training.rank = usual.training.rank;
+    }
+    run.spec.lowRank.rank = 0;
+    run.rank = 0;
+    run.layers.clear();
+    run.listedTotals = {};
+    return run;
+}
+
 std::string shortName(const RunSpec& spec)
 {
-    std::string name = methodStyle(spec.method).title + " " + weightName(spec.weight);
-    if (spec.activation.points != "linear") {
-        std::string points = spec.activation.points; // a8kv4
-        std::transform(points.begin(), points.end(), points.begin(),
-                       [](unsigned char letter) { return std::toupper(letter); });
-        name += " " + points;
-    } else if (spec.activation.format != "none") {
-        name += " A" + std::to_string(spec.activation.bits);
-    }
-    if (spec.kvCache.format != "none") {
-        name += " KV" + std::to_string(spec.kvCache.bits);
-    }
-    if (spec.lowRank.correction != "none") {
-        name += " + " + methodStyle(spec.lowRank.correction).title;
-    }
-    const bool corrects = !minimisedMatrix(spec).name.empty() || spec.method == kImported;
-    return corrects && spec.lowRank.rank > 0 ? name + " r" + std::to_string(spec.lowRank.rank)
-                                             : name;
+    return nameWith(knownRank(spec), spec);
 }
 
 std::string shortName(const RunResult& run)
 {
-    RunSpec spec = run.spec;
-    spec.lowRank.rank = run.status == "finished" ? run.rank : spec.lowRank.rank;
-    return shortName(spec);
+    return nameWith(knownRank(run), run.spec);
 }
 
 std::vector<std::string> distinctNames(const std::vector<RunResult>& runs)

@@ -39,9 +39,27 @@ using Mismatch = std::function<std::string(const RunResult&, const RunResult&)>;
 /// Runs that match share a group; the group of the first drawable run comes first.
 Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch);
 
-/// "L²QER W3 g128 r8", "RTN MXINT4 b16 A8", "GPTQ W3 channel + QERA-exact r16".
+/// The rank that a run is known by: of its low-rank correction, else of what its method learned
+/// with and merged away (lrq's divisor, lr-qat's A and B).
+struct KnownRank {
+    std::int64_t rank = 0; ///< 0, too, where it is learned and not known yet
+    bool learned = false;
+    bool full = false; ///< a learned divisor that is no product: it has no rank
+    bool operator==(const KnownRank&) const = default;
+};
+KnownRank knownRank(const RunSpec& spec); ///< as asked for
+KnownRank knownRank(const RunResult& run);
+/// For tables: "8", "24 (learned)", "full (learned)".
+std::string rankText(const KnownRank& known);
+std::string rankText(const LayerResult& layer);
+/// The run as if it had no rank, its layers left out: the same for all runs that differ in the
+/// rank they are known by alone.
+RunResult withoutRank(RunResult run);
+
+/// "L²QER W3 g128 r8", "RTN MXINT4 b16 A8", "GPTQ W3 channel + QERA-exact r16", "LRQ W3 channel
+/// r24".
 std::string shortName(const RunSpec& spec);
-/// The same with the rank that was deployed.
+/// The same with the rank that was deployed or learned.
 std::string shortName(const RunResult& run);
 /// Short names made distinct by the settings that differ ("… seed 1"), else by the id.
 std::vector<std::string> distinctNames(const std::vector<RunResult>& runs);

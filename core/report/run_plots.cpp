@@ -8,6 +8,7 @@
 
 #include "report/method_style.h"
 #include "report/number_format.h"
+#include "report/run_groups.h"
 
 namespace qw {
 
@@ -66,40 +67,63 @@ std::string axisLabel(const std::vector<RunResult>& runs, Quality quality)
 /// Everything that decides the result but rank.
 std::string curveKey(const RunResult& run)
 {
-    RunSpec spec = run.spec;
-    spec.lowRank.rank = 0;
+    RunSpec spec = withoutRank(run).spec;
     spec.artifacts = "";
     spec.threads = 0;
     return toJson(spec).dump();
+}
+
+std::string rankAxis(const std::vector<RunResult>& runs)
+{
+    const auto any = [&](const auto& is) {
+        return std::any_of(runs.begin(), runs.end(),
+                           [&](const RunResult& run) { return is(knownRank(run)); });
+    };
+    if (!any([](const KnownRank& known) { return known.learned; })) {
+        return "rank of the correction";
+    }
+    return any([](const KnownRank& known) { return !known.learned && known.rank > 0; })
+               ? "rank of the correction, or learned rank"
+               : "learned rank";
+}
+
+std::string rankMismatch(const RunResult& a, const RunResult& b)
+{
+    for (const RunResult* run : {&a, &b}) {
+        if (knownRank(*run).full) {
+            return "run " + run->id + " learned full matrices, which have no rank";
+        }
+    }
+    return qualityMismatch(a, b);
 }
 
 PlotData rankCurves(std::vector<RunResult> runs, Quality quality)
 {
     PlotData plot;
     plot.title = qualityTitle(quality) + " over rank";
-    plot.xLabel = "rank of the correction";
+    plot.xLabel = rankAxis(runs);
     plot.yLabel = axisLabel(runs, quality);
-    std::stable_sort(runs.begin(), runs.end(),
-                     [](const RunResult& a, const RunResult& b) { return a.rank < b.rank; });
+    std::stable_sort(runs.begin(), runs.end(), [](const RunResult& a, const RunResult& b) {
+        return knownRank(a).rank < knownRank(b).rank;
+    });
     std::vector<RunResult> firsts; // one of each curve, its rank taken away: they carry the names
     std::map<std::string, std::size_t> curves;
     std::set<std::int64_t> ranks;
     for (const RunResult& run : runs) {
         const auto [found, isNew] = curves.try_emplace(curveKey(run), firsts.size());
         if (isNew) {
-            firsts.push_back(run);
-            firsts.back().rank = 0;
-            firsts.back().layers.clear();
+            firsts.push_back(withoutRank(run));
             plot.series.emplace_back();
             plot.series.back().method = run.spec.method;
         }
         Series& series = plot.series[found->second];
-        series.x.push_back(static_cast<double>(run.rank));
+        const std::int64_t rank = knownRank(run).rank;
+        series.x.push_back(static_cast<double>(rank));
         series.y.push_back(qualityValue(run, quality));
         series.yError.push_back(plottedError(run, quality));
         series.labels.push_back(shortName(run));
         series.keys.push_back(run.id);
-        ranks.insert(run.rank);
+        ranks.insert(rank);
     }
     const std::vector<std::string> names = distinctNames(firsts);
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -268,8 +292,10 @@ std::vector<AxisValues> parallelAxes(const std::vector<RunResult>& runs)
                       const Json group = groupSizeToJson(run.spec.weight.groupSize);
                       return group.is_string() ? group.get<std::string>() : group.dump();
                   })),
-        settingAxis("rank",
-                    numbers([](const RunResult& run) { return static_cast<double>(run.rank); })),
+        settingAxis("rank", numbers([](const RunResult& run) {
+                        const KnownRank known = knownRank(run);
+                        return known.full ? kMissing : static_cast<double>(known.rank);
+                    })),
         numberAxis("bits per weight",
                    numbers([](const RunResult& run) { return run.bitsPerWeight; })),
         quality(Quality::Perplexity),
@@ -352,7 +378,7 @@ bool lowerIsBetter(Quality quality)
 PlotSet<PlotData> rankPlot(const std::vector<RunResult>& runs, Quality quality)
 {
     return plotGroups<PlotData>(
-        runs, qualityMismatch, kFillQuality,
+        runs, rankMismatch, kFillQuality,
         [quality](const std::vector<RunResult>& members) { return rankCurves(members, quality); });
 }
 

@@ -25,8 +25,8 @@ const std::vector<Key>& keys()
     static const std::vector<Key> kKeys = {
         {{"bits", true, "bits of a weight"},
          [](const RunResult& r) { return static_cast<double>(r.spec.weight.bits); }},
-        {{"rank", true, "rank of the correction"},
-         [](const RunResult& r) { return static_cast<double>(r.rank); }},
+        {{"rank", true, "rank of the correction, or learned rank"},
+         [](const RunResult& r) { return static_cast<double>(knownRank(r).rank); }},
         {{"group", true, "columns per scale; channel, tensor"},
          [](const RunResult& r) { return static_cast<double>(r.spec.weight.groupSize); }},
         {{"seed", true, "seed"},

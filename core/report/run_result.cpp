@@ -1,8 +1,12 @@
 #include "report/run_result.h"
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <system_error>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "report/typed_reader.h"
 
 namespace qw {
@@ -293,6 +297,27 @@ bool RunResult::operator==(const RunResult& o) const
            artifactHash == o.artifactHash && artifactFolder == o.artifactFolder &&
            sweep == o.sweep && exports == o.exports && layers == o.layers && blocks == o.blocks &&
            training == o.training;
+}
+
+bool isInterrupted(const RunResult& run)
+{
+    const std::filesystem::path folder = run.artifactFolder;
+    std::error_code unreadable; // of another user, perhaps: then there is nothing to resume
+    return run.status == "running" && !folder.empty() &&
+           std::filesystem::exists(folder, unreadable) && !FileLock::held(folder / kArtifactLock);
+}
+
+TrainedTotals trainedTotals(const RunResult& run)
+{
+    if (run.layers.empty()) {
+        return run.listedTotals;
+    }
+    TrainedTotals totals;
+    for (const LayerResult& layer : run.layers) {
+        totals.rank = std::max(totals.rank, layer.trainRank);
+        totals.parameters += layer.trainedParameters;
+    }
+    return totals;
 }
 
 Json exportsToJson(const std::vector<ExportRecord>& exports)

@@ -42,6 +42,13 @@ struct LayerResult {
     bool operator==(const LayerResult&) const;
 };
 
+/// What a method that learns trained, over the layers of a run.
+struct TrainedTotals {
+    std::int64_t rank = 0;       ///< the largest of learned divisors; of lr-qat's A and B
+    std::int64_t parameters = 0; ///< the sum
+    bool operator==(const TrainedTotals&) const = default;
+};
+
 /// What a block-wise method did to one block.
 struct BlockResult {
     std::int64_t block = 0;
@@ -51,7 +58,7 @@ struct BlockResult {
     double errorAfter = kMissing;  ///< the same as deployed
     std::int64_t trainedParameters = 0;
     double seconds = kMissing;
-    std::int64_t peakRssBytes = 0; ///< of the process until the block was done
+    std::int64_t peakRssBytes = 0; ///< the most resident while the block was made
     /// AWQ: by name of the layer, the power of its inputs' mean size that scales them. Layers whose
     /// inputs are not scaled are missing.
     std::map<std::string, double> awqRatios;
@@ -158,8 +165,16 @@ struct RunResult {
     std::vector<LayerResult> layers;
     std::vector<BlockResult> blocks; ///< of block-wise methods
     TrainingResult training;         ///< of methods that train the whole model
+    TrainedTotals listedTotals;      ///< of a run from a list, which comes without layers
     bool operator==(const RunResult&) const;
 };
+
+/// Whether it says that it is running, has begun its files here, and no process is at work on them:
+/// it was killed, and can be resumed.
+bool isInterrupted(const RunResult& run);
+
+/// Of its layers, or as the list said that the run is from.
+TrainedTotals trainedTotals(const RunResult& run);
 
 /// An array of objects, the same for the store and for people's scripts.
 Json exportsToJson(const std::vector<ExportRecord>& exports);

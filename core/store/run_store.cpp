@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "report/method_settings.h"
 #include "store/migrations.h"
 #include "store/run_id.h"
 #include "store/sqlite_db.h"
@@ -108,6 +109,21 @@ std::vector<LayerResult> loadLayers(Database& db, const std::string& id)
         layers.back().singularValues = rows.blob(kLayerColumnCount);
     }
     return layers;
+}
+
+/// Of the run of this id; zeros if there is none.
+TrainedTotals totalsOf(Database& db, const std::string& id)
+{
+    Statement row(db, "SELECT max(train_rank), sum(trained_parameters) FROM layers "
+                      "WHERE run_id = ?");
+    row.bind(id);
+    row.step(); // one row, of NULLs if there are no layers, which are read as 0
+    return {row.integer(0), row.integer(1)};
+}
+
+bool learns(const std::string& method)
+{
+    return trainsModel(method) || looksAt(method, "none", "reconstruction.iterations");
 }
 
 RunResult bodyOf(const Database& db, const std::string& id, const std::string& body)
@@ -278,6 +294,9 @@ std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
         RunSummary& summary = summaries.emplace_back();
         try {
             summary.result = bodyOf(d->db, rows.text(0), rows.text(1));
+            if (learns(summary.result.spec.method)) {
+                summary.result.listedTotals = totalsOf(d->db, rows.text(0));
+            }
         } catch (const Error& problem) { // one damaged run does not hide the others
             summary.result.id = rows.text(0);
             summary.result.status = "unreadable";
@@ -305,15 +324,6 @@ std::vector<RunResult> RunStore::runsOfLayer(const std::string& model,
         runs.back().layers = {layerFrom(rows)};
     }
     return runs;
-}
-
-TrainedTotals RunStore::trainedTotals(const std::string& id) const
-{
-    Statement row(d->db, "SELECT max(train_rank), sum(trained_parameters) FROM layers "
-                         "WHERE run_id = ?");
-    row.bind(id);
-    row.step(); // one row, of NULLs if there are no layers, which are read as 0
-    return {row.integer(0), row.integer(1)};
 }
 
 void RunStore::tag(const std::string& id, const std::string& tag)

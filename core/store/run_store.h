@@ -21,12 +21,6 @@ struct RunFilter {
     std::int64_t limit = 0; ///< 0: all
 };
 
-/// What a method that learns trained, over the layers of a run.
-struct TrainedTotals {
-    std::int64_t rank = 0; ///< the largest
-    std::int64_t parameters = 0;
-};
-
 struct MergeReport {
     std::int64_t added = 0;
     std::int64_t alreadyThere = 0;
@@ -59,8 +53,6 @@ public:
     /// Finished runs of the model that have the layer, newest first, each with that layer alone,
     /// its singular values left out.
     std::vector<RunResult> runsOfLayer(const std::string& model, const std::string& layer) const;
-    /// Of the run of exactly this id, whose layers list() leaves out; zeros if there is none.
-    TrainedTotals trainedTotals(const std::string& id) const;
 
     void tag(const std::string& id, const std::string& tag);
     void untag(const std::string& id, const std::string& tag);

@@ -39,6 +39,7 @@ private Q_SLOTS:
     void paretoMarksTheFront();
     void moreAgreementIsBetter();
     void rankCurves();
+    void learnedRanks();
     void curvesWithOneNameAreToldApart();
     void wideRangesAreLogarithmic();
     void incomparableRunsNeverShareAxes();
@@ -119,6 +120,52 @@ void TestRunPlots::rankCurves()
     QCOMPARE(plot.xTicks.size(), 3U);
     QVERIFY(plot.xTicks.at(2) == (PlotTick{16, "16"}));
     QVERIFY(!plot.logY && plot.apart.empty() && plot.empty.empty());
+}
+
+/// LRQ's divisor and LR-QAT's A and B are merged away: what was deployed has rank 0.
+void TestRunPlots::learnedRanks()
+{
+    const auto learned = [](const std::string& id, const std::string& rank, std::int64_t found) {
+        RunResult run = made(id, "lrq", 0, 13);
+        run.spec.reconstruction.rank = rank;
+        run.layers[0].trainRank = found;
+        return run;
+    };
+    const RunResult small = learned("a", "3", 3);
+    RunResult byRho = learned("b", "relative", 7); // as a list has it
+    byRho.layers.clear();
+    byRho.listedTotals = {7, 910};
+    const RunResult full = learned("c", "full", 0);
+    QVERIFY(knownRank(small) == (KnownRank{3, true, false}));
+    QCOMPARE(shortName(small), std::string("LRQ W3 g128 r3"));
+    QCOMPARE(shortName(byRho), std::string("LRQ W3 g128 r7"));
+    QCOMPARE(shortName(byRho.spec), std::string("LRQ W3 g128")); // not known before
+    QCOMPARE(shortName(full), std::string("LRQ W3 g128 full rank"));
+    QCOMPARE(rankText(knownRank(small)), std::string("3 (learned)"));
+    QCOMPARE(rankText(knownRank(full)), std::string("full (learned)"));
+    QCOMPARE(rankText(small.layers[0]), std::string("2")); // deployed goes first
+
+    auto set = rankPlot({byRho, full, small}, Quality::Perplexity);
+    const PlotData& plot = set.plots.front();
+    QCOMPARE(plot.series.size(), 1U);
+    QVERIFY(plot.series[0].x == std::vector<double>({3, 7}));
+    QCOMPARE(plot.series[0].name, std::string("LRQ W3 g128"));
+    QCOMPARE(plot.xLabel, std::string("learned rank"));
+    QCOMPARE(set.leftOut.size(), 1U);
+    QCOMPARE(set.leftOut[0].run, std::string("c"));
+
+    RunResult corrected = learned("d", "3", 3);
+    corrected.spec.lowRank.correction = "lqer";
+    corrected.spec.lowRank.rank = corrected.rank = 16;
+    QVERIFY(knownRank(corrected) == (KnownRank{16, false, false}));
+    set = rankPlot({small, corrected}, Quality::Perplexity);
+    QCOMPARE(set.plots.front().series.size(), 2U);
+    QCOMPARE(set.plots.front().xLabel, std::string("rank of the correction, or learned rank"));
+
+    RunResult trained = made("e", "lr-qat", 0, 13);
+    trained.spec.training.rank = 5;
+    trained.status = "running";
+    QCOMPARE(shortName(trained), std::string("LR-QAT W3 g128 r5"));
 }
 
 void TestRunPlots::curvesWithOneNameAreToldApart()

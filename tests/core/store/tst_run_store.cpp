@@ -239,10 +239,13 @@ void TestRunStore::trainedTotals()
     RunResult run = sampleResult("run1");
     run.layers[1].trainRank = 9;
     run.layers[1].trainedParameters = 1000;
+    run.spec.method = "lrq";
     store.save(run);
-    QCOMPARE(store.trainedTotals("run1").rank, 9);
-    QCOMPARE(store.trainedTotals("run1").parameters, 1910);
-    QCOMPARE(store.trainedTotals("none").parameters, 0);
+    QVERIFY(store.list().at(0).result.listedTotals == (TrainedTotals{9, 1910}));
+    QVERIFY(qw::trainedTotals(store.get("run1")) == (TrainedTotals{9, 1910}));
+    run.spec.method = "rtn"; // which learns nothing: its layers are not looked through
+    store.save(run);
+    QVERIFY(store.list().at(0).result.listedTotals == TrainedTotals{});
 }
 
 void TestRunStore::removeRestorePurge()
