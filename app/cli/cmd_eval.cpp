@@ -82,7 +82,7 @@ int eval(const Session& session, Options& options)
                "give either --text or --choices");
     std::optional<RunResult> run;
     if (!options.runId.empty()) {
-        run = session.openStore().get(options.runId);
+        run = session.existingStore().get(options.runId);
         if (options.model.empty()) {
             options.model = run->spec.model;
         }

@@ -66,7 +66,7 @@ int showPlans(const Session& session, const Options& options, const RunResult& r
 
 int exportOne(const Session& session, Options& options)
 {
-    RunStore store = session.openStore();
+    RunStore store = session.existingStore();
     const RunResult run = store.get(options.runId);
     session.startEngine();
     if (options.plan) {

@@ -4,6 +4,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "report/html_report.h"
 #include "session.h"
@@ -20,7 +21,7 @@ struct Options {
 
 int report(const Session& session, const Options& options)
 {
-    const std::vector<ReportEntry> entries = reportEntries(session.openStore(), options.ids);
+    const std::vector<ReportEntry> entries = reportEntries(session.existingStore(), options.ids);
     AtomicFile file(options.out);
     file.write(toHtml(reportOf(entries, options.title)));
     file.commit();
@@ -31,8 +32,7 @@ int report(const Session& session, const Options& options)
         }
         printJson(Json{{"out", options.out}, {"runs", ids}});
     } else {
-        std::cout << options.out << ": " << entries.size()
-                  << (entries.size() == 1 ? " run\n" : " runs\n");
+        std::cout << options.out << ": " << counted(entries.size(), "run") << '\n';
     }
     return 0;
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -19,6 +20,13 @@ namespace qw::cli {
 namespace {
 /// Every artifact folder holds this file from its first moment.
 constexpr const char* kArtifactMark = "fingerprint.txt";
+constexpr const char* kInterrupted = "interrupted";
+
+/// That of the store, but for a run whose process was killed.
+std::string shownStatus(const RunResult& run)
+{
+    return isInterrupted(run) ? kInterrupted : run.status;
+}
 
 struct Options {
     std::string id;
@@ -29,10 +37,32 @@ struct Options {
     RunFilter filter;
 };
 
+/// The runs asked for. Which of those "running" were interrupted is not in the store but found
+/// here, so it is asked for here, too.
+std::vector<RunSummary> listed(const RunStore& store, RunFilter filter)
+{
+    const std::string wanted = filter.status;
+    const auto limit = static_cast<std::size_t>(filter.limit);
+    const bool either = wanted == kInterrupted || wanted == "running";
+    if (either) {
+        filter.status = "running";
+        filter.limit = 0;
+    }
+    std::vector<RunSummary> runs = store.list(filter);
+    for (RunSummary& run : runs) {
+        run.result.status = shownStatus(run.result);
+    }
+    if (either) {
+        std::erase_if(runs, [&](const RunSummary& run) { return run.result.status != wanted; });
+        runs.resize(limit > 0 ? std::min(limit, runs.size()) : runs.size());
+    }
+    return runs;
+}
+
 int list(const Session& session, const Options& options)
 {
-    const RunStore store = session.openStore();
-    const std::vector<RunSummary> found = store.list(options.filter);
+    const RunStore store = session.existingStore();
+    const std::vector<RunSummary> found = listed(store, options.filter);
     if (session.json) {
         Json runs = Json::array();
         for (const RunSummary& run : found) {
@@ -58,7 +88,8 @@ int list(const Session& session, const Options& options)
 
 int show(const Session& session, const Options& options)
 {
-    const RunResult run = session.openStore().get(options.id);
+    RunResult run = session.existingStore().get(options.id);
+    run.status = shownStatus(run);
     if (session.json) {
         printJson(toPublicJson(run, true));
         return 0;
@@ -74,7 +105,7 @@ int show(const Session& session, const Options& options)
 int compare(const Session& session, const Options& options)
 {
     QW_REQUIRE(options.ids.size() >= 2, ErrorCode::BadInput, "compare takes two runs or more");
-    const RunStore store = session.openStore();
+    const RunStore store = session.existingStore();
     std::vector<RunResult> runs;
     for (const std::string& id : options.ids) {
         runs.push_back(store.get(id));
@@ -165,7 +196,7 @@ std::int64_t bytesIn(const std::filesystem::path& folder)
 
 int purge(const Session& session)
 {
-    RunStore store = session.openStore();
+    RunStore store = session.existingStore();
     std::set<std::filesystem::path> needed;
     for (const RunSummary& run : store.list()) {
         QW_REQUIRE(run.result.status != "unreadable", ErrorCode::Store, run.result.problem,
@@ -195,7 +226,7 @@ int purge(const Session& session)
         printJson(Json{{"runs_removed", gone}, {"bytes_freed", freed}, {"at_work", atWork}});
         return 0;
     }
-    std::cout << gone << " deleted runs removed for good, "
+    std::cout << counted(gone, "deleted run") << " removed for good, "
               << (freed > 0 ? formatMegabytes(freed) + " of artifacts freed"
                             : std::string("no artifacts to free"))
               << '\n';
@@ -211,7 +242,8 @@ int merge(const Session& session, const Options& options)
     if (session.json) {
         printJson(Json{{"added", report.added}, {"already_there", report.alreadyThere}});
     } else {
-        std::cout << report.added << " runs added, " << report.alreadyThere << " were there\n";
+        std::cout << counted(report.added, "run") << " added, " << report.alreadyThere
+                  << (report.alreadyThere == 1 ? " was there\n" : " were there\n");
     }
     return 0;
 }
@@ -234,7 +266,7 @@ void addRuns(CLI::App& app, Session& session)
     listing.add_option("--method", options.filter.method, "Only this method");
     listing.add_option("--tag", options.filter.tag, "Only with this tag");
     listing.add_option("--status", options.filter.status,
-                       "finished, failed, cancelled, running, queued");
+                       "finished, failed, cancelled, running, interrupted, queued");
     listing.add_option("--sweep", options.filter.sweep, "Only of this sweep");
     listing.add_option("--limit", options.filter.limit, "At most so many")
         ->check(CLI::PositiveNumber);
@@ -250,7 +282,7 @@ void addRuns(CLI::App& app, Session& session)
     tagging.add_option("tag", options.tag, "Tag")->required();
     tagging.add_flag("--remove", options.remove, "Take the tag away");
     onRun(tagging, [&session] {
-        RunStore store = session.openStore();
+        RunStore store = session.existingStore();
         const std::string id = store.get(options.id).id;
         options.remove ? store.untag(id, options.tag) : store.tag(id, options.tag);
         return done(session, options.remove ? "untagged" : "tagged", {id});
@@ -258,7 +290,7 @@ void addRuns(CLI::App& app, Session& session)
     CLI::App& deleting = add("delete", "Hide runs; purge removes them for good", "delete ID ID");
     deleting.add_option("ids", options.ids, "Runs")->required();
     onRun(deleting, [&session] {
-        RunStore store = session.openStore();
+        RunStore store = session.existingStore();
         std::vector<std::string> ids;
         for (const std::string& id : options.ids) {
             ids.push_back(store.get(id).id);

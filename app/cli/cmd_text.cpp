@@ -61,7 +61,7 @@ int generate(const Session& session, Options& options)
     session.startEngine();
     std::optional<RunResult> run;
     if (!options.runId.empty()) {
-        run = session.openStore().get(options.runId);
+        run = session.existingStore().get(options.runId);
         if (options.model.empty()) {
             options.model = run->spec.model;
         }

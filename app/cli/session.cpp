@@ -165,15 +165,26 @@ void Session::startEngine() const
 
 RunStore Session::openStore() const
 {
+    return store(StoreAccess::Create);
+}
+
+RunStore Session::existingStore() const
+{
+    return store(storeFile.empty() ? StoreAccess::ExistingOrNone : StoreAccess::Existing);
+}
+
+RunStore Session::store(StoreAccess access) const
+{
     const std::filesystem::path file =
         storeFile.empty() ? RunStore::defaultFile() : std::filesystem::path(storeFile);
     try {
-        return RunStore(file);
+        return RunStore(file, access);
     } catch (const Error& problem) {
         // Wrong input only where the user named a file that cannot be one; a disk that is full or a
         // store that another program holds is a failure.
-        const bool cannotBe =
-            problem.code() == ErrorCode::Store || problem.code() == ErrorCode::BadFile;
+        const bool cannotBe = problem.code() == ErrorCode::Store ||
+                              problem.code() == ErrorCode::BadFile ||
+                              problem.code() == ErrorCode::NotFound;
         throw Error(cannotBe && !storeFile.empty() ? ErrorCode::BadInput : ErrorCode::Store,
                     problem.what());
     }

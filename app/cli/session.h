@@ -30,11 +30,17 @@ struct Session {
     void addTo(CLI::App& command);
     /// Sets threads and warns about a slow BLAS. Call before engine work.
     void startEngine() const;
+    /// Made if it is not there.
     RunStore openStore() const;
+    /// For whoever looks for runs: it has to be there, but for the default one.
+    RunStore existingStore() const;
     /// Where runs keep their artifacts, absolute: a stored run is used from anywhere.
     std::filesystem::path workFolder() const;
     /// Progress on standard error, stopped by Ctrl+C.
     RunContext context() const;
+
+private:
+    RunStore store(StoreAccess access) const;
 };
 
 /// One object on standard output; text that is no UTF-8 is repaired rather than refused.

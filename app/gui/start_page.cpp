@@ -1,10 +1,8 @@
 #include "app/gui/start_page.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <set>
-#include <system_error>
 
 #include <QDateTime>
 #include <QDirIterator>
@@ -17,7 +15,6 @@
 #include "app/gui/app_state.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
-#include "base/files.h"
 #include "report/run_result.h"
 #include "widgets/card_button.h"
 #include "widgets/icons.h"
@@ -361,12 +358,7 @@ void StartPage::showUnfinished()
             sweeps.insert(result.sweep); // its lock is ours: not to be tried
             continue;
         }
-        const std::filesystem::path folder = result.artifactFolder;
-        std::error_code unreadable; // of another user, perhaps: then there is nothing to resume
-        const bool interrupted = result.status == "running" && !folder.empty() &&
-                                 std::filesystem::exists(folder, unreadable) &&
-                                 !FileLock::held(folder / kArtifactLock); // else at work elsewhere
-        if ((!interrupted && !m_pausedRuns.contains(id)) ||
+        if ((!isInterrupted(result) && !m_pausedRuns.contains(id)) ||
             (!result.sweep.empty() && !sweeps.insert(result.sweep).second) || shown == last) {
             continue;
         }

@@ -140,4 +140,14 @@ void migrate(Database& db, std::span<const std::string_view> steps)
     db.execute("PRAGMA foreign_keys = ON");
 }
 
+void requireMigrated(Database& db, std::span<const std::string_view> steps)
+{
+    const auto target = static_cast<std::int64_t>(steps.size());
+    const std::int64_t version = versionOf(db);
+    requireOurs(db, version, target);
+    QW_REQUIRE(version == target, ErrorCode::Store, db.file().string(),
+               ": was written by an older version of this program and cannot be brought up to "
+               "date where it cannot be written; copy it to another folder");
+}
+
 } // namespace qw

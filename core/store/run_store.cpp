@@ -4,6 +4,9 @@
 #include <system_error>
 #include <thread>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "report/method_settings.h"
@@ -23,6 +26,14 @@ void makeParent(const std::filesystem::path& file)
     }
     QW_REQUIRE(!problem, ErrorCode::Store, folder.string(),
                ": the folder of the run store cannot be made: ", problem.message());
+}
+
+/// The file and its folder, in which SQLite makes files of its own.
+bool canBeWritten(const std::filesystem::path& file)
+{
+    const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+    return ::faccessat(AT_FDCWD, file.c_str(), W_OK, AT_EACCESS) == 0 &&
+           ::faccessat(AT_FDCWD, folder.c_str(), W_OK, AT_EACCESS) == 0;
 }
 
 /// Two processes that create the same file meet here; SQLite does not wait by itself then.
@@ -140,7 +151,7 @@ RunResult bodyOf(const Database& db, const std::string& id, const std::string& b
 } // namespace
 
 struct RunStore::Private {
-    explicit Private(const std::filesystem::path& file) : db(file) {}
+    Private(const std::filesystem::path& file, Database::Mode mode) : db(file, mode) {}
 
     /// The full id. @throws Error::NotFound; BadInput if several begin so
     std::string resolve(const std::string& idOrPrefix, bool hiddenToo)
@@ -186,10 +197,22 @@ struct RunStore::Private {
     Database db;
 };
 
-RunStore::RunStore(const std::filesystem::path& file)
+RunStore::RunStore(const std::filesystem::path& file, StoreAccess access)
 {
-    makeParent(file);
-    d = std::make_unique<Private>(file);
+    std::error_code unreadable;
+    const bool there = std::filesystem::exists(file, unreadable);
+    QW_REQUIRE(there || access != StoreAccess::Existing, ErrorCode::NotFound, file.string(),
+               ": there is no such run store");
+    if (there && access != StoreAccess::Create && !canBeWritten(file)) {
+        d = std::make_unique<Private>(file, Database::Mode::ReadOnly);
+        requireMigrated(d->db, storeMigrations());
+        return;
+    }
+    if (access == StoreAccess::Create) {
+        makeParent(file);
+    }
+    const bool none = !there && access == StoreAccess::ExistingOrNone;
+    d = std::make_unique<Private>(file, none ? Database::Mode::Empty : Database::Mode::Create);
     useWriteAheadLog(d->db);
     migrate(d->db, storeMigrations());
     // With a write-ahead log this loses nothing when the process dies, and no file when the

@@ -21,6 +21,13 @@ struct RunFilter {
     std::int64_t limit = 0; ///< 0: all
 };
 
+/// How a store is opened.
+enum class StoreAccess {
+    Create,         ///< made if it is not there
+    Existing,       ///< must be there; only read where its file or folder cannot be written
+    ExistingOrNone, ///< as Existing; one that is not there has no runs and is not made
+};
+
 struct MergeReport {
     std::int64_t added = 0;
     std::int64_t alreadyThere = 0;
@@ -31,10 +38,10 @@ struct MergeReport {
 class RunStore
 {
 public:
-    /// Opens or creates; upgrades an older file after copying it beside; refuses a newer one.
-    /// @throws Error naming the file: Store or BadFile if it cannot be a store; Io if another
-    /// program holds it or the disk is full
-    explicit RunStore(const std::filesystem::path& file);
+    /// Upgrades an older file after copying it beside; refuses a newer one.
+    /// @throws Error naming the file: NotFound if it has to be there; Store or BadFile if it cannot
+    /// be a store; Io if another program holds it or the disk is full
+    explicit RunStore(const std::filesystem::path& file, StoreAccess access = StoreAccess::Create);
     ~RunStore();
     RunStore(const RunStore&) = delete;
     RunStore& operator=(const RunStore&) = delete;

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <system_error>
+#include <utility>
 
 #include <sqlite3.h>
 
@@ -13,12 +15,49 @@ namespace qw {
 namespace {
 /// Long enough for another process to finish a transaction on a slow disk.
 constexpr int kBusyMilliseconds = 20000;
+
+/// The file as SQLite reads it without making others beside it. It can only if nothing waits in a
+/// write-ahead log, which a finished program does not leave.
+std::string asImmutable(const std::filesystem::path& file)
+{
+    constexpr const char* kHex = "0123456789ABCDEF";
+    std::string uri = "file:";
+    for (const char c : std::filesystem::absolute(file).string()) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '%' || c == '?' || c == '#') {
+            uri += {'%', kHex[byte >> 4], kHex[byte & 15]};
+        } else {
+            uri += c;
+        }
+    }
+    return uri + "?immutable=1";
+}
+
+/// What to open, and how.
+std::pair<std::string, int> openingOf(const std::filesystem::path& file, Database::Mode mode)
+{
+    constexpr int kWrite = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    switch (mode) {
+    case Database::Mode::Create:
+        return {file.string(), kWrite};
+    case Database::Mode::Empty:
+        return {":memory:", kWrite};
+    case Database::Mode::ReadOnly:
+        break;
+    }
+    std::error_code ignored;
+    const auto waiting = std::filesystem::file_size(file.string() + "-wal", ignored);
+    const bool whole = static_cast<bool>(ignored) || waiting == 0;
+    return {whole ? asImmutable(file) : file.string(),
+            SQLITE_OPEN_READONLY | (whole ? SQLITE_OPEN_URI : 0)};
+}
 } // namespace
 
-Database::Database(const std::filesystem::path& file) : m_file(file)
+Database::Database(const std::filesystem::path& file, Mode mode) : m_file(file)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(file.c_str(), &m_handle, flags, nullptr) != SQLITE_OK) {
+    const auto [name, flags] = openingOf(file, mode);
+    if (sqlite3_open_v2(name.c_str(), &m_handle, flags | SQLITE_OPEN_NOMUTEX, nullptr) !=
+        SQLITE_OK) {
         const std::string why = m_handle != nullptr ? sqlite3_errmsg(m_handle) : "out of memory";
         close();
         throw Error(ErrorCode::Store,

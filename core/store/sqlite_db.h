@@ -16,8 +16,13 @@ namespace qw {
 class Database
 {
 public:
-    /// Opens or creates. @throws Error::Store, Io naming the file
-    explicit Database(const std::filesystem::path& file);
+    enum class Mode {
+        Create,   ///< opened, or made if it is not there
+        ReadOnly, ///< also where nothing can be written, its folder included
+        Empty,    ///< an empty one in memory, in the place of a file that is not there
+    };
+    /// @throws Error::Store, Io naming the file
+    explicit Database(const std::filesystem::path& file, Mode mode = Mode::Create);
     ~Database();
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;

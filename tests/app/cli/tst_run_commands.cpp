@@ -59,6 +59,8 @@ private Q_SLOTS:
     void deleteAndPurge();
     void purgeKeepsWhatAnotherRunNeeds();
     void purgeKeepsARunAtWork();
+    void killedRunsAreInterrupted();
+    void nothingIsMadeToBeRead();
     void relativePathsAreStoredWhole();
     void slowBlasIsNamed();
 
@@ -155,7 +157,7 @@ void TestRunCommands::storeThatCannotBeUsed()
     QFETCH(int, status);
     QProcess process;
     process.setWorkingDirectory(m_qw.folder());
-    process.start("sh", {"-c", before + " exec " QW_CLI " runs list " + flags});
+    process.start("sh", {"-c", before + " exec " QW_CLI " runs merge other.sqlite " + flags});
     const QwOutcome outcome = QwProgram::finish(process);
     QVERIFY2(outcome.status == status, qPrintable(outcome.err));
     QCOMPARE(outcome.err.count('\n'), 1);
@@ -370,6 +372,36 @@ void TestRunCommands::purgeKeepsARunAtWork()
     }
     QCOMPARE(make("runs purge --json" + store)["runs_removed"].toInt(), 1);
     QCOMPARE(filesUnder(folder), 0);
+}
+
+/// "running" is true of a run as long as a process holds its files.
+void TestRunCommands::killedRunsAreInterrupted()
+{
+    const QString store = "--store killed.sqlite";
+    const QString id = make(kQuick + store)["id"].toString();
+    {
+        RunStore opened(m_qw.path("killed.sqlite").toStdString());
+        RunResult run = opened.get(id.toStdString());
+        run.status = "running";
+        opened.save(run);
+    }
+    QCOMPARE(list(store).first()["status"].toString(), "interrupted");
+    QCOMPARE(make("runs show " + id + " --json " + store)["status"].toString(), "interrupted");
+    QCOMPARE(list("--status interrupted " + store).size(), 1);
+    QCOMPARE(list("--status running " + store).size(), 0);
+    QVERIFY(m_qw.run("runs list " + store).out.contains("(interrupted)"));
+    const FileLock atWork(m_qw.path("killed.sqlite.runs/" + id + "/lock").toStdString());
+    QCOMPARE(list(store).first()["status"].toString(), "running");
+    QCOMPARE(list("--status running --limit 1 " + store).size(), 1);
+}
+
+void TestRunCommands::nothingIsMadeToBeRead()
+{
+    QwProgram fresh;
+    QCOMPARE(fresh.run(QString("runs list --json")).json()["runs"].toArray().size(), 0);
+    QVERIFY(fresh.run(QString("runs list")).out.contains("no runs yet"));
+    QCOMPARE(fresh.run(QString("runs list --store new.sqlite")).status, 2);
+    QVERIFY(QDir(fresh.folder()).isEmpty());
 }
 
 void TestRunCommands::relativePathsAreStoredWhole()

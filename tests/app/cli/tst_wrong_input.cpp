@@ -186,8 +186,12 @@ void TestWrongInput::oneSentence_data()
     row("runs list --store damaged.sqlite", {"damaged.sqlite", "damaged"});
     row("run demo --store damaged.sqlite", {"damaged.sqlite", "damaged"});
     row("runs list --store empty_folder", {"empty_folder", "cannot be opened"});
-    row("runs list --store short.txt/new.sqlite", {"short.txt", "cannot be made"});
-    row("runs list --store /proc/new.sqlite", {"/proc/new.sqlite", "cannot be opened"});
+    row("runs merge good.sqlite --store short.txt/new.sqlite", {"short.txt", "cannot be made"});
+    row("runs merge good.sqlite --store /proc/new.sqlite",
+        {"/proc/new.sqlite", "cannot be opened"});
+    row("runs list --store nowhere.sqlite", {"nowhere.sqlite", "there is no such run store"});
+    row("runs tag x y --store nowhere.sqlite", {"there is no such run store"});
+    row("export x --plan --store nowhere.sqlite", {"there is no such run store"});
     row("runs show nothing", {"no run \"nothing\""});
     row("runs tag nothing x", {"no run \"nothing\""});
     row("runs delete nothing", {"no run \"nothing\""});

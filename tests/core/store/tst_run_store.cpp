@@ -51,6 +51,8 @@ private Q_SLOTS:
     void onlyAnUnfinishedRunIsClosed();
     void runsOfLayer();
     void trainedTotals();
+    void onlyOpenedIfThere();
+    void readWhereNothingCanBeWritten();
     void removeRestorePurge();
     void spectra();
     void newerFileIsRefused();
@@ -246,6 +248,48 @@ void TestRunStore::trainedTotals()
     run.spec.method = "rtn"; // which learns nothing: its layers are not looked through
     store.save(run);
     QVERIFY(store.list().at(0).result.listedTotals == TrainedTotals{});
+}
+
+void TestRunStore::onlyOpenedIfThere()
+{
+    const QString said =
+        refusal(ErrorCode::NotFound, [&] { RunStore(m_file, StoreAccess::Existing); });
+    QVERIFY2(said.contains("there is no such run store"), qPrintable(said));
+    QVERIFY(RunStore(m_file, StoreAccess::ExistingOrNone).list().empty());
+    QVERIFY(!std::filesystem::exists(m_file.parent_path()));
+    RunStore(m_file).save(sampleResult("run1"));
+    RunStore(m_file, StoreAccess::Existing).tag("run1", "good");
+    QVERIFY(RunStore(m_file, StoreAccess::ExistingOrNone).list().at(0).tags ==
+            std::vector<std::string>{"good"});
+}
+
+void TestRunStore::readWhereNothingCanBeWritten()
+{
+    namespace fs = std::filesystem;
+    const fs::path file = m_file.parent_path() / "100% of #1?.sqlite";
+    RunStore(file).save(sampleResult("run1"));
+    struct Bound { // file modes do not bind the superuser
+        explicit Bound(fs::path made) : folder(std::move(made))
+        {
+            fs::permissions(folder.parent_path(), fs::perms(0755));
+            fs::permissions(folder, fs::perms(0555));
+            if (::geteuid() == 0 && ::seteuid(65534) != 0) {
+                qFatal("cannot become another user");
+            }
+        }
+        ~Bound()
+        {
+            if (::getuid() == 0 && ::seteuid(0) != 0) {
+                qFatal("cannot become the superuser again");
+            }
+            fs::permissions(folder, fs::perms(0755));
+        }
+        fs::path folder;
+    } bound(file.parent_path());
+    RunStore store(file, StoreAccess::Existing);
+    QVERIFY(store.get("run1") == sampleResult("run1"));
+    QCOMPARE(store.list().size(), 1U);
+    QVERIFY(refusal(ErrorCode::Store, [&] { store.tag("run1", "x"); }).contains("readonly"));
 }
 
 void TestRunStore::removeRestorePurge()
