@@ -35,7 +35,7 @@ void printChoices(const Session& session, const ChoiceScore& score)
     std::cout << "accuracy " << formatWithError(score.accuracy, score.stderrAccuracy, 4)
               << ", by length "
               << formatWithError(score.accuracyNormalized, score.stderrNormalized, 4) << ", "
-              << score.questions << " questions\n";
+              << counted(score.questions, "question") << '\n';
 }
 
 void printScore(const Session& session, const EvaluationResult& result)
@@ -69,14 +69,15 @@ void printScore(const Session& session, const EvaluationResult& result)
     }
     std::cout << "perplexity "
               << formatWithError(score.perplexity, score.perplexity * score.nllStderr, 3) << " ("
-              << score.protocol << " protocol, " << score.tokens << " predictions, "
-              << score.windows << " windows of " << score.seqlen << ", " << score.compute << ")\n"
+              << score.protocol << " protocol, " << counted(score.tokens, "prediction") << ", "
+              << counted(score.windows, "window") << " of " << score.seqlen << ", " << score.compute
+              << ")\n"
               << formatNumber(result.tokensPerSecond, 0) << " tokens/s, "
               << formatDuration(score.seconds) << ", peak memory "
               << formatMegabytes(result.peakRssBytes) << '\n';
 }
 
-int eval(const Session& session, Options& options)
+int eval(const Session& session, const CLI::App& command, Options& options)
 {
     QW_REQUIRE(options.choices.empty() != options.spec.text.empty(), ErrorCode::BadInput,
                "give either --text or --choices");
@@ -90,7 +91,7 @@ int eval(const Session& session, Options& options)
     RunSpec checked; // the same rules as for a run
     checked.model = options.model;
     checked.evaluation = options.spec;
-    validate(checked);
+    checkFlags(command, checked);
     session.startEngine();
     const RunResult* quantized = run ? &*run : nullptr;
     if (!options.choices.empty()) {
@@ -117,7 +118,7 @@ void addEval(CLI::App& app, Session& session)
     command.footer("Examples:\n  qw eval demo --text demo:evaluation\n"
                    "  qw eval --run ID --text book.txt --seqlen 256 --json\n"
                    "  qw eval demo --choices questions.jsonl");
-    onRun(command, [&session] { return eval(session, options); });
+    onRun(command, [&session, &command] { return eval(session, command, options); });
 }
 
 } // namespace qw::cli

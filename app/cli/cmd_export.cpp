@@ -92,7 +92,7 @@ int exportOne(const Session& session, Options& options)
         return 0;
     }
     printPlan(report.plan);
-    std::cout << options.out << ": " << report.files.size() << " files, "
+    std::cout << options.out << ": " << counted(report.files.size(), "file") << ", "
               << formatMegabytes(report.bytes) << "; " << report.verdict << '\n';
     return 0;
 }
@@ -106,26 +106,38 @@ void addExport(CLI::App& app, Session& session)
     static Options options;
     command.add_option("run", options.runId, "The run, or the beginning of its id")->required();
     command.add_option("--to", options.options.target,
-                       "gguf | compressed-tensors | gptq | awq | peft | safetensors");
-    command.add_option("--out", options.out, "The folder to write; must not be there yet");
+                       "gguf: for llama.cpp | compressed-tensors: transformers, vLLM | gptq | awq: "
+                       "GPTQModel | peft: the low-rank correction as an adapter | safetensors: "
+                       "every weight as a number");
+    command.add_option(
+        "--out", options.out,
+        "The folder to write, which must not be there yet; gguf: or the file, ending "
+        "in .gguf, with its card and adapter beside it");
     command.add_option(
         "--dtype", options.options.dtype,
-        "Type of what is no code: f32 | f16 | bf16 (default: the target's own); gguf: "
-        "dequantized in it");
+        "f32 | f16 | bf16: type of what is no code (default: the target's own); gguf: of all "
+        "weights, which are then plain numbers and no blocks");
     command.add_option("--gptq-version", options.options.gptqVersion,
                        "1 | 2 (default 1, which every client reads)");
-    command.add_option("--lora", options.options.lora,
-                       "The low-rank correction: separate | merge (default: merged where weights "
-                       "are plain numbers)");
+    command.add_option(
+        "--lora", options.options.lora,
+        "The low-rank correction: separate: an adapter | merge: into the weights, "
+        "which gguf then holds as plain numbers (default: merged where they are that "
+        "anyway)");
     command.add_option("--base", options.options.base,
                        "peft: folder or name of the quantized base, for adapter_config.json");
     command.add_flag("--plan", options.plan,
                      "Only say what would be written, kept and lost; for all formats without --to");
-    command.footer("Examples:\n  qw export 2n7ze3nz --plan\n"
-                   "  qw export 2n7ze3nz --to gguf --out model.gguf\n"
-                   "  qw export 2n7ze3nz --to compressed-tensors --out model-w4\n"
-                   "  qw export 2n7ze3nz --to gptq --gptq-version 2 --out model-gptq --json\n"
-                   "  qw export 2n7ze3nz --to safetensors --dtype f16 --out model-f16");
+    command.footer(
+        "GGUF holds codes in blocks of the same values: Q4_0, Q5_0 or Q8_0 by their width, "
+        "Q6_K for MXINT in\nblocks of 16. What no block holds (8 bits asymmetric, groups "
+        "that are no multiple of 32) is refused;\n--dtype f16 writes it as plain numbers. "
+        "--plan says all this of a run before anything is written.\n"
+        "Examples:\n  qw export 2n7ze3nz --plan\n"
+        "  qw export 2n7ze3nz --to gguf --out model.gguf\n"
+        "  qw export 2n7ze3nz --to compressed-tensors --out model-w4\n"
+        "  qw export 2n7ze3nz --to gptq --gptq-version 2 --out model-gptq --json\n"
+        "  qw export 2n7ze3nz --to safetensors --dtype f16 --out model-f16");
     onRun(command, [&session] { return exportOne(session, options); });
 }
 

@@ -59,10 +59,11 @@ Json toJson(const ModelOverview& model)
 
 void printTable(const ModelOverview& model)
 {
-    std::cout << model.folder << ": " << model.architecture << ", " << model.blocks
-              << " blocks, hidden " << model.hidden << ", " << model.heads << "/" << model.kvHeads
-              << " heads of " << model.headDim << ", vocabulary " << model.vocabSize << ", "
-              << model.parameters << " parameters, " << formatMegabytes(model.bytes) << '\n';
+    std::cout << model.folder << ": " << model.architecture << ", "
+              << counted(model.blocks, "block") << ", hidden " << model.hidden << ", "
+              << model.heads << "/" << model.kvHeads << " heads of " << model.headDim
+              << ", vocabulary " << model.vocabSize << ", " << model.parameters << " parameters, "
+              << formatMegabytes(model.bytes) << '\n';
     for (const std::string& remark : model.remarks) {
         std::cout << "note: " << remark << '\n';
     }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine.h"
+#include "report/run_groups.h"
 #include "report/sweep_grid.h"
 #include "session.h"
 #include "spec_flags.h"
@@ -37,7 +38,7 @@ SweepGrid gridOf(const Options& options)
 {
     SweepGrid grid{options.methods, options.bits, {}, options.seeds, options.ranks};
     for (const std::string& text : options.groupSizes) {
-        grid.groupSizes.push_back(groupSizeFromText(text));
+        grid.groupSizes.push_back(groupSizeOf("--group-sizes", text));
     }
     return grid;
 }
@@ -76,6 +77,7 @@ int sweep(const Session& session, const std::string& model, const SpecFlags& fla
     std::vector<RunSpec> all = sweepSpecs(base, gridOf(options), correctsErrors);
     for (RunSpec& spec : all) {
         flags.takeRange(spec);
+        flags.check(spec);
     }
     const std::vector<RunSpec> specs = shareOf(all, options.shard);
     session.startEngine();
@@ -83,7 +85,9 @@ int sweep(const Session& session, const std::string& model, const SpecFlags& fla
     RunOptions how;
     how.workFolder = session.workFolder();
     how.sweep = store.newRunId();
-    how.started = [](const RunResult& r) { say("run " + r.id); };
+    how.started = [count = std::size_t{0}, all = specs.size()](const RunResult& r) mutable {
+        say(message("run ", r.id, " (", ++count, " of ", all, "): ", shortName(r.spec)));
+    };
     return reportSweep(session, runSweep(specs, store, how, session.context()));
 }
 } // namespace

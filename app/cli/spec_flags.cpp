@@ -162,11 +162,14 @@ void addTrainingFlags(CLI::App& command, TrainingSpec& training)
         "lr-qat: zero | loftq | lqer | qera-exact: where A and B begin (default zero)");
     add("--save-every", training.saveEvery,
         "Steps between states that a stopped run goes on from (default 100)");
-    command
-        .add_flag("--recompute,!--no-recompute", training.recompute,
-                  "Run each block once more in the backward pass, or keep what it made: the same "
-                  "bits, more memory (default: recompute)")
-        ->group(kTraining);
+    CLI::Option* again = command.add_flag_callback(
+        "--recompute", [&training] { training.recompute = true; },
+        "Run each block once more in the backward pass (default)");
+    CLI::Option* keep = command.add_flag_callback(
+        "--no-recompute", [&training] { training.recompute = false; },
+        "Keep what each block made for the backward pass: the same bits, more memory");
+    again->group(kTraining)->excludes(keep);
+    keep->group(kTraining);
 }
 
 /// What both sections have, each with its default.
@@ -263,6 +266,36 @@ void addEvaluationFlags(CLI::App& command, EvaluationSpec& evaluation)
     add("--compute", evaluation.compute, "f32 | bf16: products of the evaluation (default f32)");
 }
 
+void checkFlags(const CLI::App& command, const RunSpec& spec)
+{
+    try {
+        validate(spec);
+    } catch (const Error& problem) {
+        std::string sentence = inFlags(problem.what());
+        const std::string flag = sentence.substr(0, sentence.find(' '));
+        const auto typed = [&](const std::string& name) {
+            const CLI::Option* option = command.get_option_no_throw(name);
+            return option != nullptr && option->count() > 0;
+        };
+        if (!typed(flag) && typed(flag + "s")) { // the lists of a sweep: --ranks
+            sentence.insert(flag.size(), "s");
+        } else if (flag == "--rank" && !typed(flag) && typed("--correction-rank")) {
+            sentence.replace(0, flag.size(), "--correction-rank");
+        }
+        throw Error(problem.code(), sentence);
+    }
+}
+
+std::int64_t groupSizeOf(const std::string& flag, const std::string& text)
+{
+    try {
+        return groupSizeFromText(text);
+    } catch (const Error& problem) { // "group_size "0" is …"
+        const std::string sentence = problem.what();
+        throw Error(problem.code(), flag + sentence.substr(sentence.find(' ')));
+    }
+}
+
 void SpecFlags::addTo(CLI::App& command, bool withGrid)
 {
     m_command = &command;
@@ -335,7 +368,7 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device, s
     made.weight.sym = sym || trainsModel(made.method);
     takeRange(made);
     if (!groupSize.empty()) {
-        made.weight.groupSize = groupSizeFromText(groupSize);
+        made.weight.groupSize = groupSizeOf("--group-size", groupSize);
     } else if (made.weight.format == "mxint") {
         made.weight.groupSize = 16;
     }
@@ -355,8 +388,13 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device, s
         made.overrides.push_back(skip);
     }
     makePathsAbsolute(made);
-    validate(made);
+    check(made);
     return made;
+}
+
+void SpecFlags::check(const RunSpec& made) const
+{
+    checkFlags(*m_command, made);
 }
 
 void SpecFlags::takeRange(RunSpec& made) const

@@ -38,6 +38,8 @@ struct SpecFlags {
                    std::vector<std::string> methods = {}) const;
     /// The range as it was typed, where it was.
     void takeRange(RunSpec& made) const;
+    /// As validate(), in a sentence that names flags. @throws Error::BadInput
+    void check(const RunSpec& made) const;
 
 private:
     void takeRank(RunSpec& made) const;
@@ -50,8 +52,14 @@ private:
 /// --text, --seqlen, --windows, --protocol, --compute.
 void addEvaluationFlags(CLI::App& command, EvaluationSpec& evaluation);
 
+/// As validate(), in a sentence that names the flags of this command. @throws Error::BadInput
+void checkFlags(const CLI::App& command, const RunSpec& spec);
+
 /// What the user typed is relative to this folder; a stored run is repeated from anywhere.
 void makePathsAbsolute(RunSpec& spec);
+
+/// A number, "channel" or "tensor" as it was typed after @p flag. @throws Error::BadInput
+std::int64_t groupSizeOf(const std::string& flag, const std::string& text);
 
 /// 'REGEX:bits=8,rank=0'. @throws Error::BadInput naming the unknown key
 LayerOverride parseOverride(const std::string& text);

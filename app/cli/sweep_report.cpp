@@ -53,10 +53,9 @@ int reportSweep(const Session& session, const std::vector<RunResult>& runs)
     if (failed == 0) {
         return 0;
     }
-    say(message("qw: ", failed, " of ", runs.size(),
-                " runs failed; qw runs show ID says why, qw "
-                "resume ",
-                runs.front().sweep, " tries them again"));
+    say(message("qw: ", failed, " of ", counted(runs.size(), "run"),
+                " failed; qw runs show ID says why, qw resume ", runs.front().sweep,
+                " tries again"));
     return 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "report/imported.h"
 #include "report/method_settings.h"
@@ -22,6 +23,7 @@ constexpr std::array kFlags = {
     FlagOf{"weight.scale_dtype", "--scale-dtype"},
     FlagOf{"weight.range", "--range"},
     FlagOf{"weight.range_norm", "--range-norm"},
+    FlagOf{"weight.range_steps", "--range-steps"},
     FlagOf{"weight.exponent_bits", "--exponent-bits"},
     FlagOf{"weight.mx_rule", "--mx-rule"},
     FlagOf{"low_rank.rank", "--rank"},
@@ -100,6 +102,27 @@ const char* flagFor(const Flags& flags, const std::string& setting)
     return found == flags.end() ? nullptr : found->flag;
 }
 
+/// Puts @p flag wherever the setting stands as a word of its own; what is no path ("seed") only at
+/// the beginning of the sentence.
+void nameFlag(std::string& sentence, const FlagOf& entry)
+{
+    const std::string setting = entry.setting;
+    const bool path = setting.find('.') != std::string::npos;
+    const auto inWord = [&](std::size_t at) {
+        return at < sentence.size() &&
+               (std::isalnum(static_cast<unsigned char>(sentence[at])) != 0 ||
+                sentence[at] == '_' || sentence[at] == '-');
+    };
+    std::size_t at = sentence.find(setting);
+    while (at != std::string::npos && (path || at == 0)) {
+        const bool whole = (at == 0 || !inWord(at - 1)) && !inWord(at + setting.size());
+        if (whole) {
+            sentence.replace(at, setting.size(), entry.flag);
+        }
+        at = sentence.find(setting, at + std::string(entry.flag).size());
+    }
+}
+
 /// --override and --skip; false if they cannot say it: the program puts all skips last.
 bool addOverrides(const std::vector<LayerOverride>& overrides, std::string& command)
 {
@@ -143,6 +166,22 @@ std::vector<std::string> settingsOfFlag(const std::string& flag)
     std::for_each(kFlags.begin(), kFlags.end(), add);
     std::for_each(kSwitches.begin(), kSwitches.end(), add);
     return settings;
+}
+
+std::string inFlags(std::string sentence)
+{
+    if (sentence.rfind("overrides[", 0) == 0) { // "overrides[0].bits 9 is …"
+        const std::size_t end = sentence.find(']');
+        return "--override: " + sentence.substr(std::min(end, sentence.size() - 2) + 2);
+    }
+    for (const FlagOf& entry : kFlags) {
+        nameFlag(sentence, entry);
+    }
+    for (const FlagOf& entry : kSwitches) {
+        nameFlag(sentence, entry);
+    }
+    nameFlag(sentence, {"kv_cache.bits", "--kv-bits"});
+    return sentence;
 }
 
 std::string shellQuoted(const std::string& word)

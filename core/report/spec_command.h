@@ -16,6 +16,10 @@ std::string runCommand(const RunSpec& spec);
 /// reconstruction.lr, training.lr); empty for a flag that is no setting of a spec.
 std::vector<std::string> settingsOfFlag(const std::string& flag);
 
+/// A sentence of validate() with the flags of `qw run` in the place of the settings it names:
+/// "--range-norm -1 is not a number above 0".
+std::string inFlags(std::string sentence);
+
 /// A word as a POSIX shell reads it back.
 std::string shellQuoted(const std::string& word);
 

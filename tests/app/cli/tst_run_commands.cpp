@@ -195,6 +195,8 @@ void TestRunCommands::failedSweepTellsAll()
     const QwOutcome outcome = m_qw.run("sweep demo --methods rtn,lqer --bits 3 --ranks 4 "
                                        "--threads 1 --json --store blocked.sqlite");
     QCOMPARE(outcome.status, 1);
+    QVERIFY2(outcome.err.contains("(1 of 2): RTN W3 g128"), qPrintable(outcome.err));
+    QVERIFY2(outcome.err.contains("(2 of 2): LQER W3 g128 r4"), qPrintable(outcome.err));
     const QJsonArray runs = outcome.json()["runs"].toArray();
     QCOMPARE(runs.size(), 2);
     for (const QJsonValue& run : runs) {

@@ -33,9 +33,10 @@ void TestTexts::help_data()
 {
     QTest::addColumn<QString>("command");
     for (const char* command :
-         {"inspect", "run", "sweep", "eval", "generate", "runs list", "runs show", "runs compare",
-          "runs tag", "runs delete", "runs merge", "runs purge", "rerun", "resume", "report",
-          "estimate", "tokenize", "completion"}) {
+         {"inspect",    "run",        "sweep",        "eval",     "generate",
+          "runs list",  "runs show",  "runs compare", "runs tag", "runs delete",
+          "runs merge", "runs purge", "rerun",        "resume",   "report",
+          "export",     "import",     "estimate",     "tokenize", "completion"}) {
         QTest::newRow(command) << command;
     }
 }
@@ -49,6 +50,7 @@ void TestTexts::help()
     for (const char* shared : {"--store", "--threads", "--device", "--json"}) {
         QVERIFY2(text.contains(shared), shared);
     }
+    QVERIFY2(!text.contains("{false}"), qPrintable(text)); // what a flag stands for, to CLI11
     QVERIFY2(QRegularExpression("Examples?:\\n.*qw " + command).match(text).hasMatch(),
              qPrintable(text));
     QVERIFY(QString::fromUtf8(m_qw.run("--help").out).contains(command.section(' ', 0, 0)));

@@ -58,9 +58,14 @@ void TestWrongInput::oneSentence_data()
     row("run demo --bits x", {"--bits \"x\" is not a whole number"});
     row("run demo --bits 3.5", {"--bits \"3.5\" is not a whole number"});
     row("run demo --range-norm many", {"--range-norm \"many\" is not a number"});
-    row("run demo --sym --range lp --range-norm nan", {"range_norm nan"});
-    row("run demo --sym --range lp --range-norm inf", {"range_norm inf"});
-    row("run demo --bits 9", {"bits 9 is not in 2..8"});
+    row("run demo --sym --range lp --range-norm nan", {"--range-norm nan"});
+    row("run demo --sym --range lp --range-norm inf", {"--range-norm inf"});
+    row("run demo --bits 9", {"--bits 9 is not in 2..8"});
+    row("sweep demo --bits 9", {"--bits 9 is not in 2..8"});
+    row("run demo --method lrq --calibration demo:calibration --iters 0",
+        {"--iters 0 is not in 1..100000000"});
+    row("run demo --method lsq --train-text demo:calibration --steps 0",
+        {"--steps 0 is not in 1..100000000"});
     row("run demo --bits 1", {"bits 1 is not in 2..8"});
     row("run demo --rank -1", {"rank -1", "at least 0"});
     row("run demo --seed -1", {"seed -1"});
@@ -97,10 +102,10 @@ void TestWrongInput::oneSentence_data()
         {"group_size 24 does not divide", "256 columns", "1, 2, 4, 8, 16, 32", "--adjust"});
     row("estimate demo --format mxint --override q_proj:group_size=48",
         {"q_proj", "group_size 48 does not divide"});
-    row("run demo --kv-bits 1", {"kv_cache.bits 1 is not in 2..8"});
-    row("sweep demo --kv-bits 9", {"kv_cache.bits 9 is not in 2..8"});
+    row("run demo --kv-bits 1", {"--kv-bits 1 is not in 2..8"});
+    row("sweep demo --kv-bits 9", {"--kv-bits 9 is not in 2..8"});
     row("run demo --kv-bits x", {"--kv-bits \"x\" is not a whole number"});
-    row("run demo --group-size 0", {"group_size \"0\"", "channel", "tensor"});
+    row("run demo --group-size 0", {"--group-size \"0\"", "channel", "tensor"});
     row("run demo --format mxint --group-size channel", {"channel", "mxint"});
     row("sweep demo --group-sizes 128,100", {"group_size 100 does not divide"});
     row("run demo --sym --asym", {"--sym and --asym"});
@@ -141,17 +146,21 @@ void TestWrongInput::oneSentence_data()
         {"--ranks is a setting of lqer, l2qer, qera-approx, qera-exact, lrq and lr-qat, not of rtn "
          "and lsq"});
     row("sweep demo --methods rtn,lrq --ranks -4 --calibration demo:calibration",
-        {"reconstruction.rank \"-4\""});
-    row("run demo --method lsq --format mxint", {"weight.format", "lsq", "integer grids"});
-    row("run demo --method lr-qat --group-size tensor", {"weight.group_size", "lr-qat"});
+        {"--ranks \"-4\""});
+    row("run demo --method lsq --format mxint", {"--format \"mxint\"", "lsq", "integer grids"});
+    row("run demo --method lr-qat --group-size tensor", {"--group-size \"tensor\"", "lr-qat"});
     row("run demo --method lr-qat --bits 8", {"fixed8", "8 bits"});
-    row("run demo --method lr-qat --act-format mxint", {"activation.format", "lr-qat"});
-    row("run demo --act-points a8 --act-format int", {"activation.format", "a8"});
-    row("run demo --act-points a16", {"activation.points \"a16\"", "a8kv4"});
+    row("run demo --method lr-qat --act-format mxint", {"--act-format \"mxint\"", "lr-qat"});
+    row("run demo --act-points a8 --act-format int", {"--act-format \"int\"", "--act-points a8"});
+    row("run demo --act-points a16", {"--act-points \"a16\"", "a8kv4"});
     row("run demo --method lr-qat --warmup 6 --steps 5", {"warmup 6", "5 steps"});
     row("run demo --method lr-qat --train-text demo:calibration --init qera-exact",
         {"qera-exact", "calibration text"});
     row("run demo --method l2qer --rank 4", {"l2qer", "calibration"});
+    row("run demo --override q_proj:bits=9", {"--override: bits 9 is not in 2..8"});
+    row("run demo --method gptq --calibration demo:calibration --correction lqer "
+        "--correction-rank -1",
+        {"--correction-rank -1 is too small"});
     row("run demo --override q_proj", {"--override \"q_proj\"", "REGEX:bits=8"});
     row("run demo --override q_proj:bitz=3", {"unknown key \"bitz\"", "group_size"});
     row("run demo --override (:bits=3", {"override \"(\"", "regular expression"});

@@ -12,6 +12,7 @@ private Q_SLOTS:
     void commands();
     void settingsWithoutFlags();
     void settingsOfAFlag();
+    void sentencesInFlags();
     void quoting();
 };
 
@@ -25,6 +26,9 @@ void TestSpecCommand::commands_data()
         << R"({"model": "a b", "method": "lqer", "weight": {"bits": 3, "group_size": "channel",
                "sym": true}, "low_rank": {"rank": 8}, "seed": 2})"
         << "qw run 'a b' --rank 8 --method lqer --seed 2 --bits 3 --group-size channel --sym";
+    QTest::newRow("range search")
+        << R"({"model": "demo", "weight": {"range": "lrq", "range_norm": 3, "range_steps": 7}})"
+        << "qw run demo --range lrq --range-norm 3.0 --range-steps 7";
     QTest::newRow("KV cache") << R"({"model": "demo", "kv_cache": {"format": "int", "bits": 4}})"
                               << "qw run demo --kv-bits 4";
     QTest::newRow("KV cache, default width")
@@ -76,9 +80,6 @@ void TestSpecCommand::commands()
 
 void TestSpecCommand::settingsWithoutFlags()
 {
-    RunSpec spec;
-    spec.weight.rangeSteps = 7; // has no flag
-    QVERIFY(runCommand(spec).empty());
     RunSpec divisor; // --rank means another setting in rtn, which has no divisor
     divisor.reconstruction.rank = "full";
     QCOMPARE(runCommand(divisor), std::string("qw run ''"));
@@ -105,6 +106,21 @@ void TestSpecCommand::settingsOfAFlag()
     QCOMPARE(settingsOfFlag("--lr"), (Names{"reconstruction.lr", "training.lr"}));
     QCOMPARE(settingsOfFlag("--act-order"), Names{"gptq.act_order"});
     QCOMPARE(settingsOfFlag("--store"), Names{});
+}
+
+void TestSpecCommand::sentencesInFlags()
+{
+    QCOMPARE(inFlags("weight.range_norm -1 is not a number above 0"),
+             std::string("--range-norm -1 is not a number above 0"));
+    QCOMPARE(inFlags("activation.scale tensor needs activation.format int, not none"),
+             std::string("--act-scale tensor needs --act-format int, not none"));
+    QCOMPARE(inFlags("training.lr is no setting of peqa; use training.lr_scale"),
+             std::string("--lr is no setting of peqa; use --lr-scale"));
+    QCOMPARE(inFlags("seed -1 is too small for a seed"),
+             std::string("--seed -1 is too small for a seed"));
+    QCOMPARE(inFlags("overrides[0].bits 9 is not in 2..8"),
+             std::string("--override: bits 9 is not in 2..8"));
+    QCOMPARE(inFlags("kv_cache.bits 1 is not in 2..8"), std::string("--kv-bits 1 is not in 2..8"));
 }
 
 void TestSpecCommand::quoting()
