@@ -5,7 +5,9 @@
 #include <functional>
 #include <set>
 
+#include "report/imported.h"
 #include "report/layer_place.h"
+#include "report/method_settings.h"
 #include "report/number_format.h"
 
 namespace qw {
@@ -204,6 +206,10 @@ std::vector<SettingRow> differingSettings(const std::vector<RunResult>& runs)
             keys.insert(key);
         }
     }
+    const auto differ = [](const std::vector<std::string>& values) {
+        return std::any_of(values.begin(), values.end(),
+                           [&](const std::string& value) { return value != values.front(); });
+    };
     std::vector<SettingRow> rows;
     for (const std::string& key : keys) {
         SettingRow row{key, {}};
@@ -211,8 +217,16 @@ std::vector<SettingRow> differingSettings(const std::vector<RunResult>& runs)
             const auto found = of.find(key);
             row.values.push_back(found == of.end() ? kMissingText : found->second);
         }
-        if (std::any_of(row.values.begin(), row.values.end(),
-                        [&](const std::string& value) { return value != row.values.front(); })) {
+        if (!differ(row.values)) {
+            continue;
+        }
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            const RunSpec& spec = runs[i].spec;
+            if (spec.method != kImported && !looksAt(spec.method, spec.lowRank.correction, key)) {
+                row.values[i] = kMissingText; // whatever it says decides nothing
+            }
+        }
+        if (differ(row.values)) {
             rows.push_back(std::move(row));
         }
     }

@@ -52,13 +52,15 @@ std::vector<std::vector<std::string>> blockRows(const RunResult& run);
 /// Settings by path ("weight.bits") as users write them; lists in one line.
 std::map<std::string, std::string> settingsOf(const RunSpec& spec);
 
-/// A setting and its value in each run; kMissingText where a run does not have it.
+/// A setting and its value in each run; kMissingText where a run does not have it, or its method
+/// does not look at it.
 struct SettingRow {
     std::string key;
     std::vector<std::string> values;
     bool operator==(const SettingRow&) const = default;
 };
-/// Settings and provenance (program, torch, model, threads, …) on which the runs are not all equal.
+/// Settings and provenance (program, torch, model, threads, …) on which the runs are not all equal,
+/// but those that no run's method looks at.
 std::vector<SettingRow> differingSettings(const std::vector<RunResult>& runs);
 
 } // namespace qw

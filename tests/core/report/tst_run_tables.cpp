@@ -18,6 +18,7 @@ private Q_SLOTS:
     void blocksShowWhatTheyHave();
     void movedIntegersOfABlock();
     void onlyWhatDiffers();
+    void onlyWhatIsLookedAt();
     void numbers_data();
     void numbers();
     void methodsLookDifferent();
@@ -105,6 +106,24 @@ void TestRunTables::onlyWhatDiffers()
     QVERIFY(rows[0] == (SettingRow{"provenance.torch", {"1.13", "2.15", "1.13"}}));
     QVERIFY(rows[1] == (SettingRow{"weight.bits", {"3", "4", "3"}}));
     QCOMPARE(settingsOf(a.spec).at("weight.group_size"), std::string("128"));
+}
+
+void TestRunTables::onlyWhatIsLookedAt()
+{
+    RunResult a = sampleResult("a");
+    RunResult b = sampleResult("b");
+    a.spec.method = b.spec.method = "rtn";
+    a.spec.lowRank.rank = 8;
+    a.spec.reconstruction.iterations = 300;
+    QVERIFY(differingSettings({a, b}).empty());
+    a.spec.method = "lrq";
+    const auto rows = differingSettings({a, b});
+    QCOMPARE(rows.size(), 2U);
+    QVERIFY(rows[0] == (SettingRow{"method", {"lrq", "rtn"}}));
+    QVERIFY(rows[1] == (SettingRow{"reconstruction.iterations", {"300", kMissingText}}));
+    a.spec.lowRank.correction = "lqer"; // which has a rank
+    QVERIFY(differingSettings({a, b})[0] == (SettingRow{"low_rank.correction", {"lqer", "none"}}));
+    QVERIFY(differingSettings({a, b})[1] == (SettingRow{"low_rank.rank", {"8", kMissingText}}));
 }
 
 void TestRunTables::numbers_data()
