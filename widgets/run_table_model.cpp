@@ -123,6 +123,29 @@ void RunTableModel::setReference(const QString& id)
     }
 }
 
+void RunTableModel::setPaused(const QStringList& ids)
+{
+    if (ids == m_paused) {
+        return;
+    }
+    m_paused = ids;
+    if (rowCount() > 0) {
+        Q_EMIT dataChanged(index(0, StatusColumn), index(rowCount() - 1, StatusColumn));
+    }
+}
+
+QString RunTableModel::status(const RunResult& run) const
+{
+    const bool paused = m_paused.contains(textOf(run.id)) ||
+                        (!run.sweep.empty() && m_paused.contains(textOf(run.sweep)));
+    return run.status == "cancelled" && paused ? tr("paused") : textOf(run.status);
+}
+
+QString RunTableModel::display(const RunSummary& run, int column) const
+{
+    return column == StatusColumn ? status(run.result) : run_columns::display(run, column);
+}
+
 void RunTableModel::findReasons()
 {
     const int at = rowOf(m_reference);
@@ -144,7 +167,7 @@ QString RunTableModel::tip(const RunSummary& run, const Cached& cached, int colu
     }
     QString told = QStringLiteral("%1  %2").arg(cached.name, textOf(run.result.id));
     if (!run.result.problem.empty()) {
-        told += u'\n' + tr("%1: %2").arg(textOf(run.result.status), textOf(run.result.problem));
+        told += u'\n' + tr("%1: %2").arg(status(run.result), textOf(run.result.problem));
     }
     if (!cached.reason.isEmpty()) {
         told += u'\n' + tr("Not drawn: %1").arg(cached.reason);
@@ -162,10 +185,9 @@ QVariant RunTableModel::data(const QModelIndex& index, int role) const
     const int column = index.column();
     switch (role) {
     case Qt::DisplayRole:
-        return column == NameColumn ? cached.name : run_columns::display(run, column);
+        return column == NameColumn ? cached.name : display(run, column);
     case Qt::EditRole:
-        return column == NotesColumn ? QVariant(textOf(run.notes))
-                                     : run_columns::display(run, column);
+        return column == NotesColumn ? QVariant(textOf(run.notes)) : display(run, column);
     case Qt::CheckStateRole:
         return column == NameColumn
                    ? QVariant(m_ticked.contains(textOf(run.result.id)) ? Qt::Checked
@@ -190,8 +212,7 @@ QVariant RunTableModel::data(const QModelIndex& index, int role) const
     case Qt::ToolTipRole:
         return tip(run, cached, column);
     case Qt::AccessibleTextRole:
-        return column == StarColumn ? run_columns::tip(run, column)
-                                    : run_columns::display(run, column);
+        return column == StarColumn ? run_columns::tip(run, column) : display(run, column);
     case SortRole:
         return run_columns::sortKey(run, column);
     case IdRole:

@@ -56,6 +56,8 @@ public:
     /// The run the others are held against; empty: none.
     void setReference(const QString& id);
     QString reference() const { return m_reference; }
+    /// Runs, and sweeps of runs, that the queue keeps to go on with: the store says "cancelled".
+    void setPaused(const QStringList& ids);
     /// Why this row must not be drawn beside the reference, or empty.
     QString reason(int row) const;
     int rowOf(const QString& id) const; ///< -1: none
@@ -79,6 +81,8 @@ private:
         QString reason;
     };
     QString tip(const RunSummary& run, const Cached& cached, int column) const;
+    QString display(const RunSummary& run, int column) const;
+    QString status(const RunResult& run) const;
     void insertMissing(const std::vector<RunSummary>& runs);
     void findReasons();
 
@@ -86,6 +90,7 @@ private:
     std::vector<Cached> m_cached; ///< one a run
     QStringList m_ticked;
     QString m_reference;
+    QStringList m_paused;
 };
 
 /// Sorts by numbers (missing ones last, whichever way) and filters by a query.

@@ -247,7 +247,14 @@ void ComparePage::showCount()
                                 : tr("%1 of %2 runs").arg(shown).arg(all);
     const auto ticked = std::count_if(m_model->ticked().begin(), m_model->ticked().end(),
                                       [this](const QString& id) { return find(id) != nullptr; });
-    text += u", "_s + (ticked > 0 ? tr("%1 ticked").arg(ticked) : tr("all drawn"));
+    const auto& compared = m_runs.runs();
+    const auto drawn = std::count_if(compared.begin(), compared.end(), [this](const auto& run) {
+        const int row = m_model->rowOf(QString::fromStdString(run.id));
+        return run.status == "finished" && row >= 0 && m_model->reason(row).isEmpty();
+    });
+    text += ticked > 0 ? tr(", %1 ticked").arg(ticked) : QString();
+    text += u", "_s + (drawn == (ticked > 0 ? ticked : shown) ? tr("all drawn")
+                                                              : tr("%1 drawn").arg(drawn));
     m_count->setText(!m_state.runsLoaded() ? tr("reading the store\u2026")
                      : all == 0            ? tr("no runs yet")
                                            : text);
@@ -334,6 +341,11 @@ void ComparePage::pickRun(const QString& id)
         m_table->setCurrentIndex(at);
         m_table->scrollTo(at);
     }
+}
+
+void ComparePage::setPausedRuns(const QStringList& ids)
+{
+    m_model->setPaused(ids);
 }
 
 void ComparePage::focusFilter()

@@ -37,6 +37,8 @@ public:
     /// Selected runs, else ticked ones, else none: what a report is made of.
     QStringList chosenRuns() const;
     QString selectedRun() const; ///< empty unless it is one
+    /// Runs and sweeps that the queue has paused.
+    void setPausedRuns(const QStringList& ids);
     void focusFilter();
     void saveSession();
     void restoreSession();

@@ -268,9 +268,13 @@ void MainWindow::showQueuedRuns()
             working << id;
         } else if (entry.state == RunState::Paused) {
             paused << id;
+            if (!entry.request.sweep.empty()) {
+                paused << QString::fromStdString(entry.request.sweep);
+            }
         }
     }
     m_startPage->setQueuedRuns(working, paused);
+    m_comparePage->setPausedRuns(paused);
 }
 
 void MainWindow::exportReport()

@@ -1,5 +1,7 @@
 #include "app/gui/queue_dock.h"
 
+#include <algorithm>
+
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QListView>
@@ -43,6 +45,25 @@ bool mayPause(const QueueEntry& entry)
 bool mayResume(const QueueEntry& entry)
 {
     return entry.state != RunState::Queued && mayFollow(entry.state, RunState::Queued);
+}
+
+/// Of a queue where nothing waits, is paused or at work.
+QString whatBecame(const std::vector<QueueEntry>& entries)
+{
+    const auto count = [&](RunState state) {
+        return std::count_if(entries.begin(), entries.end(),
+                             [state](const QueueEntry& entry) { return entry.state == state; });
+    };
+    QStringList parts;
+    for (const RunState state : {RunState::Finished, RunState::Failed, RunState::Cancelled}) {
+        if (const auto of = count(state); of > 0) {
+            parts << QStringLiteral("%1 %2").arg(of).arg(stateText(state));
+        }
+    }
+    return entries.empty() ? QueueDock::tr("empty")
+           : count(RunState::Finished) == static_cast<std::ptrdiff_t>(entries.size())
+               ? QueueDock::tr("all done")
+               : parts.join(QStringLiteral(", "));
 }
 } // namespace
 
@@ -170,8 +191,9 @@ void QueueDock::setDetailsShown(bool shown)
 {
     m_more->setChecked(shown);
     m_more->setArrowType(shown ? Qt::DownArrow : Qt::UpArrow);
-    m_more->setToolTip(shown ? tr("Folds the queue to one line")
-                             : tr("Unfolds the queue: all runs, loss and errors as they come, log"));
+    m_more->setToolTip(shown
+                           ? tr("Folds the queue to one line")
+                           : tr("Unfolds the queue: all runs, loss and errors as they come, log"));
     m_details->setVisible(shown);
     setMaximumHeight(shown ? QWIDGETSIZE_MAX : titleBarWidget()->sizeHint().height());
     if (shown) {
@@ -276,7 +298,7 @@ void QueueDock::showLine()
         parts << tr("%1 paused").arg(paused);
     }
     if (parts.isEmpty()) {
-        parts << (m_queue.entries().empty() ? tr("empty") : tr("all done"));
+        parts << whatBecame(m_queue.entries());
     }
     m_summary->setFullText(parts.join(QStringLiteral("  \u00b7  ")));
     m_bar->setVisible(current != nullptr);

@@ -352,6 +352,7 @@ void RunQueue::startNext()
     m_working = false;
     next->together.clear();
     next->started = 0;
+    next->progress = {}; // of before a pause
     m_clock.start();
     setState(*next, RunState::Running);
     m_job->start();

@@ -158,7 +158,7 @@ QWidget* StartPage::makeOffers()
     layout->setSpacing(theme::kGap);
     layout->addWidget(heading(tr("Quant Workbench"), 1.9));
     auto* what = new QLabel(tr("See what few bits and a low-rank correction do to a language "
-                               "model: in every layer, and in what it predicts."));
+                               "model:\nin every layer, and in what it predicts."));
     what->setWordWrap(true);
     what->setForegroundRole(QPalette::PlaceholderText);
     layout->addWidget(what);
@@ -362,7 +362,9 @@ void StartPage::showUnfinished()
             (!result.sweep.empty() && !sweeps.insert(result.sweep).second) || shown == last) {
             continue;
         }
-        place(m_unfinished, shown++, id, [&] { return makeUnfinished(result); });
+        const QString key =
+            id + (m_pausedRuns.contains(id) ? QStringLiteral(" paused") : QString());
+        place(m_unfinished, shown++, key, [&] { return makeUnfinished(result); });
     }
     shorten(m_unfinished, shown);
 }
@@ -373,9 +375,11 @@ QWidget* StartPage::makeUnfinished(const RunResult& result)
     auto* row = new QWidget;
     auto* layout = new QHBoxLayout(row);
     layout->setContentsMargins(0, 0, 0, 0);
+    const QString began = m_pausedRuns.contains(id)
+                              ? tr("Started %1, paused; finished blocks are kept")
+                              : tr("Started %1, interrupted; finished blocks are kept");
     auto* card = new CardButton(tr("Resume %1").arg(run_text::settings(result.spec)),
-                                tr("Started %1, interrupted; finished blocks are kept")
-                                    .arg(run_text::localTime(result.started)));
+                                began.arg(run_text::localTime(result.started)));
     card->setObjectName(QStringLiteral("resumeButton"));
     auto* dismiss = new QPushButton(tr("Dismiss"));
     dismiss->setObjectName(QStringLiteral("dismissButton"));

@@ -6,11 +6,16 @@
 
 namespace qw {
 
+namespace {
+constexpr std::int64_t kNextDone = -1; // the estimate begins with what is done at the next one
+} // namespace
+
 struct RunContext::Phase {
     using Clock = std::chrono::steady_clock;
     std::string name;
     std::int64_t done = 0;
     std::int64_t total = 0;
+    std::int64_t from = 0; // done when the clock of the estimate began
     Clock::time_point began = Clock::now();
     Clock::time_point lastReport;
     std::atomic<bool> uninterruptible = false; // a step was announced and no checkpoint came since
@@ -23,9 +28,9 @@ struct RunContext::Phase {
         now.done = done;
         now.total = total;
         now.seconds = std::chrono::duration<double>(Clock::now() - began).count();
-        if (done > 0 && total > 0) {
+        if (done > from && from != kNextDone && total > 0) {
             now.secondsLeft =
-                now.seconds * static_cast<double>(total - done) / static_cast<double>(done);
+                now.seconds * static_cast<double>(total - done) / static_cast<double>(done - from);
         }
         return now;
     }
@@ -38,9 +43,16 @@ RunContext::RunContext(std::stop_token stop, Report report, Log log,
 {
 }
 
+/// Of a phase that is at work already, with the same total: what the next checkpoint says is done
+/// was done before an interruption, and the pace is that of what comes then.
 void RunContext::beginPhase(const std::string& phase, std::int64_t total) const
 {
+    if (m_phase && m_phase->name == phase && m_phase->total == total && m_phase->done < total) {
+        m_phase->from = kNextDone;
+        return;
+    }
     if (m_phase) {
+        m_phase->from = 0;
         m_phase->name = phase;
         m_phase->done = 0;
         m_phase->total = total;
@@ -58,6 +70,10 @@ void RunContext::checkpoint(std::int64_t done, const std::string& detail) const
     }
     m_phase->done = done;
     const auto now = Phase::Clock::now();
+    if (m_phase->from == kNextDone) {
+        m_phase->from = done;
+        m_phase->began = now;
+    }
     const bool finished = m_phase->total > 0 && done >= m_phase->total;
     if (!finished && now - m_phase->lastReport < m_interval) {
         return;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "eval/prediction_kernel.h"
+#include "model/block_title.h"
 #include "report/mean_error.h"
 
 namespace qw {
@@ -215,7 +216,7 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
                                              : hidden.front().clone());
         }
         for (std::int64_t index = 0; index < decoder.blockCount(); ++index) {
-            run.checkpoint(done++, message("block ", index + 1, "/", decoder.blockCount()));
+            run.checkpoint(done++, blockTitle(decoder.checkpoint(), index));
             const BlockWeights block = decoder.loadBlock(index);
             if (!known) {
                 advance(decoder, block, {}, hidden.front(), run);

@@ -13,6 +13,7 @@
 #include "methods/method_params.h"
 #include "methods/module_replay.h"
 #include "methods/settings.h"
+#include "model/block_title.h"
 
 namespace qw {
 
@@ -125,13 +126,16 @@ public:
     }
     void check(const RunSpec& spec) const override
     {
-        QW_REQUIRE(spec.weight.format == "int", ErrorCode::BadInput,
-                   "awq rounds to integer grids; use format int, not ", spec.weight.format);
+        QW_REQUIRE(spec.weight.format == "int", ErrorCode::BadInput, "weight.format ",
+                   spec.weight.format,
+                   " does not go with awq, which rounds to integer grids; use int");
         QW_REQUIRE(spec.weight.groupSize != kPerTensor, ErrorCode::BadInput,
-                   "awq needs a scale per row or group; use --group-size channel or a number");
-        QW_REQUIRE(spec.weight.range == "minmax", ErrorCode::BadInput,
-                   "awq searches where to cut the weights itself; drop --range ",
-                   spec.weight.range);
+                   "weight.group_size tensor does not go with awq, which needs a scale per row or "
+                   "group; use channel or a number");
+        QW_REQUIRE(spec.weight.range == "minmax", ErrorCode::BadInput, "weight.range ",
+                   spec.weight.range,
+                   " does not go with awq, which searches where to cut the weights itself; use "
+                   "minmax");
     }
 
 protected:
@@ -148,11 +152,12 @@ Folding Awq::fold(const BlockTask& task, const std::vector<FoldGroup>& groups,
                   const RunContext& run) const
 {
     const std::int64_t all = steps(*task.spec);
+    const std::string title = blockTitle(task.decoder->checkpoint(), task.block->index);
     const AwqChoices choices = chooseAwq(
         task, groups,
         [&](std::int64_t done) {
             run.checkpoint(task.block->index * all + done,
-                           message("block ", task.block->index + 1, ", scale ", done, " of ", all));
+                           message(title, ", scale ", done, " of ", all));
         },
         run);
     Folding folding;

@@ -20,6 +20,7 @@
 #include "methods/method_params.h"
 #include "methods/reconstruction_rules.h"
 #include "methods/settings.h"
+#include "model/block_title.h"
 #include "model/safetensors.h"
 #include "model/simd.h"
 
@@ -81,6 +82,7 @@ private:
     const RunContext& m_run;
     const ReconstructionSpec& m_spec;
     std::int64_t m_stepsBefore;
+    std::int64_t m_stepsInAll;
     at::ScalarType m_compute;
     Decoder m_decoder; // in the type of the training
     LearningRate m_rate;
@@ -105,6 +107,7 @@ Reconstruction::Reconstruction(const BlockTask& task, std::int64_t totalSteps,
                                const RunContext& run)
     : m_task(task), m_run(run), m_spec(task.spec->reconstruction),
       m_stepsBefore(totalSteps * task.block->index),
+      m_stepsInAll(totalSteps * task.decoder->blockCount()),
       m_compute(computeType(m_spec, task.decoder->options().device)),
       m_decoder(task.decoder->checkpoint(), DecoderOptions{m_compute, task.spec->device}),
       m_rate(learningRate(*task.spec, task.decoder->config()))
@@ -191,13 +194,17 @@ void Reconstruction::learn()
     }
     fix();
     const at::AutoGradMode withGradients(true);
-    for (auto i = static_cast<std::int64_t>(m_losses.size()); i < m_spec.iterations; ++i) {
+    const std::string title = blockTitle(m_decoder.checkpoint(), m_task.block->index);
+    const auto begun = static_cast<std::int64_t>(m_losses.size());
+    if (begun > 0) { // before an interruption
+        m_run.beginPhase("quantize", m_stepsInAll);
+    }
+    for (std::int64_t i = begun; i < m_spec.iterations; ++i) {
         if (i % kSaveEvery == 0 && i > 0) {
             save();
         }
         m_run.checkpoint(m_stepsBefore + i,
-                         message("block ", m_task.block->index + 1, "/", m_decoder.blockCount(),
-                                 ", iteration ", i, " of ", m_spec.iterations,
+                         message(title, ", iteration ", i, " of ", m_spec.iterations,
                                  m_losses.empty() ? "" : message(", loss ", m_losses.back())));
         m_losses.push_back(static_cast<float>(iterate(i)));
         QW_REQUIRE(std::isfinite(m_losses.back()), ErrorCode::NonFinite, "block ",
@@ -312,11 +319,12 @@ public:
     }
     void check(const RunSpec& spec) const override
     {
-        QW_REQUIRE(spec.weight.format == "int", ErrorCode::BadInput, m_info.id,
-                   " learns the rounding on integer grids; use format int, not ",
-                   spec.weight.format);
-        QW_REQUIRE(spec.weight.groupSize != kPerTensor, ErrorCode::BadInput, m_info.id,
-                   " needs a scale per row or group; use --group-size channel or a number");
+        QW_REQUIRE(spec.weight.format == "int", ErrorCode::BadInput, "weight.format ",
+                   spec.weight.format, " does not go with ", m_info.id,
+                   ", which learns the rounding on integer grids; use int");
+        QW_REQUIRE(spec.weight.groupSize != kPerTensor, ErrorCode::BadInput,
+                   "weight.group_size tensor does not go with ", m_info.id,
+                   ", which needs a scale per row or group; use channel or a number");
     }
     BlockOutcome quantize(const BlockTask& task, const RunContext& run) const override
     {

@@ -129,10 +129,12 @@ public:
     std::int64_t steps(const RunSpec& /*spec*/) const override { return 1; }
     void check(const RunSpec& spec) const override
     {
-        QW_REQUIRE(spec.weight.format == "int", ErrorCode::BadInput,
-                   "gptq rounds to integer grids; use format int, not ", spec.weight.format);
+        QW_REQUIRE(spec.weight.format == "int", ErrorCode::BadInput, "weight.format ",
+                   spec.weight.format,
+                   " does not go with gptq, which rounds to integer grids; use int");
         QW_REQUIRE(spec.weight.groupSize != kPerTensor, ErrorCode::BadInput,
-                   "gptq needs a scale per row or group; use --group-size channel or a number");
+                   "weight.group_size tensor does not go with gptq, which needs a scale per row or "
+                   "group; use channel or a number");
     }
     BlockOutcome quantize(const BlockTask& task, const RunContext& run) const override;
 };

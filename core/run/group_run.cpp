@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "eval/perplexity.h"
 #include "methods/training_rules.h"
+#include "model/block_title.h"
 #include "run/activation_points.h"
 #include "run/cost_model.h"
 #include "run/quantized_variant.h"
@@ -187,12 +188,11 @@ std::string GroupRun::fingerprint() const
         spec.artifacts = {};
         all.push_back(toJson(spec));
     }
-    return hashOf(message(all.dump(), m_group.factorSpec.lowRank.rank, " ",
-                          m_checkpoint->hash(m_run), m_tokenizer->hash(),
-                          m_texts.calibration ? m_texts.calibration->textHash : "",
-                          m_texts.training ? m_texts.training->textHash : "",
-                          roundsStates() ? "bf16 states" : "", engineInfo().torch, engineInfo().cpu,
-                          QW_VERSION, at::get_num_threads()));
+    return hashOf(message(
+        all.dump(), m_group.factorSpec.lowRank.rank, " ", m_checkpoint->hash(m_run),
+        m_tokenizer->hash(), m_texts.calibration ? m_texts.calibration->textHash : "",
+        m_texts.training ? m_texts.training->textHash : "", roundsStates() ? "bf16 states" : "",
+        engineInfo().torch, engineInfo().cpu, QW_VERSION, at::get_num_threads()));
 }
 
 void GroupRun::describeRuns()
@@ -318,12 +318,18 @@ void GroupRun::quantizeBlocks()
             begin(quantized);
         }
     }
+    bool goesOn = false; // past blocks that an earlier start finished
     for (std::int64_t index = 0; index <= lastMissing; ++index) {
-        m_run.checkpoint(index * steps, message("block ", index + 1, "/", blocks));
+        const bool missing = !m_artifact->hasBlock(index);
+        if (!missing || goesOn) { // the time of blocks that are there is no measure of the others
+            m_run.beginPhase("quantize", blocks * steps);
+        }
+        goesOn = !missing;
+        m_run.checkpoint(index * steps, blockTitle(*m_checkpoint, index) +
+                                            (missing ? "" : ", done before: only run through"));
         beginMemoryPart();
         m_watch.begin("calibrate");
         BlockWeights block = m_decoder->loadBlock(index);
-        const bool missing = !m_artifact->hasBlock(index);
         BlockStatistics statistics;
         if (quantized && missing && !blockMethod->quantizedInputs()) {
             quantized->follow(*full, m_run);

@@ -39,6 +39,7 @@ class TstRunTableModel : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void showsWhatIsKnown();
+    void pausedByTheQueueIsNotCancelled();
     void missingIsADash();
     void runsComeAndGoWithoutAReset();
     void ticksAreKeptInOrder();
@@ -81,6 +82,21 @@ void TstRunTableModel::showsWhatIsKnown()
         QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::DisplayRole).toString().isEmpty());
         QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString().isEmpty());
     }
+}
+
+void TstRunTableModel::pausedByTheQueueIsNotCancelled()
+{
+    Model model;
+    std::vector<RunSummary> runs = {summary("a", 1), summary("b", 2), summary("c", 3)};
+    runs[0].result.status = runs[1].result.status = "cancelled";
+    runs[1].result.sweep = "night";
+    model.setRuns(runs);
+    const QString finished = model.index(2, Model::StatusColumn).data().toString();
+    model.setPaused({u"a"_s, u"night"_s, u"c"_s});
+    QCOMPARE(column(model, Model::StatusColumn), (QStringList{u"paused"_s, u"paused"_s, finished}));
+    model.setPaused({});
+    QCOMPARE(column(model, Model::StatusColumn),
+             (QStringList{u"cancelled"_s, u"cancelled"_s, finished}));
 }
 
 void TstRunTableModel::missingIsADash()

@@ -73,6 +73,7 @@ class TstQueueDock : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void lineSaysWhatGoesOn();
+    void lineSaysWhatWasCancelled();
     void detailsShowErrorsAndLog();
     void detailsShowTheLossOfATraining();
     void detailsShowTheLossOfBlocks();
@@ -109,6 +110,20 @@ void TstQueueDock::lineSaysWhatGoesOn()
     QTRY_VERIFY(gui.find<QWidget>("clearDoneButton")->height() > 0); // laid out
     click(gui, "clearDoneButton");
     QTRY_COMPARE(summary(gui), u"empty"_s);
+}
+
+void TstQueueDock::lineSaysWhatWasCancelled()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    prepare(gui);
+    gui.trigger("enqueueRunAction");
+    QTRY_COMPARE(steered.begun, 1);
+    gui.window->queue().cancel(gui.window->queue().entries().front().number);
+    QTRY_COMPARE(summary(gui), u"1 cancelled"_s);
+    steered.finish = true;
+    gui.trigger("enqueueRunAction");
+    QTRY_COMPARE(summary(gui), u"1 finished, 1 cancelled"_s);
 }
 
 void TstQueueDock::detailsShowErrorsAndLog()

@@ -1,6 +1,8 @@
 #include "base/run_context.h"
 
+#include <cmath>
 #include <stop_token>
+#include <thread>
 #include <vector>
 
 #include <QtTest>
@@ -41,6 +43,28 @@ private Q_SLOTS:
         const std::size_t before = reports.size();
         run.checkpoint();
         QCOMPARE(reports.size(), before);
+    }
+
+    /// What an earlier start did took none of the time that is counted now.
+    void aPhaseThatGoesOnCountsItsPaceFromThere()
+    {
+        std::vector<Progress> reports;
+        const RunContext run(
+            {}, [&](const Progress& progress) { reports.push_back(progress); }, {},
+            std::chrono::milliseconds(0));
+        run.beginPhase("quantize", 1000);
+        run.beginPhase("quantize", 1000); // goes on
+        run.checkpoint(900, "block 10 of 10");
+        QCOMPARE(reports.back().done, 900);
+        QCOMPARE(reports.back().secondsLeft, -1.0); // nothing is known of the pace yet
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        run.checkpoint(901);
+        // One step took this long; 99 are left.
+        QVERIFY(reports.back().seconds >= 0.02);
+        QVERIFY(std::abs(reports.back().secondsLeft - 99 * reports.back().seconds) < 1e-9);
+        run.checkpoint(1000);
+        run.beginPhase("quantize", 1000); // finished: a new one of the same name
+        QCOMPARE(reports.back().done, 0);
     }
 
     void newPhaseBeginsAtNothing()
