@@ -7,6 +7,7 @@
 #include <QDoubleSpinBox>
 #include <QEvent>
 #include <QLineEdit>
+#include <QLocale>
 #include <QSignalBlocker>
 #include <QSpinBox>
 
@@ -79,9 +80,22 @@ SpecControl integerBox(const ParamSpec& param, const Changed& changed)
             }};
 }
 
+/// "0.4", not "0.400000": as many digits as the number has.
+class RealBox final : public QDoubleSpinBox
+{
+public:
+    using QDoubleSpinBox::QDoubleSpinBox;
+    QString textFromValue(double value) const override
+    {
+        return locale()
+            .toString(value, 'f', QLocale::FloatingPointShortest)
+            .remove(locale().groupSeparator());
+    }
+};
+
 SpecControl realBox(const ParamSpec& param, const Changed& changed)
 {
-    auto* box = new QDoubleSpinBox;
+    auto* box = new RealBox;
     const bool ranged = param.maximum > param.minimum;
     box->setRange(ranged ? param.minimum : 0, ranged ? param.maximum : 1e9);
     box->setDecimals(6);
@@ -95,19 +109,21 @@ SpecControl realBox(const ParamSpec& param, const Changed& changed)
             }};
 }
 
-SpecControl choiceBox(const ParamSpec& param, const Changed& changed)
+SpecControl choiceBox(const ParamSpec& param, const Changed& changed, const QStringList& names)
 {
     auto* box = new QComboBox;
     for (const std::string& choice : param.choices) {
-        box->addItem(QString::fromStdString(choice));
+        const QString text = QString::fromStdString(choice);
+        box->addItem(names.value(box->count(), text), text);
     }
     QObject::connect(box, &QComboBox::activated, box,
-                     [changed, box] { changed(box->currentText().toStdString()); });
+                     [changed, box] { changed(box->currentData().toString().toStdString()); });
     return {box, [box](const Json& value) {
-                if (box->findText(plainText(value)) < 0) { // from a file: "cuda:3"
-                    box->addItem(plainText(value));
+                const QString text = plainText(value);
+                if (box->findData(text) < 0) { // from a file: "cuda:3"
+                    box->addItem(text, text);
                 }
-                box->setCurrentText(plainText(value));
+                box->setCurrentIndex(box->findData(text));
             }};
 }
 
@@ -119,7 +135,8 @@ SpecControl lineEdit(const Changed& changed)
     return {edit, [edit](const Json& value) { edit->setText(plainText(value)); }};
 }
 
-SpecControl inputFor(const ParamSpec& param, const Changed& changed, const Refused& refused)
+SpecControl inputFor(const ParamSpec& param, const Changed& changed, const Refused& refused,
+                     const QStringList& names)
 {
     if (param.key == "group_size") {
         return groupSizeBox(changed, refused);
@@ -133,13 +150,14 @@ SpecControl inputFor(const ParamSpec& param, const Changed& changed, const Refus
     if (std::holds_alternative<double>(param.defaultValue)) {
         return realBox(param, changed);
     }
-    return param.choices.empty() ? lineEdit(changed) : choiceBox(param, changed);
+    return param.choices.empty() ? lineEdit(changed) : choiceBox(param, changed, names);
 }
 } // namespace
 
-SpecControl makeSpecControl(const ParamSpec& param, Changed changed, Refused refused)
+SpecControl makeSpecControl(const ParamSpec& param, Changed changed, Refused refused,
+                            const QStringList& names)
 {
-    SpecControl control = inputFor(param, changed, refused);
+    SpecControl control = inputFor(param, changed, refused, names);
     if (qobject_cast<QCheckBox*>(control.widget) == nullptr) {
         control.widget->setMinimumWidth(kWidth);
     }

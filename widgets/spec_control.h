@@ -3,6 +3,7 @@
 #include <functional>
 
 #include <QString>
+#include <QStringList>
 
 #include "base/json_io.h"
 #include "base/param_spec.h"
@@ -19,8 +20,10 @@ struct SpecControl {
 
 /// @param changed  gets what the user has set, in the JSON type of the parameter
 /// @param refused  gets a sentence where what was typed is no value at all
+/// @param names    of the choices, for people; empty: as they are
 SpecControl makeSpecControl(const ParamSpec& param, std::function<void(const Json&)> changed,
-                            std::function<void(const QString&)> refused);
+                            std::function<void(const QString&)> refused,
+                            const QStringList& names = {});
 
 /// A JSON value as people write it: strings without quotes.
 QString plainText(const Json& value);

@@ -77,7 +77,8 @@ struct SpecForm::Row {
     SpecControl control;
     QWidget* cell = nullptr; ///< control, unit and reset button
     QToolButton* reset = nullptr;
-    QLabel* help = nullptr;
+    QLabel* help = nullptr; ///< these three share one place
+    QLabel* note = nullptr;
     QLabel* problem = nullptr;
 
     void setVisible(bool visible) const
@@ -85,6 +86,16 @@ struct SpecForm::Row {
         label->setVisible(visible);
         cell->setVisible(visible);
         help->setVisible(visible);
+        note->hide();
+        problem->hide();
+    }
+    /// A sentence where the help is, so that nothing below moves.
+    void say(QLabel* where, const QString& sentence) const
+    {
+        where->setText(sentence);
+        help->hide();
+        note->setVisible(where == note);
+        problem->setVisible(where == problem);
     }
 };
 
@@ -96,6 +107,9 @@ SpecForm::SpecForm(QWidget* parent)
     m_general->setObjectName(QStringLiteral("formProblemLabel"));
     m_general->setTextFormat(Qt::PlainText);
     m_general->setWordWrap(true);
+    QSizePolicy kept = m_general->sizePolicy();
+    kept.setRetainSizeWhenHidden(true); // or all below it would jump
+    m_general->setSizePolicy(kept);
     m_general->hide();
     m_layout->addWidget(m_general);
     m_layout->addStretch(1);
@@ -214,7 +228,8 @@ void SpecForm::addRow(const SpecField& field, QGridLayout& grid)
             m_problem = sentence;
             refuse(path, sentence);
             Q_EMIT problemChanged();
-        });
+        },
+        field.names);
     row->control.widget->setObjectName(camel(field.path) + QStringLiteral("Field"));
     row->control.widget->setAccessibleName(label);
     row->control.widget->setAccessibleDescription(help);
@@ -228,11 +243,17 @@ void SpecForm::addRow(const SpecField& field, QGridLayout& grid)
     row->problem->setTextFormat(Qt::PlainText);
     row->problem->setWordWrap(true);
     row->problem->hide();
+    row->note = new QLabel;
+    row->note->setObjectName(camel(field.path) + QStringLiteral("NoteLabel"));
+    row->note->setTextFormat(Qt::PlainText);
+    row->note->setWordWrap(true);
+    row->note->hide();
     const int line = grid.rowCount();
     grid.addWidget(row->label, line, 0);
     grid.addWidget(row->cell, line, 1);
     grid.addWidget(row->help, line + 1, 1);
-    grid.addWidget(row->problem, line + 2, 1);
+    grid.addWidget(row->note, line + 1, 1);
+    grid.addWidget(row->problem, line + 1, 1);
     m_rows.push_back(std::move(row));
 }
 
@@ -289,6 +310,21 @@ void SpecForm::setOutsideProblem(const QString& sentence)
     }
 }
 
+void SpecForm::setNote(const std::string& path, const QString& sentence)
+{
+    m_notes[path] = sentence;
+}
+
+void SpecForm::showNotes()
+{
+    for (const auto& row : m_rows) {
+        const auto found = m_notes.find(row->field.path);
+        if (found != m_notes.end() && !found->second.isEmpty() && !row->label->isHidden()) {
+            row->say(row->note, found->second);
+        }
+    }
+}
+
 void SpecForm::change(const std::string& path, const Json& value)
 {
     if (specValue(m_spec, path) == value) {
@@ -326,10 +362,15 @@ void SpecForm::refresh()
 void SpecForm::showProblems()
 {
     m_problem.clear();
+    m_general->clear();
     m_general->hide();
     for (const auto& row : m_rows) {
-        row->problem->hide();
+        if (!row->problem->isHidden()) {
+            row->problem->hide();
+            row->help->show();
+        }
     }
+    showNotes();
     try {
         validate(m_spec);
     } catch (const Error& error) {
@@ -366,8 +407,7 @@ void SpecForm::refuse(const std::string& path, const QString& sentence)
             m_more->setChecked(true);
         }
         row->problem->setPalette(problemColors(palette()));
-        row->problem->setText(QStringLiteral("\u26a0 ") + sentence);
-        row->problem->show();
+        row->say(row->problem, QStringLiteral("\u26a0 ") + sentence);
     }
 }
 

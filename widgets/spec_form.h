@@ -1,9 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
+#include <QStringList>
 #include <QWidget>
 
 #include "base/param_spec.h"
@@ -24,11 +26,12 @@ struct SpecField {
     bool isFile = false; ///< a text to choose from disk
     ParamSpec param;
     std::function<bool(const RunSpec&)> relevant; ///< hidden where false; empty: always shown
+    QStringList names = {}; ///< of the choices, for people; empty: as they are
 };
 
 /// Edits a run spec through controls made from descriptions, so that a new method needs no new
-/// form. Every field has a quiet line of help, a mark and a button where it differs from the
-/// preset, and a place for the sentence that refuses it.
+/// form. Every field has a quiet line of help, whose place the sentence that refuses it takes, and
+/// a mark and a button where it differs from the preset.
 class SpecForm : public QWidget
 {
     Q_OBJECT
@@ -43,6 +46,9 @@ public:
     /// A sentence of somebody who knows more than validate(), such as the estimate; shown at the
     /// field it begins with, else on top. Empty: none.
     void setOutsideProblem(const QString& sentence);
+    /// What happened to a setting without the user, in place of its help and from the next
+    /// setSpec() on. Empty: nothing.
+    void setNote(const std::string& path, const QString& sentence);
     /// What is wrong with the spec shown, by validate(), or with what was typed; empty if nothing.
     QString problem() const { return m_problem; }
 
@@ -66,6 +72,7 @@ private:
     void refuse(const std::string& path, const QString& sentence);
     void showProblems();
     void showProblem(const QString& sentence);
+    void showNotes();
 
     RunSpec m_spec;
     RunSpec m_preset;
@@ -78,6 +85,7 @@ private:
     QLabel* m_general = nullptr; ///< for a sentence that names no field
     QString m_problem;
     QString m_outside;
+    std::map<std::string, QString> m_notes; ///< by path
 };
 
 /// The value at a path of a spec's JSON, and the spec with another one there.

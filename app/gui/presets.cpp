@@ -1,5 +1,7 @@
 #include "app/gui/presets.h"
 
+#include <algorithm>
+
 #include <QFile>
 
 #include "base/error.h"
@@ -20,12 +22,17 @@ std::vector<Preset> presets()
     return found;
 }
 
-RunSpec applyPreset(const Preset& preset, const RunSpec& draft)
+RunSpec applyPreset(const Preset& preset, const RunSpec& draft, std::int64_t context)
 {
     Json json = preset.spec;
     json["model"] = draft.model;
     RunSpec spec = runSpecFromJson(json);
+    const CalibrationSpec windows = spec.calibration;
     spec.calibration = draft.calibration;
+    if (preset.spec.contains("calibration")) {
+        spec.calibration.nsamples = windows.nsamples;
+        spec.calibration.seqlen = context > 0 ? std::min(windows.seqlen, context) : windows.seqlen;
+    }
     spec.evaluation = draft.evaluation;
     spec.training.text = draft.training.text;
     spec.overrides = draft.overrides;

@@ -17,6 +17,9 @@ struct Preset {
 /// Recipes of the papers, from the program's resources.
 std::vector<Preset> presets();
 /// The preset with model, texts, single layers, seed, device and threads of @p draft.
-RunSpec applyPreset(const Preset& preset, const RunSpec& draft);
+/// @param context  tokens the model sees at most, for calibration windows that are not longer; 0:
+/// not
+///                 known
+RunSpec applyPreset(const Preset& preset, const RunSpec& draft, std::int64_t context);
 
 } // namespace qw

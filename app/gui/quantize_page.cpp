@@ -16,6 +16,7 @@
 #include "app/gui/app_state.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/estimate_panel.h"
+#include "app/gui/method_change.h"
 #include "app/gui/overrides.h"
 #include "app/gui/presets.h"
 #include "app/gui/settings.h"
@@ -40,16 +41,6 @@ QLabel* titled(const QString& text)
     bold.setBold(true);
     label->setFont(bold);
     return label;
-}
-/// As withMethod(); methods that train have integer grids alone.
-RunSpec turnedTo(RunSpec spec, const std::string& method)
-{
-    spec = withMethod(std::move(spec), method);
-    if (trainsModel(method) && spec.weight.format != "int") {
-        spec.weight.format = "int";
-        spec.weight.groupSize = RunSpec().weight.groupSize;
-    }
-    return spec;
 }
 } // namespace
 
@@ -204,15 +195,38 @@ bool QuantizePage::canRun() const
            m_estimate->problem().isEmpty();
 }
 
+std::int64_t QuantizePage::context() const
+{
+    return m_state.model() ? m_state.model()->maxPositions : 0;
+}
+
+QString QuantizePage::calibrationNote() const
+{
+    const int index = m_presets->currentIndex();
+    if (index < 1 || context() == 0) {
+        return {};
+    }
+    const Json& recipe = m_recipes.at(static_cast<std::size_t>(index - 1)).spec;
+    if (!recipe.contains("calibration") ||
+        recipe.at("calibration").at("seqlen").get<std::int64_t>() <= context()) {
+        return {};
+    }
+    return tr("The recipe has %1 windows of %2 tokens; this model sees %3 at most")
+        .arg(recipe.at("calibration").at("nsamples").get<std::int64_t>())
+        .arg(recipe.at("calibration").at("seqlen").get<std::int64_t>())
+        .arg(context());
+}
+
 RunSpec QuantizePage::preset() const
 {
     const int index = m_presets->currentIndex();
     if (index > 0) {
-        return applyPreset(m_recipes.at(static_cast<std::size_t>(index - 1)), m_state.draft());
+        return applyPreset(m_recipes.at(static_cast<std::size_t>(index - 1)), m_state.draft(),
+                           context());
     }
     RunSpec usual = defaultDraft(); // of this program, for the method chosen
     usual.model = m_state.draft().model;
-    return turnedTo(usual, m_state.draft().method);
+    return turnedTo(usual, m_state.draft().method).spec;
 }
 
 void QuantizePage::rebuildFields()
@@ -230,7 +244,13 @@ void QuantizePage::showDraft()
         rebuildFields();
         return;
     }
-    m_form->setSpec(m_state.draft(), preset());
+    const RunSpec& draft = m_state.draft();
+    if (m_turned && (draft.weight != m_turnedWeight || draft.activation != m_turnedActivation)) {
+        m_said.clear(); // looked at, or undone
+    }
+    m_form->setNote("weight.format", m_said);
+    m_form->setNote("calibration.nsamples", calibrationNote());
+    m_form->setSpec(draft, preset());
     QStringList lines;
     for (const LayerOverride& entry : m_state.draft().overrides) {
         lines << overrides::title(entry);
@@ -256,8 +276,23 @@ void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
     const RunSpec& before = m_state.draft();
     RunSpec spec = edited;
     if (edited.method != before.method) {
+        const bool back = m_turned && m_turned->method == edited.method &&
+                          m_turnedWeight == before.weight &&
+                          m_turnedActivation == before.activation;
         spec.method = before.method;
-        spec = turnedTo(std::move(spec), edited.method);
+        MethodChange change = turnedTo(spec, edited.method);
+        if (back) { // nothing was changed since: what the turn took comes back
+            change.spec.weight = m_turned->weight;
+            change.spec.activation = m_turned->activation;
+            change.said.clear();
+        }
+        spec = std::move(change.spec);
+        m_turned = before;
+        m_turnedWeight = spec.weight;
+        m_turnedActivation = spec.activation;
+        m_said = change.said;
+        m_state.editDraft(spec, tr("Change %1").arg(field));
+        return;
     }
     if (spec.weight.format != before.weight.format) { // each format has its usual group
         spec.weight.groupSize = spec.weight.format == "mxint" ? 16 : 128;
@@ -278,9 +313,11 @@ void QuantizePage::showPreset(int index)
 void QuantizePage::choosePreset(int index)
 {
     showPreset(index);
+    m_said.clear();
     if (index > 0) {
         const Preset& preset = m_recipes.at(static_cast<std::size_t>(index - 1));
-        m_state.editDraft(applyPreset(preset, m_state.draft()), tr("Preset %1").arg(preset.title));
+        m_state.editDraft(applyPreset(preset, m_state.draft(), context()),
+                          tr("Preset %1").arg(preset.title));
     }
     showDraft();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ private:
     void browse(const QString& path);
     void showButtons();
     RunSpec preset() const;
+    std::int64_t context() const; ///< tokens that the open model sees at most; 0: none is open
+    /// Why calibration windows are shorter than the preset's, or empty.
+    QString calibrationNote() const;
 
     AppState& m_state;
     Dialogs& m_dialogs;
@@ -64,7 +68,11 @@ private:
     QPushButton* m_start = nullptr;
     QPushButton* m_enqueue = nullptr;
     QLabel* m_why = nullptr;
-    std::string m_method; ///< the fields shown are this one's
+    std::string m_method;            ///< the fields shown are this one's
+    std::optional<RunSpec> m_turned; ///< the draft before the method was changed last
+    WeightSpec m_turnedWeight;       ///< what it became by that
+    ActivationSpec m_turnedActivation;
+    QString m_said; ///< what that changed of the number format, for people
 };
 
 } // namespace qw

@@ -242,8 +242,10 @@ std::vector<SpecField> specFields(const std::vector<MethodDescription>& methods,
 {
     std::vector<SpecField> fields;
     std::vector<std::string> ids;
+    QStringList titles;
     for (const MethodDescription& one : methods) {
         ids.push_back(one.id);
+        titles << QString::fromStdString(one.title);
     }
     const auto chosen = std::find_if(methods.begin(), methods.end(),
                                      [&](const auto& one) { return one.id == method; });
@@ -255,7 +257,8 @@ std::vector<SpecField> specFields(const std::vector<MethodDescription>& methods,
          choice("method", Text::tr("Method"), ids,
                 chosen == methods.end() ? QString() : QString::fromStdString(chosen->summary),
                 chosen == methods.end() ? "" : chosen->source.c_str()),
-         {}});
+         {},
+         titles});
     if (chosen != methods.end()) {
         for (const ParamSpec& param : chosen->params) {
             fields.push_back(methodField(param));

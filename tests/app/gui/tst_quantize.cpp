@@ -12,6 +12,7 @@
 #include <QToolButton>
 #include <QTreeView>
 
+#include "app/gui/method_change.h"
 #include "app/gui/presets.h"
 #include "app/gui/spec_fields.h"
 #include "base/error.h"
@@ -46,8 +47,9 @@ RunSpec draftOf(const GuiFixture& gui)
 
 void chooseText(QComboBox& box, const QString& text)
 {
-    box.setCurrentIndex(box.findText(text));
-    Q_EMIT box.activated(box.currentIndex()); // as after a choice from the list
+    const int shown = box.findText(text);
+    box.setCurrentIndex(shown >= 0 ? shown : box.findData(text)); // methods: by their id
+    Q_EMIT box.activated(box.currentIndex());                     // as after a choice from the list
 }
 
 bool shown(const GuiFixture& gui, const QString& name)
@@ -66,6 +68,9 @@ private Q_SLOTS:
     void presetsAreValid();
     void formFollowsTheMethod();
     void methodsThatTrainHaveTheirGrid();
+    void everyMethodTakesWhatItIsTurnedTo_data();
+    void everyMethodTakesWhatItIsTurnedTo();
+    void aMethodWithoutTheFormatChangesItAndSaysSo();
     void presetFillsAndResetGoesBack();
     void wrongCombinationsAreExplainedInPlace();
     void refusedByTheModelIsExplainedInPlace();
@@ -113,11 +118,20 @@ void TstQuantize::presetsAreValid()
     RunSpec draft = qw::defaultDraft();
     draft.seed = 7;
     draft.overrides = {{"down_proj", 8, {}, {}, {}}};
-    const RunSpec spec = qw::applyPreset(preset, draft);
+    const RunSpec spec = qw::applyPreset(preset, draft, 512);
     qw::validate(spec);
     QCOMPARE(spec.seed, 7);
     QCOMPARE(spec.overrides, draft.overrides);
-    QCOMPARE(spec.calibration, draft.calibration);
+    QCOMPARE(spec.calibration.text, draft.calibration.text);
+    if (preset.spec.contains("calibration")) {
+        const qw::Json& recipe = preset.spec.at("calibration");
+        QCOMPARE(spec.calibration.nsamples, recipe.at("nsamples").get<std::int64_t>());
+        QCOMPARE(spec.calibration.seqlen, 512); // no longer than the model sees
+        QCOMPARE(qw::applyPreset(preset, draft, 0).calibration.seqlen,
+                 recipe.at("seqlen").get<std::int64_t>());
+    } else {
+        QCOMPARE(spec.calibration, draft.calibration);
+    }
     QVERIFY(preset.title.contains(u"W%1"_s.arg(spec.weight.bits)));
     QVERIFY(!preset.source.isEmpty());
 }
@@ -133,7 +147,7 @@ void TstQuantize::formFollowsTheMethod()
     chooseText(*method, u"rtn"_s);
     QCOMPARE(draftOf(gui).method, std::string("rtn"));
     QVERIFY(!shown(gui, u"lowRankRankField"_s));
-    QCOMPARE(gui.find<QComboBox>("methodField")->currentText(), u"rtn"_s);
+    QCOMPARE(gui.find<QComboBox>("methodField")->currentText(), u"RTN"_s);
     chooseText(*gui.find<QComboBox>("methodField"), u"qera-exact"_s);
     QTRY_VERIFY(shown(gui, u"lowRankRankField"_s));
     QVERIFY(!shown(gui, u"lowRankStatisticField"_s));
@@ -167,6 +181,67 @@ void TstQuantize::methodsThatTrainHaveTheirGrid()
     QTRY_VERIFY(!draftOf(gui).weight.sym);
 }
 
+void TstQuantize::everyMethodTakesWhatItIsTurnedTo_data()
+{
+    QTest::addColumn<QString>("method");
+    for (const auto& method : qw::describeMethods()) {
+        QTest::newRow(method.id.c_str()) << QString::fromStdString(method.id);
+    }
+}
+
+/// Whatever the form had before, what a method makes of it is refused by nobody.
+void TstQuantize::everyMethodTakesWhatItIsTurnedTo()
+{
+    QFETCH(QString, method);
+    std::vector<RunSpec> before(4, qw::defaultDraft());
+    before[1].weight = {.format = "int", .bits = 8, .groupSize = qw::kPerTensor, .range = "lrq"};
+    before[2].activation.format = "mxint";
+    before[2].activation.attention = true;
+    before[3].method = "lsq";
+    before[3].weight = qw::usualWeight("lsq");
+    for (const RunSpec& spec : before) {
+        const RunSpec turned = qw::turnedTo(spec, method.toStdString()).spec;
+        QCOMPARE(turned.method, method.toStdString());
+        try {
+            qw::validate(turned);
+            qw::estimateRun(turned); // knows the model and the method's own rules
+        } catch (const qw::Error& error) {
+            QFAIL(error.what());
+        }
+    }
+}
+
+void TstQuantize::aMethodWithoutTheFormatChangesItAndSaysSo()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    QVERIFY(!shown(gui, u"weightFormatNoteLabel"_s));
+    const RunSpec before = draftOf(gui);
+    chooseText(*gui.find<QComboBox>("methodField"), u"lrq"_s);
+    QCOMPARE(draftOf(gui).weight.format, std::string("int"));
+    QCOMPARE(draftOf(gui).weight.groupSize, 128);
+    QTRY_VERIFY(shown(gui, u"weightFormatNoteLabel"_s));
+    const QString said = gui.find<QLabel>("weightFormatNoteLabel")->text();
+    QVERIFY2(said.contains(u"LRQ"_s) && said.contains(u"mxint"_s), qPrintable(said));
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QPushButton>("startRunButton")->isEnabled(), kPatience);
+    chooseText(*gui.find<QComboBox>("methodField"), u"l2qer"_s); // going back
+    QCOMPARE(draftOf(gui).weight, before.weight);
+    QVERIFY(!shown(gui, u"weightFormatNoteLabel"_s));
+    chooseText(*gui.find<QComboBox>("methodField"), u"lrq"_s);
+    gui.trigger("undoAction");
+    QCOMPARE(draftOf(gui), before);
+    QVERIFY(!shown(gui, u"weightFormatNoteLabel"_s));
+    // Refused by the method: beside the format, and nothing below moves.
+    chooseText(*gui.find<QComboBox>("methodField"), u"lrq"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QPushButton>("startRunButton")->isEnabled(), kPatience);
+    RunSpec spec = draftOf(gui);
+    spec.weight.format = "mxint";
+    spec.weight.groupSize = 16;
+    gui.window->state().setDraft(spec);
+    QTRY_VERIFY_WITH_TIMEOUT(shown(gui, u"weightFormatProblemLabel"_s), kPatience);
+    QVERIFY(!shown(gui, u"formProblemLabel"_s));
+}
+
 void TstQuantize::presetFillsAndResetGoesBack()
 {
     GuiFixture gui;
@@ -176,7 +251,12 @@ void TstQuantize::presetFillsAndResetGoesBack()
     QCOMPARE(draftOf(gui).method, std::string("qera-exact"));
     QCOMPARE(draftOf(gui).weight.bits, 3);
     QCOMPARE(draftOf(gui).lowRank.rank, 64);
-    QCOMPARE(draftOf(gui).calibration.nsamples, 2); // data is not the recipe's
+    QCOMPARE(draftOf(gui).calibration.text, std::string("demo:calibration")); // not the recipe's
+    QCOMPARE(draftOf(gui).calibration.nsamples, 256);
+    QCOMPARE(draftOf(gui).calibration.seqlen, 512);
+    auto* windows = gui.find<QLabel>("calibrationNsamplesNoteLabel");
+    QVERIFY(windows->isVisibleTo(gui.window.get()));
+    QVERIFY2(windows->text().contains(u"2048"_s), qPrintable(windows->text()));
     QVERIFY(!shown(gui, u"weightBitsResetButton"_s));
     gui.find<QSpinBox>("weightBitsField")->setValue(5);
     QCOMPARE(draftOf(gui).weight.bits, 5);
