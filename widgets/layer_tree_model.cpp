@@ -221,7 +221,7 @@ double LayerTreeModel::value(const LayerRow& layer, const LayerPlanRow* plan, in
     case PlanBitsColumn:
         return plan != nullptr ? static_cast<double>(plan->bits) : kMissing;
     case PlanRankColumn:
-        return plan != nullptr ? static_cast<double>(plan->rank) : kMissing;
+        return plan != nullptr && plan->hasRank ? static_cast<double>(plan->rank) : kMissing;
     case PlanSkipColumn:
         return plan != nullptr ? static_cast<double>(plan->skip) : kMissing;
     default:
@@ -398,7 +398,8 @@ QVariant LayerTreeModel::headerData(int section, Qt::Orientation orientation, in
                                    "its own. Edit several by selecting them first")};
         case PlanRankColumn:
             return {tr("Rank"), tr("Rank of the correction in the next run; bold where this layer "
-                                   "has its own")};
+                                   "has its own. LRQ and LR-QAT: of what they learn, as the form "
+                                   "sets it")};
         case PlanSkipColumn:
             return {tr("Skip"), tr("Leave this layer as it is")};
         default:
@@ -416,7 +417,11 @@ Qt::ItemFlags LayerTreeModel::flags(const QModelIndex& at) const
 {
     Qt::ItemFlags flags = QAbstractItemModel::flags(at);
     if (at.isValid() && at.internalId() != kBlockId && !m_plans.empty()) {
-        if (at.column() == PlanBitsColumn || at.column() == PlanRankColumn) {
+        const auto& members = m_blocks[at.internalId()].members;
+        const auto& plan =
+            m_plans[static_cast<std::size_t>(members[static_cast<std::size_t>(at.row())])];
+        if (at.column() == PlanBitsColumn ||
+            (at.column() == PlanRankColumn && plan.hasRank && !plan.rankLearned)) {
             flags |= Qt::ItemIsEditable;
         } else if (at.column() == PlanSkipColumn) {
             flags |= Qt::ItemIsUserCheckable;
@@ -430,7 +435,8 @@ bool LayerTreeModel::setData(const QModelIndex& at, const QVariant& value, int r
     const bool edit =
         role == Qt::EditRole && (at.column() == PlanBitsColumn || at.column() == PlanRankColumn);
     const bool check = role == Qt::CheckStateRole && at.column() == PlanSkipColumn;
-    if (!at.isValid() || !(edit || check)) {
+    const bool fixed = edit && !flags(at).testFlag(Qt::ItemIsEditable);
+    if (!at.isValid() || !(edit || check) || fixed) {
         return false;
     }
     Q_EMIT planEdited(at, at.column(), value);

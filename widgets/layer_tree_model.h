@@ -26,6 +26,8 @@ struct LayerRow {
 struct LayerPlanRow {
     std::int64_t bits = 0;
     std::int64_t rank = 0;
+    bool hasRank = true;      ///< the method has one: of its correction, or of what it learns
+    bool rankLearned = false; ///< the second: no part of what is deployed, and not a layer's own
     bool skip = false;
     bool ownBits = false, ownRank = false;
     bool operator==(const LayerPlanRow&) const = default;

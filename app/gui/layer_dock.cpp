@@ -12,6 +12,7 @@
 #include "app/gui/settings.h"
 #include "base/error.h"
 #include "report/layer_rules.h"
+#include "report/learned_rank.h"
 #include "widgets/layer_tree_model.h"
 #include "widgets/theme.h"
 
@@ -91,6 +92,7 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     connect(&m_state, &AppState::layerChanged, this, &LayerDock::followState);
     connect(&m_state, &AppState::runInViewChanged, this, &LayerDock::fillResults);
     connect(&m_state, &AppState::draftChanged, this, &LayerDock::fillPlans);
+    connect(&m_state, &AppState::factsKnown, this, &LayerDock::fillPlans);
     connect(&m_state, &AppState::weightsMeasured, this, [this](const WeightStatistics& w) {
         m_model->setWeights(QString::fromStdString(w.overview.name), w.overview.minimum,
                             w.overview.maximum, w.overview.outlierRatio, w.stableRank);
@@ -192,15 +194,21 @@ void LayerDock::fillPlans()
 {
     std::vector<LayerPlanRow> plans;
     const RunSpec& draft = m_state.draft();
+    const MethodDescription* method = m_state.method(draft.method);
+    const bool corrects =
+        method == nullptr || method->lowRank || draft.lowRank.correction != "none";
     try {
         const LayerRules rules(draft);
         for (const LayerRow& row : m_model->layers()) {
             const LayerSettings settings = rules.of(row.name.toStdString());
+            const auto learned = learnedRank(draft, row.rows, row.cols, m_state.model()->hidden);
             plans.push_back({.bits = settings.weight.bits,
-                             .rank = settings.rank,
+                             .rank = corrects ? settings.rank : learned.value_or(0),
+                             .hasRank = corrects || learned.has_value(),
+                             .rankLearned = !corrects,
                              .skip = settings.skip,
                              .ownBits = settings.weight.bits != draft.weight.bits,
-                             .ownRank = settings.rank != draft.lowRank.rank});
+                             .ownRank = corrects && settings.rank != draft.lowRank.rank});
         }
     } catch (const Error&) {
         return; // a pattern being typed; the form says so

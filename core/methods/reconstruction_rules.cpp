@@ -46,28 +46,6 @@ std::string otherwise(const WeightSpec& weight, const Rate& rate)
 }
 } // namespace
 
-std::int64_t divisorRank(const ReconstructionSpec& spec, std::int64_t out, std::int64_t in)
-{
-    constexpr std::int64_t kWide = 4096;
-    constexpr std::int64_t kWidest = 8192;
-    const std::int64_t most = std::min(out, in);
-    if (spec.rank == "full") {
-        return 0;
-    }
-    if (spec.rank == "official") {
-        if ((out <= kWide) != (in <= kWide) || (out == kWidest && in == kWidest)) {
-            return 0;
-        }
-        return std::min<std::int64_t>(most >= kWidest ? 2048 : 1024, most);
-    }
-    if (spec.rank == "relative") {
-        const double size = spec.rho * static_cast<double>(out) * static_cast<double>(in) /
-                            static_cast<double>(out + in);
-        return std::clamp<std::int64_t>(std::llround(size), 1, most);
-    }
-    return std::min<std::int64_t>(std::stoll(spec.rank), most);
-}
-
 LearningRate learningRate(const RunSpec& spec, const ModelConfig& config)
 {
     if (spec.reconstruction.lr > 0) {

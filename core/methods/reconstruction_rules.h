@@ -4,17 +4,13 @@
 #include <string>
 
 #include "model/model_config.h"
+#include "report/learned_rank.h"
 #include "report/run_spec.h"
 
 namespace qw {
 
 /// Of the released LRQ code, for each block.
 constexpr std::int64_t kPublishedIterations = 5000;
-
-/// Rank of a layer's learned divisor; 0: a full matrix.
-/// "official" follows the released LRQ code, "relative" is rho * out * in / (out + in), at which
-/// the low-rank terms have rho times as many entries as the weight.
-std::int64_t divisorRank(const ReconstructionSpec& spec, std::int64_t out, std::int64_t in);
 
 struct LearningRate {
     double value = 0;

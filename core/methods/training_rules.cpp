@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/simd.h"
+#include "report/learned_rank.h"
 
 namespace qw {
 
@@ -64,9 +65,7 @@ TrainingRules trainingRules(const RunSpec& spec, const ModelConfig& config)
             "train-compute f32 takes float32");
     }
     if (spec.method == "lr-qat") {
-        rules.rank = training.rank > 0
-                         ? training.rank
-                         : std::clamp<std::int64_t>(config.hidden / 4, 1, kPublishedRank);
+        rules.rank = pairRank(training, config.hidden);
         if (training.rank == 0 && rules.rank < kPublishedRank) {
             rules.said.push_back(message("rank ", rules.rank, " of A and B: a quarter of the ",
                                          config.hidden, " hidden units, less than the recipe's ",

@@ -171,6 +171,19 @@ void TstLayerTreeModel::plansShowAndAskForEdits()
     QCOMPARE(edited.size(), 1);
     QCOMPARE(bits.data().toString(), u"8"_s); // until the owner answers
     QVERIFY(!model.setData(model.indexOf(u"model.layers.0.mlp.up_proj"_s), 3, Qt::EditRole));
+    // A rank that is learned is no layer's own, and where there is none there is nothing to edit.
+    const QModelIndex rank = bits.siblingAtColumn(LayerTreeModel::PlanRankColumn);
+    QVERIFY(model.flags(rank).testFlag(Qt::ItemIsEditable));
+    plans[1].rank = 51;
+    plans[1].rankLearned = true;
+    model.setPlans(plans);
+    QCOMPARE(rank.data().toString(), u"51"_s);
+    QVERIFY(!model.flags(rank).testFlag(Qt::ItemIsEditable));
+    QVERIFY(!model.setData(rank, 3, Qt::EditRole));
+    plans[1].hasRank = false;
+    model.setPlans(plans);
+    QCOMPARE(rank.data().toString(), u"\u2013"_s);
+    QVERIFY(!model.flags(rank).testFlag(Qt::ItemIsEditable));
 }
 
 QTEST_MAIN(TstLayerTreeModel)
