@@ -2,11 +2,13 @@
 
 #include <QCheckBox>
 #include <QDialogButtonBox>
+#include <QDragEnterEvent>
 #include <QFileInfo>
 #include <QFormLayout>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMimeData>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QVBoxLayout>
@@ -14,6 +16,7 @@
 #include "app/gui/app_state.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/export_text.h"
+#include "app/gui/model_path.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -23,9 +26,9 @@ using namespace Qt::Literals::StringLiterals;
 namespace {
 constexpr int kWidth = 680;
 
-QString ggufFilter()
+QString modelFilter()
 {
-    return ImportDialog::tr("GGUF files (*.gguf)");
+    return ImportDialog::tr("Models (*.gguf *.safetensors)");
 }
 } // namespace
 
@@ -45,19 +48,21 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
     form->setHorizontalSpacing(theme::kSection);
     form->setVerticalSpacing(theme::kGap);
     m_source = addPath(*form, u"importSourceLineEdit"_s, tr("&Quantized model"),
-                       tr("A folder, or a .gguf file"));
+                       tr("A folder, or a .gguf or .safetensors file"));
     addBrowse(*form, m_source, u"importFolderButton"_s, tr("&Folder\u2026"),
               tr("Folder of the Quantized Model"), {});
-    addBrowse(*form, m_source, u"importFileButton"_s, tr("&GGUF\u2026"), tr("GGUF File"),
-              ggufFilter());
+    addBrowse(*form, m_source, u"importFileButton"_s, tr("Fil&e\u2026"),
+              tr("File of the Quantized Model"), modelFilter());
     m_model = addPath(*form, u"importModelLineEdit"_s, tr("&Made of"),
                       tr("Not known: the values of the codes stand in for it"));
     addBrowse(*form, m_model, u"importModelButton"_s, tr("F&older\u2026"),
               tr("Folder of the Model It Was Made Of"), {});
     m_adapter = addPath(*form, u"importAdapterLineEdit"_s, tr("&Adapter"),
                         tr("None: no low-rank correction"));
-    addBrowse(*form, m_adapter, u"importAdapterButton"_s, tr("Fo&lder\u2026"),
+    addBrowse(*form, m_adapter, u"importAdapterButton"_s, tr("Fol&der\u2026"),
               tr("PEFT Folder of the Adapter"), {});
+    addBrowse(*form, m_adapter, u"importAdapterFileButton"_s, tr("Fi&le\u2026"),
+              tr("File of the Adapter"), modelFilter());
     const std::string text = state.draft().evaluation.text;
     m_measure =
         new QCheckBox(text.empty() ? tr("Measure it (the Quantize form names no text)")
@@ -66,9 +71,8 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
     m_measure->setEnabled(!text.empty());
     m_measure->setChecked(!text.empty());
     form->addRow({}, m_measure);
-    const auto found = findQuantized(source.toStdString());
-    m_source->setText(found ? QString::fromStdString(found->model.string()) : source);
-    m_adapter->setText(found ? QString::fromStdString(found->adapter.string()) : QString());
+    take(source);
+    setAcceptDrops(true);
     m_model->setText(state.modelState() == AppState::ModelState::Ready ? state.modelName()
                                                                        : QString());
 
@@ -123,6 +127,7 @@ QLineEdit* ImportDialog::addPath(QFormLayout& form, const QString& name, const Q
     edit->setObjectName(name);
     edit->setAccessibleName(QString(label).remove(u'&'));
     edit->setPlaceholderText(placeholder);
+    edit->setAcceptDrops(false); // the dialog takes files; a line would take them as text
     connect(edit, &QLineEdit::textChanged, this, &ImportDialog::check);
     auto* line = new QHBoxLayout;
     line->setSpacing(theme::kGap);
@@ -150,9 +155,42 @@ void ImportDialog::addBrowse(QFormLayout& form, QLineEdit* edit, const QString& 
         ->addWidget(button);
 }
 
+void ImportDialog::take(const QString& given)
+{
+    const ModelPath read = modelPath(given);
+    if (read.adapter) {
+        m_adapter->setText(read.path);
+        return;
+    }
+    const auto found = findQuantized(read.path.toStdString());
+    m_source->setText(found ? QString::fromStdString(found->model.string()) : read.path);
+    if (found && !found->adapter.empty()) {
+        m_adapter->setText(QString::fromStdString(found->adapter.string()));
+    }
+}
+
+void ImportDialog::dragEnterEvent(QDragEnterEvent* event)
+{
+    if (event->mimeData()->hasUrls() && m_fields->isEnabled()) {
+        event->acceptProposedAction();
+    }
+}
+
+void ImportDialog::dropEvent(QDropEvent* event)
+{
+    for (const QUrl& url : event->mimeData()->urls()) {
+        if (url.isLocalFile()) {
+            event->acceptProposedAction();
+            take(url.toLocalFile());
+        }
+    }
+}
+
 ImportOptions ImportDialog::options() const
 {
-    const auto path = [](const QLineEdit* edit) { return edit->text().trimmed().toStdString(); };
+    const auto path = [](const QLineEdit* edit) {
+        return modelPath(edit->text().trimmed()).path.toStdString();
+    };
     ImportOptions options;
     options.source = path(m_source);
     options.model = path(m_model);

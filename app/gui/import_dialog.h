@@ -22,12 +22,16 @@ class ImportDialog : public QDialog
 {
     Q_OBJECT
 public:
-    /// @param source  a folder or GGUF file, or empty: the user says
+    /// @param source  a model, its adapter, or a file of either, or empty: the user says
     ImportDialog(AppState& state, Dialogs& dialogs, const QString& source,
                  QWidget* parent = nullptr);
 
     /// While it reads, Esc and Cancel stop that and leave the dialog open.
     void reject() override;
+
+protected:
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
 
 Q_SIGNALS:
     void imported(const qw::RunResult& run);
@@ -38,6 +42,8 @@ private:
     /// A button beside a path that asks for a folder, or for a file if there is a filter.
     void addBrowse(QFormLayout& form, QLineEdit* edit, const QString& name, const QString& text,
                    const QString& title, const QString& filter);
+    /// Puts a model or an adapter in its place, with what lies beside it.
+    void take(const QString& given);
     ImportOptions options() const;
     void check();
     void start();

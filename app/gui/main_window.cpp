@@ -20,6 +20,7 @@
 #include "app/gui/header_bar.h"
 #include "app/gui/inspect_page.h"
 #include "app/gui/layer_dock.h"
+#include "app/gui/model_path.h"
 #include "app/gui/quantize_page.h"
 #include "app/gui/queue_dock.h"
 #include "app/gui/run_text.h"
@@ -59,7 +60,8 @@ MainWindow::MainWindow(Settings& settings, Dialogs& dialogs, const QString& stor
                        RunJob::Work work, QWidget* parent)
     : QMainWindow(parent), m_settings(settings), m_dialogs(dialogs),
       m_state(settings, storeFile.isEmpty() ? settings.text(Key::StoreFile) : storeFile),
-      m_queue(std::move(work)), m_desktop(new DesktopTheme(this))
+      m_storeOfCommandLine(!storeFile.isEmpty()), m_queue(std::move(work)),
+      m_desktop(new DesktopTheme(this))
 {
     setObjectName(QStringLiteral("mainWindow"));
     setWindowTitle(tr("Quant Workbench"));
@@ -226,28 +228,27 @@ void MainWindow::setMode(Mode mode)
     updateActions();
 }
 
-void MainWindow::openPath(const QString& path)
+void MainWindow::openPath(const QString& given)
 {
+    const auto [path, adapter] = modelPath(given);
     const QFileInfo info(path);
-    if (path != QStringLiteral("demo") && findQuantized(path.toStdString())) {
+    if (adapter) {
+        prepareImport(info.absoluteFilePath());
+    } else if (path != QStringLiteral("demo") && findQuantized(path.toStdString())) {
         prepareImport(info.absoluteFilePath());
     } else if (path == QStringLiteral("demo") || info.isDir()) {
         m_state.openModel(path);
     } else if (info.suffix() == QStringLiteral("json")) {
-        if (info.fileName() == QStringLiteral("config.json")) {
-            m_state.openModel(info.absolutePath());
-        } else {
-            setMode(Mode::Quantize);
-            m_quantizePage->importRecipe(path);
-        }
+        setMode(Mode::Quantize);
+        m_quantizePage->importRecipe(path);
     } else if (info.suffix() == QStringLiteral("sqlite")) {
         mergeStore(path);
     } else {
-        m_dialogs.showProblem(
-            this, tr("Cannot Open This"),
-            tr("%1 is neither a model (a folder or .gguf), nor a recipe (.json), nor a store "
-               "(.sqlite).")
-                .arg(path));
+        m_dialogs.showProblem(this, tr("Cannot Open This"),
+                              tr("%1 is neither a model (a folder, .safetensors or .gguf), nor a "
+                                 "recipe (.json), nor a store "
+                                 "(.sqlite).")
+                                  .arg(path));
     }
 }
 
@@ -285,7 +286,9 @@ void MainWindow::mergeStore(const QString& path)
 
 void MainWindow::editSettings()
 {
-    auto* dialog = new SettingsDialog(m_settings, m_state.facts(), this);
+    auto* dialog = new SettingsDialog(m_settings, m_state.facts(),
+                                      QString::fromStdString(m_state.storeFile().string()),
+                                      m_storeOfCommandLine, this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &SettingsDialog::themeChanged, this, &MainWindow::applyTheme);
     dialog->open();

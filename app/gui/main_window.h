@@ -43,8 +43,9 @@ public:
     RunQueue& queue() { return m_queue; }
     Mode mode() const;
     void setMode(Mode mode); ///< does nothing for a mode without a page
-    /// A model folder opens, a recipe fills the form, a store is offered for comparison.
-    void openPath(const QString& path);
+    /// A model folder, or a file of one, opens; a recipe fills the form, a store is offered for
+    /// comparison.
+    void openPath(const QString& given);
     /// Geometry, docks, mode, model, run and layer of the last time.
     void restoreSession();
 
@@ -114,6 +115,7 @@ private:
     Settings& m_settings;
     Dialogs& m_dialogs;
     AppState m_state;
+    bool m_storeOfCommandLine; ///< the store was given, not as the settings say
     RunQueue m_queue;
     DesktopTheme* m_desktop = nullptr;
     ModeBar* m_modeBar = nullptr;

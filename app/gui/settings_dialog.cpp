@@ -11,6 +11,7 @@
 #include <QSpinBox>
 #include <QVBoxLayout>
 
+#include "app/gui/run_text.h"
 #include "app/gui/settings.h"
 #include "base/error.h"
 #include "store/run_store.h"
@@ -66,7 +67,7 @@ QString problemOfStore(const QString& file)
 } // namespace
 
 SettingsDialog::SettingsDialog(Settings& settings, const std::optional<engine_calls::Facts>& facts,
-                               QWidget* parent)
+                               const QString& storeInUse, bool ofCommandLine, QWidget* parent)
     : QDialog(parent), m_settings(settings)
 {
     setObjectName(QStringLiteral("settingsDialog"));
@@ -109,6 +110,14 @@ SettingsDialog::SettingsDialog(Settings& settings, const std::optional<engine_ca
     store->setClearButtonEnabled(true);
     auto* storeHint = hint(tr("Another store is opened at the next start."));
     storeHint->setObjectName(QStringLiteral("storeHintLabel"));
+    QString breakable = run_text::path(storeInUse);
+    breakable.replace(u'/', QStringLiteral("/\u200b")); // lines may end there
+    auto* inUse = hint(
+        ofCommandLine ? tr("In use now, given on the command line (--store): %1").arg(breakable)
+                      : tr("In use now: %1").arg(breakable));
+    inUse->setObjectName(QStringLiteral("storeInUseLabel"));
+    inUse->setTextFormat(Qt::PlainText);
+    inUse->setToolTip(storeInUse);
     connect(store, &QLineEdit::editingFinished, this, [this, store, storeHint] {
         const QString file = wholePath(store->text().trimmed());
         const QString problem = problemOfStore(file);
@@ -130,6 +139,7 @@ SettingsDialog::SettingsDialog(Settings& settings, const std::optional<engine_ca
     form->addRow(QString(), hint(tr("The number of threads decides the last bits of a result.")));
     form->addRow(tr("&Store of runs:"), store);
     form->addRow(QString(), storeHint);
+    form->addRow(QString(), inUse);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     auto* layout = new QVBoxLayout(this);

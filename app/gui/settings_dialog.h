@@ -16,8 +16,10 @@ class SettingsDialog : public QDialog
 {
     Q_OBJECT
 public:
+    /// @param storeInUse     the file that is open now
+    /// @param ofCommandLine  it was given by --store, not by the settings
     SettingsDialog(Settings& settings, const std::optional<engine_calls::Facts>& facts,
-                   QWidget* parent = nullptr);
+                   const QString& storeInUse, bool ofCommandLine, QWidget* parent = nullptr);
 
 Q_SIGNALS:
     void themeChanged();

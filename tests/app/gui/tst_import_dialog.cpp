@@ -1,11 +1,15 @@
 #include <QDialog>
 #include <QDir>
+#include <QDragEnterEvent>
+#include <QDropEvent>
 #include <QFile>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMimeData>
 #include <QPushButton>
 #include <QTableView>
 #include <QTest>
+#include <QUrl>
 
 #include "app/gui/inspect_page.h"
 #include "app/gui/layer_inspector.h"
@@ -99,6 +103,30 @@ void TstImportDialog::openedByPath()
         dialog->close();
         QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
     }
+    // A file of a folder stands for it, on the window, in the dialog and by its button.
+    const QString file = QDir(m_qw.path(u"gptq"_s)).entryList({u"*.safetensors"_s}).value(0);
+    QVERIFY(!file.isEmpty());
+    const QString whole = m_qw.path(u"gptq/"_s + file);
+    gui.window->openPath(whole);
+    auto* opened = gui.find<QDialog>("importDialog");
+    QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(u"gptq"_s));
+    // An adapter alone goes to its own line.
+    QDir().mkpath(m_qw.path(u"peft"_s));
+    for (const QString& name : {u"adapter_config.json"_s, u"adapter_model.safetensors"_s}) {
+        QFile made(m_qw.path(u"peft/"_s + name));
+        QVERIFY(made.open(QIODevice::WriteOnly));
+    }
+    QMimeData dropped;
+    dropped.setUrls({QUrl::fromLocalFile(m_qw.path(u"peft/adapter_model.safetensors"_s))});
+    QDragEnterEvent enter({5, 5}, Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(opened, &enter);
+    QVERIFY(enter.isAccepted());
+    QDropEvent drop({5, 5}, Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(opened, &drop);
+    QCOMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(), m_qw.path(u"peft"_s));
+    QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(u"gptq"_s));
+    opened->close();
+    QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
     // A folder with a GGUF file and its correction, chosen by File > Open, without the model.
     gui.dialogs.setNextPath(m_qw.path(u"corrected"_s));
     gui.trigger("openFolderAction");

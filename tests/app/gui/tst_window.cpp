@@ -346,6 +346,9 @@ void TstWindow::dialogsOpen()
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
     gui.trigger("settingsAction");
     shoot(*gui.find<QWidget>("settingsDialog"), u"settings"_s);
+    QString inUse = gui.find<QLabel>("storeInUseLabel")->text(); // the fixture gives a store
+    QVERIFY2(inUse.remove(QChar(0x200b)).contains(gui.storeFile()), qPrintable(inUse));
+    QVERIFY2(inUse.contains(u"--store"_s), qPrintable(inUse));
     auto* store = gui.find<QLineEdit>("storeLineEdit");
     store->setText(u"/nowhere/at/all.sqlite"_s);
     Q_EMIT store->editingFinished();
