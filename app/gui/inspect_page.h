@@ -66,6 +66,10 @@ private:
     void showRank();
     void useRank(int scope);
     const LayerResult* storedLayer() const;
+    /// Why nothing is known of the layers' inputs, where no calibration text says it.
+    QString whyNoInputs() const;
+    /// Why what is shown is not what the run in view deployed.
+    QString whyNotTheRuns() const;
 
     AppState& m_state;
     Dialogs& m_dialogs;

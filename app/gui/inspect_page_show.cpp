@@ -14,6 +14,7 @@
 #include "app/gui/inspect_plots.h"
 #include "app/gui/layer_inspector.h"
 #include "app/gui/overrides.h"
+#include "report/imported.h"
 #include "report/layer_plots.h"
 #include "widgets/elided_label.h"
 #include "widgets/heatmap_plot.h"
@@ -40,6 +41,25 @@ const LayerResult* InspectPage::storedLayer() const
     return found == layers.end() ? nullptr : &*found;
 }
 
+QString InspectPage::whyNoInputs() const
+{
+    const auto& run = m_state.runInView();
+    return !run ? tr("choose a calibration text on the Quantize page")
+           : run->spec.method == kImported
+               ? tr("an imported run was made of files alone and has no calibration text")
+               : tr("the run in view was made without a calibration text");
+}
+
+QString InspectPage::whyNotTheRuns() const
+{
+    const RunResult& run = *m_state.runInView();
+    return run.artifactFolder.empty()
+               ? tr("not the run's, which kept no artifact: rounded to nearest")
+           : run.spec.method == kImported
+               ? tr("not the run's, whose files have no codes of this layer: rounded to nearest")
+               : tr("not the run's, whose artifact lacks this layer: rounded to nearest");
+}
+
 void InspectPage::fillMetrics()
 {
     const QVariant before = m_metric->currentData();
@@ -64,6 +84,22 @@ void InspectPage::showOverview()
     const int metric = m_metric->currentData().toInt();
     if (metric < OutlierMetric && m_state.runInView()) {
         shown = layerPlot({*m_state.runInView()}, static_cast<LayerMetric>(metric)).plots.front();
+        const bool known =
+            std::any_of(shown.series.begin(), shown.series.end(), [](const Series& series) {
+                return std::any_of(series.y.begin(), series.y.end(),
+                                   [](double value) { return std::isfinite(value); });
+            });
+        if (!known) {
+            shown.series.clear();
+            const bool ofInputs = metric == static_cast<int>(LayerMetric::OutputError) ||
+                                  metric == static_cast<int>(LayerMetric::Sqnr);
+            const bool calibrated = !m_state.runInView()->spec.calibration.text.empty();
+            shown.empty =
+                tr("%1: %2")
+                    .arg(m_metric->currentText(),
+                         ofInputs && !calibrated ? whyNoInputs() : tr("the run in view has none"))
+                    .toStdString();
+        }
     } else if (m_state.model()) {
         Series bars;
         bars.draw = Series::Draw::Bars;
@@ -104,7 +140,7 @@ void InspectPage::showSpectra()
     m_spectraNote->setText(m_inspector->spectraBusy() && spectra
                                ? tr("S\u00b7E and R\u00bd\u00b7E are being computed\u2026")
                            : spectra && spectra->curves.size() < 3
-                               ? tr("S\u00b7E and R\u00bd\u00b7E need a calibration text")
+                               ? tr("S\u00b7E and R\u00bd\u00b7E: %1").arg(whyNoInputs())
                                : QString());
     showRank();
     showNumbers();
@@ -185,20 +221,20 @@ void InspectPage::showMapKinds()
     scaled->setToolTip(text
                            ? tr("The error times the mean |x| of its input channel, the largest of "
                                 "the batches: what the output feels")
-                           : tr("Needs a calibration text: it says how large the inputs are"));
+                           : tr("The sizes of the inputs are not known: %1").arg(whyNoInputs()));
 }
 
 void InspectPage::showMap()
 {
     const auto& view = m_inspector->view();
-    m_mapNote->setText(
-        !view || m_inspector->map() == Map::Weight ? QString()
-        : view->skipped                            ? tr("left as it is: no error")
-        : m_inspector->map() == Map::ScaledError && m_inspector->shownMap() == Map::Error
-            ? tr("without the sizes of the inputs, which are not known yet")
-        : view->fromRun       ? tr("as the run deployed it")
-        : m_state.runInView() ? tr("not the run's, which kept no artifact: rounded to nearest")
-                              : tr("rounded to nearest"));
+    m_mapNote->setText(!view || m_inspector->map() == Map::Weight ? QString()
+                       : view->skipped                            ? tr("left as it is: no error")
+                       : m_inspector->map() == Map::ScaledError &&
+                               m_inspector->shownMap() == Map::Error
+                           ? tr("without the sizes of the inputs, which are not known yet")
+                       : view->fromRun       ? tr("as the run deployed it")
+                       : m_state.runInView() ? whyNotTheRuns()
+                                             : tr("rounded to nearest"));
     if (!view) {
         Heatmap empty;
         empty.empty = tr("Select a layer to see its matrix").toStdString();
@@ -218,13 +254,12 @@ void InspectPage::showChannels()
     if (channels != nullptr) {
         shown = inspect_plots::channels(*channels, m_inspector->allChannels());
     } else {
-        shown.empty =
-            (m_inspector->channelsBusy()
-                 ? tr("running the calibration text through the model\u2026")
-             : !m_inspector->channelsProblem().isEmpty()
-                 ? m_inspector->channelsProblem()
-                 : tr("Choose a calibration text on the Quantize page to see the input channels"))
-                .toStdString();
+        shown.empty = (m_inspector->channelsBusy()
+                           ? tr("running the calibration text through the model\u2026")
+                       : !m_inspector->channelsProblem().isEmpty()
+                           ? m_inspector->channelsProblem()
+                           : tr("No input channels: %1").arg(whyNoInputs()))
+                          .toStdString();
     }
     m_channels->setData(shown);
     showMeasuring();

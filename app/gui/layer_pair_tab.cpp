@@ -1,6 +1,7 @@
 #include "app/gui/layer_pair_tab.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <QComboBox>
 #include <QHBoxLayout>
@@ -23,6 +24,15 @@ namespace qw {
 
 using namespace Qt::Literals::StringLiterals;
 
+namespace {
+bool has(const RunResult& run, LayerMetric metric)
+{
+    return std::any_of(run.layers.begin(), run.layers.end(), [metric](const LayerResult& layer) {
+        return std::isfinite(metricValue(layer, metric));
+    });
+}
+} // namespace
+
 LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     : QWidget(parent), m_state(state), m_runs(runs), m_note(new QLabel),
       m_model(new LayerPairModel(this)), m_table(new QTableView)
@@ -32,6 +42,7 @@ LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     m_a = makeBox(u"pairAComboBox"_s, tr("Run A"));
     m_b = makeBox(u"pairBComboBox"_s, tr("Run B"));
     m_metric = makeBox(u"pairMetricComboBox"_s, tr("What is compared"));
+    connect(m_metric, &QComboBox::activated, this, [this] { m_metricChosen = true; });
     for (const LayerMetric metric : kLayerMetrics) {
         m_metric->addItem(report_text::translated(metricLabel(metric)), static_cast<int>(metric));
     }
@@ -122,9 +133,23 @@ void LayerPairTab::fillRuns()
     }
 }
 
+void LayerPairTab::startWithWhatBothHave(const RunResult& a, const RunResult& b)
+{
+    for (const LayerMetric metric : kLayerMetrics) {
+        if (has(a, metric) && has(b, metric) && layerMismatch(a, b, metric).empty()) {
+            m_metric->setCurrentIndex(m_metric->findData(static_cast<int>(metric)));
+            return;
+        }
+    }
+}
+
 void LayerPairTab::fillTable()
 {
     const std::vector<RunResult> runs = m_runs.pairs();
+    if (runs.size() >= 2 && !m_metricChosen) {
+        startWithWhatBothHave(runs[static_cast<std::size_t>(m_a->currentIndex())],
+                              runs[static_cast<std::size_t>(m_b->currentIndex())]);
+    }
     const auto metric = static_cast<LayerMetric>(m_metric->currentData().toInt());
     std::vector<LayerDifference> layers;
     QString note;
@@ -135,13 +160,18 @@ void LayerPairTab::fillTable()
         const RunResult& a = runs[static_cast<std::size_t>(m_a->currentIndex())];
         const RunResult& b = runs[static_cast<std::size_t>(m_b->currentIndex())];
         const std::string reason = layerMismatch(a, b, metric);
-        if (reason.empty()) {
+        const RunResult* without = !has(a, metric) ? &a : !has(b, metric) ? &b : nullptr;
+        if (reason.empty() && without != nullptr) {
+            note = tr("Not compared: %1 has no %2 of its layers; choose another measure.")
+                       .arg(QString::fromStdString(shortName(*without)), m_metric->currentText());
+        } else if (reason.empty()) {
             layers = compareLayers(a, b, metric);
         } else {
             note = tr("Not compared: %1.").arg(report_text::translated(reason));
         }
         for (const std::string& sentence : pairedSentences({a, b})) {
-            note += (note.isEmpty() ? QString() : u" "_s) + QString::fromStdString(sentence) + u"."_s;
+            note +=
+                (note.isEmpty() ? QString() : u" "_s) + QString::fromStdString(sentence) + u"."_s;
         }
     }
     m_note->setText(note);

@@ -8,6 +8,7 @@ class QTableView;
 
 namespace qw {
 
+struct RunResult;
 class AppState;
 class ComparedRuns;
 class LayerPairModel;
@@ -24,6 +25,8 @@ private:
     QComboBox* makeBox(const QString& name, const QString& label);
     void fillRuns();
     void fillTable();
+    /// Of a metric that nobody chose: the first that layers of both runs have.
+    void startWithWhatBothHave(const RunResult& a, const RunResult& b);
     void followLayer();
 
     AppState& m_state;
@@ -34,7 +37,8 @@ private:
     QLabel* m_note = nullptr;
     LayerPairModel* m_model = nullptr;
     QTableView* m_table = nullptr;
-    bool m_following = false; ///< the selection moves because the layer in view did
+    bool m_metricChosen = false; ///< by the user
+    bool m_following = false;    ///< the selection moves because the layer in view did
 };
 
 } // namespace qw

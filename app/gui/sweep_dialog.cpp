@@ -15,6 +15,7 @@
 #include "app/gui/app_state.h"
 #include "app/gui/run_text.h"
 #include "base/error.h"
+#include "report/method_style.h"
 #include "report/sweep_grid.h"
 #include "widgets/number_text.h"
 #include "widgets/theme.h"
@@ -61,6 +62,38 @@ Cost costOf(const std::vector<RunSpec>& specs, const RunContext& run)
     }
     return cost;
 }
+
+/// What runs that differ in rank only have in common: what corrects is found once, at the largest
+/// rank; what is learned is learned for each.
+QString aboutRanks(const std::vector<RunSpec>& specs)
+{
+    bool shared = false;
+    QStringList anew;
+    for (std::size_t i = 1; i < specs.size(); ++i) { // ranks vary fastest
+        const RunSpec& before = specs[i - 1];
+        RunSpec same = specs[i];
+        same.lowRank.rank = before.lowRank.rank;
+        shared = shared || same == before;
+        same.reconstruction.rank = before.reconstruction.rank;
+        same.training.rank = before.training.rank;
+        const QString title = QString::fromStdString(methodStyle(same.method).title);
+        const bool learned = specs[i].reconstruction.rank != before.reconstruction.rank ||
+                             specs[i].training.rank != before.training.rank;
+        if (same == before && learned && !anew.contains(title)) {
+            anew << title;
+        }
+    }
+    QString said;
+    if (shared) {
+        said += SweepDialog::tr("; runs that differ only in the rank of their correction share "
+                                "calibration and factors");
+    }
+    if (!anew.isEmpty()) {
+        said += SweepDialog::tr("; each rank of %1 is learned anew")
+                    .arg(anew.join(SweepDialog::tr(" and ")));
+    }
+    return said;
+}
 } // namespace
 
 SweepDialog::SweepDialog(AppState& state, QWidget* parent)
@@ -83,7 +116,7 @@ SweepDialog::SweepDialog(AppState& state, QWidget* parent)
     const auto add = [form](const QString& label, QLineEdit* edit) { form->addRow(label, edit); };
     const Json group = groupSizeToJson(draft.weight.groupSize);
     m_ranks = makeList(u"sweepRanksLineEdit"_s, tr("Ranks"), u"8, 16, 32"_s,
-                       tr("Numbers with commas; these share calibration and factors"));
+                       tr("Numbers with commas: of corrections, or of what LRQ and LR-QAT learn"));
     m_groups = makeList(
         u"sweepGroupsLineEdit"_s, tr("Group sizes"),
         QString::fromStdString(group.is_string() ? group.get<std::string>() : group.dump()),
@@ -246,10 +279,9 @@ void SweepDialog::estimate()
     m_cost->setText(tr("estimating\u2026"));
     m_worker.ask([specs = m_specs](const RunContext& run) { return costOf(specs, run); },
                  [this](const Cost& cost) {
-                     m_cost->setText(
-                         tr("%1 at most, and %2 of memory; runs that differ only in "
-                            "rank share calibration and factors")
-                             .arg(text::duration(cost.seconds), text::megabytes(cost.memory)));
+                     m_cost->setText(tr("%1 at most, and %2 of memory%3")
+                                         .arg(text::duration(cost.seconds),
+                                              text::megabytes(cost.memory), aboutRanks(m_specs)));
                  });
 }
 

@@ -83,8 +83,21 @@ void TstSweep::countsAndEstimates()
     gui.find<QLineEdit>("sweepSeedsLineEdit")->setText(u"0, 1"_s);
     QCOMPARE(text(gui, "sweepCountLabel"), u"16 runs"_s); // (3 + 1) x 2 x 2
     QTRY_VERIFY_WITH_TIMEOUT(text(gui, "sweepCostLabel").contains(u"at most"_s), kPatience);
+    QVERIFY(text(gui, "sweepCostLabel").contains(u"share"_s)); // L²QER's factors
+    QVERIFY(!text(gui, "sweepCostLabel").contains(u"anew"_s));
     QCOMPARE(gui.find<QPushButton>("queueSweepButton")->text(), u"&Queue 16 Runs"_s);
     shoot(*gui.find<QDialog>("sweepDialog"), u"sweep-dialog"_s);
+    gui.find<QCheckBox>("sweepMethod_rtn")->setChecked(false);
+    gui.find<QCheckBox>("sweepMethod_l2qer")->setChecked(false);
+    gui.find<QCheckBox>("sweepMethod_lrq")->setChecked(true);
+    gui.find<QLineEdit>("sweepGroupsLineEdit")->setText(u"channel"_s);
+    qw::RunSpec draft = gui.window->state().draft();
+    draft.weight = qw::WeightSpec();
+    gui.window->state().setDraft(draft);
+    gui.find<QCheckBox>("sweepBits3CheckBox")->setChecked(false); // read the draft again
+    QTRY_VERIFY_WITH_TIMEOUT(text(gui, "sweepCostLabel").contains(u"LRQ is learned anew"_s),
+                             kPatience);
+    QVERIFY(!text(gui, "sweepCostLabel").contains(u"share"_s));
 }
 
 void TstSweep::problemsAreExplainedInPlace()
