@@ -190,10 +190,9 @@ QVariant BlockTableModel::headerData(int section, Qt::Orientation orientation, i
     case AfterColumn:
         return tip ? tr("The same with the weights that are stored") : tr("after");
     case IterationsColumn:
-        return tip ? tr("How many steps it learned") : tr("iterations");
+        return tip ? tr("How many steps it learned") : tr("steps");
     case ParametersColumn:
-        return tip ? tr("How many numbers were learned; none of them is stored")
-                   : tr("learned numbers");
+        return tip ? tr("How many numbers were learned; none of them is stored") : tr("learned");
     case UnmovedColumn:
         return tip ? tr("Share of the block's weights whose integer is still round to nearest's")
                    : tr("moved by 0");
@@ -204,8 +203,7 @@ QVariant BlockTableModel::headerData(int section, Qt::Orientation orientation, i
     case SecondsColumn:
         return tr("time");
     case MemoryColumn:
-        return tip ? tr("The most memory of the process until the block was done")
-                   : tr("peak memory");
+        return tip ? tr("The most memory of the process until the block was done") : tr("peak");
     default:
         return {};
     }

@@ -17,7 +17,9 @@ QString number(double value, int decimals)
 
 QString perplexity(double perplexity, double nllStderr)
 {
-    return QString::fromStdString(formatWithError(perplexity, perplexity * nllStderr, 3));
+    // As many decimals as there is room for: a broken model's perplexity has many digits before.
+    const int decimals = perplexity < 1e3 ? 3 : perplexity < 1e5 ? 1 : 0;
+    return QString::fromStdString(formatWithError(perplexity, perplexity * nllStderr, decimals));
 }
 
 QString percent(double share)

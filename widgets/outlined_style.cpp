@@ -2,7 +2,9 @@
 
 #include <optional>
 
+#include <QPlainTextEdit>
 #include <QStyleOption>
+#include <QTextEdit>
 
 #include "widgets/theme.h"
 
@@ -46,6 +48,13 @@ void OutlinedStyle::drawPrimitive(PrimitiveElement element, const QStyleOption* 
     case PE_PanelLineEdit:
         draw(outlined<QStyleOptionFrame>(option));
         break;
+    case PE_Frame: // other frames are only a line beside what fills them
+        if (qobject_cast<const QTextEdit*>(widget) != nullptr ||
+            qobject_cast<const QPlainTextEdit*>(widget) != nullptr) {
+            draw(outlined<QStyleOptionFrame>(option));
+            break;
+        }
+        [[fallthrough]];
     default:
         QProxyStyle::drawPrimitive(element, option, painter, widget);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "report/axis_ticks.h"
 #include "widgets/qcustomplot_include.h"
 #include "widgets/series_style.h"
 #include "widgets/theme.h"
@@ -45,10 +46,32 @@ QVector<double> vectorOf(const std::vector<double>& values)
     return {values.begin(), values.end()};
 }
 
+/// "10⁻³" in letters of the font: a raised exponent drawn by itself is hard to read.
+QString powerOfTen(int exponent)
+{
+    static const QString kRaised = QStringLiteral("\u2070\u00b9\u00b2\u00b3\u2074"
+                                                  "\u2075\u2076\u2077\u2078\u2079");
+    if (exponent == 0 || exponent == 1) {
+        return exponent == 0 ? QStringLiteral("1") : QStringLiteral("10");
+    }
+    QString text = QStringLiteral("10");
+    for (const QChar c : QString::number(exponent)) {
+        text += c == u'-' ? QChar(0x207b) : kRaised[c.digitValue()];
+    }
+    return text;
+}
+
 /// Powers where there are several, else 1, 2, 5; less than that is as good as linear.
 class LogTicker final : public QCPAxisTickerLog
 {
 protected:
+    QString getTickLabel(double tick, const QLocale& locale, QChar formatChar,
+                         int precision) override
+    {
+        return formatChar == u'e'
+                   ? powerOfTen(static_cast<int>(std::lround(std::log10(tick))))
+                   : QCPAxisTickerLog::getTickLabel(tick, locale, formatChar, precision);
+    }
     QVector<double> createTickVector(double step, const QCPRange& range) override
     {
         constexpr int kEnough = 3;
@@ -68,8 +91,28 @@ protected:
     }
 };
 
+/// Writes numbers as reports do.
+class LinearTicker : public QCPAxisTicker
+{
+protected:
+    QVector<double> createTickVector(double step, const QCPRange& range) override
+    {
+        const double mantissa = step / std::pow(10, std::floor(std::log10(step)));
+        m_step = mantissa == std::round(mantissa) ? step : step / 5; // 2.5 needs a decimal more
+        return QCPAxisTicker::createTickVector(step, range);
+    }
+    QString getTickLabel(double tick, const QLocale& /*locale*/, QChar /*formatChar*/,
+                         int /*precision*/) override
+    {
+        return QString::fromStdString(tickLabel(tick, m_step));
+    }
+
+private:
+    double m_step = 1;
+};
+
 /// For ranks and iterations: there is nothing between them.
-class WholeTicker final : public QCPAxisTicker
+class WholeTicker final : public LinearTicker
 {
 protected:
     double getTickStep(const QCPRange& range) override
@@ -89,7 +132,7 @@ bool allWhole(const std::vector<Series>& series)
 QSharedPointer<QCPAxisTicker> linearTicker(const std::vector<Series>& series)
 {
     return allWhole(series) ? QSharedPointer<WholeTicker>::create()
-                            : QSharedPointer<QCPAxisTicker>::create();
+                            : QSharedPointer<LinearTicker>::create();
 }
 
 QSharedPointer<QCPAxisTicker> logTicker()
@@ -337,7 +380,7 @@ void SeriesPlot::setTickers()
     } else {
         plot()->xAxis->setTicker(m_data.logX ? logTicker() : linearTicker(m_data.series));
     }
-    plot()->yAxis->setTicker(m_data.logY ? logTicker() : QSharedPointer<QCPAxisTicker>::create());
+    plot()->yAxis->setTicker(m_data.logY ? logTicker() : QSharedPointer<LinearTicker>::create());
 }
 
 } // namespace qw
