@@ -3,7 +3,10 @@
 #include <QAccessible>
 #include <QButtonGroup>
 #include <QComboBox>
+#include <QHash>
 #include <QLineEdit>
+#include <QMenu>
+#include <QMenuBar>
 #include <QPlainTextEdit>
 #include <QTest>
 #include <QToolBar>
@@ -113,6 +116,9 @@ class TstKeyboard : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void mainJob();
+    void altOpensMenus_data();
+    void altOpensMenus();
+    void menusHaveKeysOfTheirOwn();
     void everyControlIsReachedAndNamed_data();
     void everyControlIsReachedAndNamed();
 };
@@ -158,6 +164,67 @@ void TstKeyboard::mainJob()
     QCOMPARE(gui.window->state().layer(), u"model.layers.0.mlp.down_proj"_s);
     press(Qt::Key_Down, Qt::AltModifier);
     QCOMPARE(gui.window->state().layer(), u"model.layers.1.mlp.down_proj"_s);
+}
+
+void TstKeyboard::altOpensMenus_data()
+{
+    QTest::addColumn<int>("mode");
+    QTest::addColumn<int>("key");
+    QTest::addColumn<QString>("title");
+    for (const Mode mode : {Mode::Start, Mode::Inspect, Mode::Quantize, Mode::Compare}) {
+        QTest::addRow("view, page %d", static_cast<int>(mode))
+            << static_cast<int>(mode) << static_cast<int>(Qt::Key_V) << u"&View"_s;
+        QTest::addRow("compare, page %d", static_cast<int>(mode))
+            << static_cast<int>(mode) << static_cast<int>(Qt::Key_C) << u"&Compare"_s;
+    }
+}
+
+/// On every page: a control that has the same letter would take the key from the menu.
+void TstKeyboard::altOpensMenus()
+{
+    QFETCH(int, mode);
+    QFETCH(int, key);
+    QFETCH(QString, title);
+    GuiFixture gui;
+    gui.openDemo();
+    activate(gui);
+    gui.window->setMode(static_cast<Mode>(mode));
+    press(static_cast<Qt::Key>(key), Qt::AltModifier);
+    QTRY_VERIFY(gui.window->menuBar()->activeAction() != nullptr);
+    const QAction* active = gui.window->menuBar()->activeAction();
+    QCOMPARE(active->text(), title);
+    QTRY_VERIFY(active->menu()->isVisible());
+    active->menu()->close();
+}
+
+namespace {
+/// Adds to @p doubled what actions of one menu, and of those in it, have the same letter as
+/// another.
+void findDoubled(const QList<QAction*>& actions, const QString& where, QStringList& doubled)
+{
+    QHash<QString, QString> letters;
+    for (const QAction* action : actions) {
+        const QString key = QKeySequence::mnemonic(action->text()).toString();
+        if (!key.isEmpty() && action->isVisible()) {
+            if (letters.contains(key)) {
+                doubled << u"%1: %2 and %3"_s.arg(where, letters[key], action->text());
+            }
+            letters.insert(key, action->text());
+        }
+        if (action->menu() != nullptr) {
+            findDoubled(action->menu()->actions(), action->text(), doubled);
+        }
+    }
+}
+} // namespace
+
+void TstKeyboard::menusHaveKeysOfTheirOwn()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    QStringList doubled;
+    findDoubled(gui.window->menuBar()->actions(), u"menu bar"_s, doubled);
+    QVERIFY2(doubled.isEmpty(), qPrintable(doubled.join(u"; "_s)));
 }
 
 void TstKeyboard::everyControlIsReachedAndNamed_data()
