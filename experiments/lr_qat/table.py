@@ -25,12 +25,10 @@ def cell(entries, column, digits, factor=1.0):
 
 
 def closed(entries, nearest):
+    loss = nearest[0]
+    if float(loss["delta_nll"]) < 2 * float(loss["delta_nll_stderr"]):
+        return "-"  # no gap to speak of
     return f"{100 * (1 - mean(entries, 'delta_nll') / mean(nearest, 'delta_nll')):.0f}"
-
-
-def megabytes(entries):
-    known = [float(e["training_bytes"]) / 1e6 for e in entries if e["training_bytes"]]
-    return f"{sum(known) / len(known):.0f}" if known else ""
 
 
 def table(heads, lines):
@@ -50,7 +48,7 @@ def measures(entries, nearest):
 
 MEASURES = ["bits/weight", "perplexity", "Δnll", "gap closed, %", "KL", "top-1, %", "trained, M"]
 
-# Of the rates of a method those that were run with most seeds, and of these the best validated.
+# Of the settings of a method those that were run with most seeds, of these the fewest steps.
 runs = defaultdict(lambda: defaultdict(list))
 for row in rows:
     runs[row["scheme"], row["group"], row["method"], row["change"]][
@@ -60,7 +58,7 @@ for row in rows:
 def chosen(key):
     def order(entries):
         validation = [float(e["validation"] or "inf") for e in entries]
-        return -len(entries), min(validation)
+        return -len(entries), int(entries[0]["steps"]), min(validation)
     return min(runs[key].values(), key=order)
 
 
@@ -84,11 +82,9 @@ for scheme in sorted({key[0] for key in runs if key[3] != "-"}):
             *measures([e for e in chosen(key) if e["seed"] == "0"], nearest(scheme, "channel"))]
            for key in changes if any(e["seed"] == "0" for e in chosen(key))])
 
-tried = [key for key in plain if len(runs[key]) > 1]
-table(["scheme", "method", "rate", "of scales", "loss, last steps", "held-out perplexity", "Δnll",
-       "gap closed, %", "s", "training memory, MB"],
-      [[key[0], key[2], *settings[1:], first[0]["last_loss"], first[0]["validation"],
-        cell(first, "delta_nll", 4), closed(first, nearest(*key[:2])),
-        f"{mean(first, 'seconds'):.0f}", megabytes(first)]
-       for key in tried for settings, entries in sorted(runs[key].items())
+more = [key for key in runs if len({steps for steps, *_ in runs[key]}) > 1]
+more.sort(key=lambda key: (key[0], order.index(key[2]), key[3]))
+table(["seed 0, per channel", "method", "change", "steps", *MEASURES],
+      [[key[0], key[2], key[3], settings[0], *measures(first, nearest(*key[:2]))]
+       for key in more for settings, entries in sorted(runs[key].items(), key=lambda r: int(r[0][0]))
        for first in [[e for e in entries if e["seed"] == "0"]] if first])
