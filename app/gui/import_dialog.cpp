@@ -1,5 +1,7 @@
 #include "app/gui/import_dialog.h"
 
+#include <algorithm>
+
 #include <QCheckBox>
 #include <QDialogButtonBox>
 #include <QDragEnterEvent>
@@ -51,6 +53,7 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
                        tr("A folder, or a .gguf or .safetensors file"));
     addBrowse(*form, m_source, u"importFolderButton"_s, tr("&Folder\u2026"),
               tr("Folder of the Quantized Model"), {});
+    connect(m_source, &QLineEdit::textChanged, this, &ImportDialog::forgetFoundAdapter);
     addBrowse(*form, m_source, u"importFileButton"_s, tr("Fil&e\u2026"),
               tr("File of the Quantized Model"), modelFilter());
     m_model = addPath(*form, u"importModelLineEdit"_s, tr("&Made of"),
@@ -165,8 +168,17 @@ void ImportDialog::take(const QString& given)
     const auto found = findQuantized(read.path.toStdString());
     m_source->setText(found ? QString::fromStdString(found->model.string()) : read.path);
     if (found && !found->adapter.empty()) {
-        m_adapter->setText(QString::fromStdString(found->adapter.string()));
+        m_foundAdapter = QString::fromStdString(found->adapter.string());
+        m_adapter->setText(m_foundAdapter);
     }
+}
+
+void ImportDialog::forgetFoundAdapter()
+{
+    if (!m_foundAdapter.isEmpty() && m_adapter->text() == m_foundAdapter) {
+        m_adapter->clear();
+    }
+    m_foundAdapter.clear();
 }
 
 void ImportDialog::dragEnterEvent(QDragEnterEvent* event)
@@ -178,11 +190,18 @@ void ImportDialog::dragEnterEvent(QDragEnterEvent* event)
 
 void ImportDialog::dropEvent(QDropEvent* event)
 {
+    QStringList paths;
     for (const QUrl& url : event->mimeData()->urls()) {
         if (url.isLocalFile()) {
             event->acceptProposedAction();
-            take(url.toLocalFile());
+            paths << url.toLocalFile();
         }
+    }
+    // An adapter dropped with its model counts more than one that is found beside the model.
+    std::stable_partition(paths.begin(), paths.end(),
+                          [](const QString& path) { return !modelPath(path).adapter; });
+    for (const QString& path : paths) {
+        take(path);
     }
 }
 

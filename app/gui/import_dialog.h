@@ -44,6 +44,8 @@ private:
                    const QString& title, const QString& filter);
     /// Puts a model or an adapter in its place, with what lies beside it.
     void take(const QString& given);
+    /// One found beside another model goes with that; one that the user chose stays.
+    void forgetFoundAdapter();
     ImportOptions options() const;
     void check();
     void start();
@@ -54,6 +56,7 @@ private:
     QLineEdit* m_source = nullptr;
     QLineEdit* m_model = nullptr;
     QLineEdit* m_adapter = nullptr;
+    QString m_foundAdapter; ///< beside the model in the dialog, put there by take()
     QCheckBox* m_measure = nullptr;
     QWidget* m_fields = nullptr;
     QLabel* m_phase = nullptr;

@@ -29,6 +29,21 @@ QString text(const GuiFixture& gui, const char* label)
 {
     return gui.find<QLabel>(label)->text();
 }
+
+void drop(QWidget& on, const QStringList& paths)
+{
+    QList<QUrl> urls;
+    for (const QString& path : paths) {
+        urls << QUrl::fromLocalFile(path);
+    }
+    QMimeData dropped;
+    dropped.setUrls(urls);
+    QDragEnterEvent enter({5, 5}, Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(&on, &enter);
+    QVERIFY(enter.isAccepted());
+    QDropEvent let({5, 5}, Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(&on, &let);
+}
 } // namespace
 
 /// Quantized models of other programs become stored runs.
@@ -39,6 +54,7 @@ private Q_SLOTS:
     void initTestCase();
     void becomesTheRunInView();
     void openedByPath();
+    void adapterGoesWithItsModel();
     void problemsStayInTheDialog();
     void cancelLeavesNothing();
 
@@ -116,13 +132,7 @@ void TstImportDialog::openedByPath()
         QFile made(m_qw.path(u"peft/"_s + name));
         QVERIFY(made.open(QIODevice::WriteOnly));
     }
-    QMimeData dropped;
-    dropped.setUrls({QUrl::fromLocalFile(m_qw.path(u"peft/adapter_model.safetensors"_s))});
-    QDragEnterEvent enter({5, 5}, Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
-    QCoreApplication::sendEvent(opened, &enter);
-    QVERIFY(enter.isAccepted());
-    QDropEvent drop({5, 5}, Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
-    QCoreApplication::sendEvent(opened, &drop);
+    drop(*opened, {m_qw.path(u"peft/adapter_model.safetensors"_s)});
     QCOMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(), m_qw.path(u"peft"_s));
     QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(u"gptq"_s));
     opened->close();
@@ -139,6 +149,28 @@ void TstImportDialog::openedByPath()
     const qw::RunResult& run = *gui.window->state().runInView();
     QCOMPARE(run.rank, std::int64_t{4});
     QCOMPARE(run.layers.size(), std::size_t{35});
+}
+
+/// One found beside a model goes when another model comes; one that the user chose stays.
+void TstImportDialog::adapterGoesWithItsModel()
+{
+    GuiFixture gui;
+    gui.trigger("importModelAction");
+    auto* dialog = gui.find<QDialog>("importDialog");
+    auto* source = gui.find<QLineEdit>("importSourceLineEdit");
+    auto* adapter = gui.find<QLineEdit>("importAdapterLineEdit");
+    drop(*dialog, {m_qw.path(u"corrected"_s)});
+    QCOMPARE(adapter->text(), m_qw.path(u"corrected/adapter.gguf"_s));
+    drop(*dialog, {m_qw.path(u"gptq"_s)});
+    QCOMPARE(source->text(), m_qw.path(u"gptq"_s));
+    QCOMPARE(adapter->text(), QString());
+    adapter->setText(m_qw.path(u"chosen"_s));
+    drop(*dialog, {m_qw.path(u"model.gguf"_s)});
+    QCOMPARE(adapter->text(), m_qw.path(u"chosen"_s));
+    // Dropped together, whatever their order, the adapter is the one that was dropped.
+    drop(*dialog, {m_qw.path(u"peft"_s), m_qw.path(u"corrected"_s)});
+    QCOMPARE(source->text(), m_qw.path(u"corrected/model.gguf"_s));
+    QCOMPARE(adapter->text(), m_qw.path(u"peft"_s));
 }
 
 void TstImportDialog::problemsStayInTheDialog()
