@@ -134,11 +134,16 @@ void RunTableModel::setPaused(const QStringList& ids)
     }
 }
 
+bool RunTableModel::paused(const RunResult& run) const
+{
+    return run.status == "cancelled" &&
+           (m_paused.contains(textOf(run.id)) ||
+            (!run.sweep.empty() && m_paused.contains(textOf(run.sweep))));
+}
+
 QString RunTableModel::status(const RunResult& run) const
 {
-    const bool paused = m_paused.contains(textOf(run.id)) ||
-                        (!run.sweep.empty() && m_paused.contains(textOf(run.sweep)));
-    return run.status == "cancelled" && paused ? tr("paused") : textOf(run.status);
+    return paused(run) ? tr("paused") : textOf(run.status);
 }
 
 QString RunTableModel::display(const RunSummary& run, int column) const
@@ -214,7 +219,7 @@ QVariant RunTableModel::data(const QModelIndex& index, int role) const
     case Qt::AccessibleTextRole:
         return column == StarColumn ? run_columns::tip(run, column) : display(run, column);
     case SortRole:
-        return run_columns::sortKey(run, column);
+        return column == StatusColumn ? status(run.result) : run_columns::sortKey(run, column);
     case IdRole:
         return textOf(run.result.id);
     default:
@@ -299,7 +304,8 @@ void RunTableProxy::setQuery(const RunQuery& query)
 bool RunTableProxy::filterAcceptsRow(int row, const QModelIndex& /*parent*/) const
 {
     const auto* model = static_cast<const RunTableModel*>(sourceModel()); // set by the only owner
-    return m_query.matches(model->runs()[static_cast<std::size_t>(row)]);
+    const RunSummary& run = model->runs()[static_cast<std::size_t>(row)];
+    return m_query.matches(run, model->paused(run.result) ? "paused" : "");
 }
 
 bool RunTableProxy::lessThan(const QModelIndex& left, const QModelIndex& right) const

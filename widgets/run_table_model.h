@@ -58,6 +58,7 @@ public:
     QString reference() const { return m_reference; }
     /// Runs, and sweeps of runs, that the queue keeps to go on with: the store says "cancelled".
     void setPaused(const QStringList& ids);
+    bool paused(const RunResult& run) const; ///< the table calls it so
     /// Why this row must not be drawn beside the reference, or empty.
     QString reason(int row) const;
     int rowOf(const QString& id) const; ///< -1: none

@@ -207,7 +207,7 @@ RunQuery::Term RunQuery::parseTerm(const std::string& text)
     return term;
 }
 
-bool RunQuery::fulfils(const Term& term, const RunSummary& run)
+bool RunQuery::fulfils(const Term& term, const RunSummary& run, const std::string& shownStatus)
 {
     if (term.key.empty()) {
         const std::string& word = term.texts.front();
@@ -234,7 +234,10 @@ bool RunQuery::fulfils(const Term& term, const RunSummary& run)
             }
         });
     }
-    const std::vector<std::string> values = key.texts(run);
+    std::vector<std::string> values = key.texts(run);
+    if (term.key == "status" && !shownStatus.empty()) {
+        values.push_back(shownStatus);
+    }
     return std::any_of(values.begin(), values.end(), [&](const std::string& value) {
         return std::any_of(term.texts.begin(), term.texts.end(), [&](const std::string& wanted) {
             return term.relation == Relation::Equal ? lower(value) == wanted
@@ -243,10 +246,11 @@ bool RunQuery::fulfils(const Term& term, const RunSummary& run)
     });
 }
 
-bool RunQuery::matches(const RunSummary& run) const
+bool RunQuery::matches(const RunSummary& run, const std::string& shownStatus) const
 {
-    return std::all_of(m_terms.begin(), m_terms.end(),
-                       [&](const Term& term) { return fulfils(term, run) != term.negated; });
+    return std::all_of(m_terms.begin(), m_terms.end(), [&](const Term& term) {
+        return fulfils(term, run, shownStatus) != term.negated;
+    });
 }
 
 } // namespace qw

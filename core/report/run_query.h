@@ -27,7 +27,9 @@ public:
     RunQuery() = default; ///< every run
     /// @throws Error::BadInput, a sentence naming the term
     static RunQuery parse(const std::string& text);
-    bool matches(const RunSummary& run) const;
+    /// @param shownStatus  what a list calls the run's status where it differs from the stored one:
+    /// `status` finds either
+    bool matches(const RunSummary& run, const std::string& shownStatus = {}) const;
     bool empty() const { return m_terms.empty(); }
 
 private:
@@ -40,7 +42,7 @@ private:
         std::vector<double> numbers;    ///< if the key is a number
     };
     static Term parseTerm(const std::string& text);
-    static bool fulfils(const Term& term, const RunSummary& run);
+    static bool fulfils(const Term& term, const RunSummary& run, const std::string& shownStatus);
 
     std::vector<Term> m_terms;
 };

@@ -94,7 +94,21 @@ void TstRunTableModel::pausedByTheQueueIsNotCancelled()
     const QString finished = model.index(2, Model::StatusColumn).data().toString();
     model.setPaused({u"a"_s, u"night"_s, u"c"_s});
     QCOMPARE(column(model, Model::StatusColumn), (QStringList{u"paused"_s, u"paused"_s, finished}));
+    QCOMPARE(model.index(0, Model::StatusColumn).data(Model::SortRole).toString(), u"paused"_s);
+    // A filter finds what the table says, and what the store says.
+    qw::RunTableProxy proxy;
+    proxy.setSourceModel(&model);
+    for (const auto& [query, rows] :
+         {std::pair("status:paused", 2), std::pair("status=paused", 2),
+          std::pair("-status:paused", 1), std::pair("status:cancelled", 2)}) {
+        proxy.setQuery(qw::RunQuery::parse(query));
+        QCOMPARE(proxy.rowCount(), rows);
+    }
+    proxy.setQuery(qw::RunQuery::parse("status:paused"));
+    model.setPaused({u"a"_s}); // the sweep goes on
+    QCOMPARE(proxy.rowCount(), 1);
     model.setPaused({});
+    QCOMPARE(proxy.rowCount(), 0);
     QCOMPARE(column(model, Model::StatusColumn),
              (QStringList{u"cancelled"_s, u"cancelled"_s, finished}));
 }

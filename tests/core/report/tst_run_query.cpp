@@ -16,6 +16,7 @@ private Q_SLOTS:
     void refusals_data();
     void refusals();
     void missingNumbersFulfilNothing();
+    void statusIsAlsoWhatAListSays();
     void allKeysAreExplained();
 };
 
@@ -107,6 +108,18 @@ void TstRunQuery::missingNumbersFulfilNothing()
         QVERIFY2(!RunQuery::parse(query).matches(run), query);
     }
     QVERIFY(RunQuery::parse("-ppl<1000").matches(run));
+}
+
+void TstRunQuery::statusIsAlsoWhatAListSays()
+{
+    RunSummary run;
+    run.result.status = "cancelled";
+    for (const char* query : {"status:paused", "status=Paused", "status:cancelled"}) {
+        QVERIFY2(RunQuery::parse(query).matches(run, "paused"), query);
+        QVERIFY2(!RunQuery::parse(std::string("-") + query).matches(run, "paused"), query);
+    }
+    QVERIFY(!RunQuery::parse("status:paused").matches(run));
+    QVERIFY(!RunQuery::parse("note:paused").matches(run, "paused"));
 }
 
 void TstRunQuery::allKeysAreExplained()
