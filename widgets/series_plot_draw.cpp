@@ -46,21 +46,6 @@ QVector<double> vectorOf(const std::vector<double>& values)
     return {values.begin(), values.end()};
 }
 
-/// "10⁻³" in letters of the font: a raised exponent drawn by itself is hard to read.
-QString powerOfTen(int exponent)
-{
-    static const QString kRaised = QStringLiteral("\u2070\u00b9\u00b2\u00b3\u2074"
-                                                  "\u2075\u2076\u2077\u2078\u2079");
-    if (exponent == 0 || exponent == 1) {
-        return exponent == 0 ? QStringLiteral("1") : QStringLiteral("10");
-    }
-    QString text = QStringLiteral("10");
-    for (const QChar c : QString::number(exponent)) {
-        text += c == u'-' ? QChar(0x207b) : kRaised[c.digitValue()];
-    }
-    return text;
-}
-
 /// Powers where there are several, else 1, 2, 5; less than that is as good as linear.
 class LogTicker final : public QCPAxisTickerLog
 {
@@ -68,9 +53,11 @@ protected:
     QString getTickLabel(double tick, const QLocale& locale, QChar formatChar,
                          int precision) override
     {
-        return formatChar == u'e'
-                   ? powerOfTen(static_cast<int>(std::lround(std::log10(tick))))
-                   : QCPAxisTickerLog::getTickLabel(tick, locale, formatChar, precision);
+        if (formatChar != u'e') {
+            return QCPAxisTickerLog::getTickLabel(tick, locale, formatChar, precision);
+        }
+        // In letters of the font: a raised exponent drawn by itself is hard to read.
+        return QString::fromStdString(powerLabel(static_cast<int>(std::lround(std::log10(tick)))));
     }
     QVector<double> createTickVector(double step, const QCPRange& range) override
     {
@@ -97,8 +84,10 @@ class LinearTicker : public QCPAxisTicker
 protected:
     QVector<double> createTickVector(double step, const QCPRange& range) override
     {
-        const double mantissa = step / std::pow(10, std::floor(std::log10(step)));
-        m_step = mantissa == std::round(mantissa) ? step : step / 5; // 2.5 needs a decimal more
+        constexpr double kRounding = 1e-9;
+        const double mantissa = step / std::pow(10, std::floor(std::log10(step) + kRounding));
+        const bool whole = std::abs(mantissa - std::round(mantissa)) < kRounding;
+        m_step = whole ? step : step / 5; // 2.5 needs a decimal more
         return QCPAxisTicker::createTickVector(step, range);
     }
     QString getTickLabel(double tick, const QLocale& /*locale*/, QChar /*formatChar*/,

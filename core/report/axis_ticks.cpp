@@ -22,19 +22,9 @@ double niceStep(double least)
     return 10 * power;
 }
 
-std::string superscript(int exponent)
+std::string multipleLabel(const std::string& factor, int exponent)
 {
-    static const char* const digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-    std::string text = exponent < 0 ? "⁻" : "";
-    for (const char digit : std::to_string(std::abs(exponent))) {
-        text += digits[digit - '0'];
-    }
-    return text;
-}
-
-std::string powerLabel(int factor, int exponent)
-{
-    return (factor == 1 ? "10" : std::to_string(factor) + "·10") + superscript(exponent);
+    return factor == "1" ? powerLabel(exponent) : factor + "·" + powerLabel(exponent);
 }
 
 void keepEvery(std::vector<PlotTick>& ticks, int wanted)
@@ -47,6 +37,16 @@ void keepEvery(std::vector<PlotTick>& ticks, int wanted)
     ticks = std::move(kept);
 }
 } // namespace
+
+std::string powerLabel(int exponent)
+{
+    static const char* const digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+    std::string text = exponent < 0 ? "10⁻" : "10";
+    for (const char digit : std::to_string(std::abs(exponent))) {
+        text += digits[digit - '0'];
+    }
+    return text;
+}
 
 std::string tickLabel(double value, double step)
 {
@@ -61,7 +61,7 @@ std::string tickLabel(double value, double step)
     if (power > kLargest || stepPower < -kLargest) {
         const double mantissa = std::abs(rounded) / std::pow(10, power);
         const std::string digits = formatNumber(mantissa, std::max(0, power - stepPower));
-        text = digits == "1" ? "10" + superscript(power) : digits + "·10" + superscript(power);
+        text = multipleLabel(digits, power);
     } else {
         text = formatNumber(std::abs(rounded), std::max(0, -stepPower));
     }
@@ -93,12 +93,12 @@ AxisTicks logTicks(double low, double high, int wanted)
                 continue;
             }
             if (factor == 1) {
-                powers.major.push_back({value, powerLabel(1, exponent)});
+                powers.major.push_back({value, powerLabel(exponent)});
             } else {
                 powers.minor.push_back(value);
             }
             if (factor == 1 || factor == 2 || factor == 5) {
-                few.major.push_back({value, powerLabel(factor, exponent)});
+                few.major.push_back({value, multipleLabel(std::to_string(factor), exponent)});
             }
         }
     }

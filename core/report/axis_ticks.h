@@ -21,6 +21,9 @@ AxisTicks linearTicks(double low, double high, int wanted);
 /// marks; 1, 2 and 5 times powers over a shorter range; linear ones where even these are too few.
 AxisTicks logTicks(double low, double high, int wanted);
 
+/// A power of ten in letters: "10⁻³", "10⁰".
+std::string powerLabel(int exponent);
+
 /// A number as an axis writes it: "0.05", "−3", "2·10⁻⁷". @p step is the distance of the marks.
 std::string tickLabel(double value, double step);
 
