@@ -55,6 +55,8 @@ struct MethodDescription {
     std::vector<ParamSpec> params;
     bool needsCalibration = false;
     bool lowRank = false;
+    bool integerGridsOnly = false; ///< formats "int" with a scale per row or group
+    bool findsRange = false;       ///< searches where to cut the weights: range "minmax" alone
 };
 std::vector<MethodDescription> describeMethods();
 

@@ -1,12 +1,8 @@
 #include "app/gui/method_change.h"
 
-#include <algorithm>
-#include <array>
-
 #include <QCoreApplication>
 #include <QStringList>
 
-#include "report/method_style.h"
 #include "widgets/spec_control.h"
 
 namespace qw {
@@ -16,18 +12,10 @@ struct Text {
     Q_DECLARE_TR_FUNCTIONS(MethodChange)
 };
 
-/// Methods that learn or search codes on integer grids with a scale per row or group.
-bool integerGridsOnly(const std::string& method)
-{
-    static constexpr std::array kMethods = {"lrq", "flexround", "gptq", "awq"};
-    return trainsModel(method) ||
-           std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
-}
-
-void fit(RunSpec& spec)
+void fit(RunSpec& spec, const MethodDescription& method)
 {
     WeightSpec& weight = spec.weight;
-    if (integerGridsOnly(spec.method)) {
+    if (method.integerGridsOnly) {
         if (weight.format != "int") {
             weight.format = "int";
             weight.groupSize = WeightSpec().groupSize;
@@ -36,8 +24,8 @@ void fit(RunSpec& spec)
             weight.groupSize = kPerChannel;
         }
     }
-    if (spec.method == "awq") {
-        weight.range = "minmax"; // it searches where to cut itself
+    if (method.findsRange) {
+        weight.range = "minmax";
     }
     if (trainsModel(spec.method) && spec.activation.format == "mxint") {
         spec.activation.format = "int";
@@ -49,11 +37,11 @@ void fit(RunSpec& spec)
 }
 } // namespace
 
-MethodChange turnedTo(const RunSpec& spec, const std::string& method)
+MethodChange turnedTo(const RunSpec& spec, const MethodDescription& method)
 {
     MethodChange change;
-    change.spec = withMethod(spec, method);
-    fit(change.spec);
+    change.spec = withMethod(spec, method.id);
+    fit(change.spec, method);
     const Json before = toJson(spec);
     const Json after = toJson(change.spec);
     QStringList parts;
@@ -75,9 +63,9 @@ MethodChange turnedTo(const RunSpec& spec, const std::string& method)
     compare("weight", "range", Text::tr("range"));
     compare("activation", "format", Text::tr("inputs of layers"));
     if (!parts.isEmpty()) {
-        change.said = Text::tr("For %1: %2; going back restores it")
-                          .arg(QString::fromStdString(methodStyle(method).title),
-                               parts.join(QStringLiteral(", ")));
+        change.said =
+            Text::tr("For %1: %2; going back restores it")
+                .arg(QString::fromStdString(method.title), parts.join(QStringLiteral(", ")));
     }
     return change;
 }

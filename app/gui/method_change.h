@@ -2,7 +2,7 @@
 
 #include <QString>
 
-#include "report/run_spec.h"
+#include "engine.h"
 
 namespace qw {
 
@@ -14,6 +14,6 @@ struct MethodChange {
 
 /// As withMethod(); a format, group, range or width that the method does not have becomes one that
 /// it has.
-MethodChange turnedTo(const RunSpec& spec, const std::string& method);
+MethodChange turnedTo(const RunSpec& spec, const MethodDescription& method);
 
 } // namespace qw

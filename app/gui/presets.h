@@ -17,9 +17,7 @@ struct Preset {
 /// Recipes of the papers, from the program's resources.
 std::vector<Preset> presets();
 /// The preset with model, texts, single layers, seed, device and threads of @p draft.
-/// @param context  tokens the model sees at most, for calibration windows that are not longer; 0:
-/// not
-///                 known
+/// @param context  tokens the model sees at most: calibration windows are no longer; 0: not known
 RunSpec applyPreset(const Preset& preset, const RunSpec& draft, std::int64_t context);
 
 } // namespace qw

@@ -207,13 +207,18 @@ QString QuantizePage::calibrationNote() const
         return {};
     }
     const Json& recipe = m_recipes.at(static_cast<std::size_t>(index - 1)).spec;
-    if (!recipe.contains("calibration") ||
-        recipe.at("calibration").at("seqlen").get<std::int64_t>() <= context()) {
+    if (!recipe.contains("calibration")) {
         return {};
     }
+    const auto nsamples = recipe.at("calibration").at("nsamples").get<std::int64_t>();
+    const auto seqlen = recipe.at("calibration").at("seqlen").get<std::int64_t>();
+    const CalibrationSpec& draft = m_state.draft().calibration;
+    if (seqlen <= context() || draft.nsamples != nsamples || draft.seqlen != context()) {
+        return {}; // the recipe's own, or the user's
+    }
     return tr("The recipe has %1 windows of %2 tokens; this model sees %3 at most")
-        .arg(recipe.at("calibration").at("nsamples").get<std::int64_t>())
-        .arg(recipe.at("calibration").at("seqlen").get<std::int64_t>())
+        .arg(nsamples)
+        .arg(seqlen)
         .arg(context());
 }
 
@@ -226,7 +231,9 @@ RunSpec QuantizePage::preset() const
     }
     RunSpec usual = defaultDraft(); // of this program, for the method chosen
     usual.model = m_state.draft().model;
-    return turnedTo(usual, m_state.draft().method).spec;
+    const MethodDescription* method = m_state.method(m_state.draft().method);
+    return method != nullptr ? turnedTo(usual, *method).spec
+                             : withMethod(usual, m_state.draft().method);
 }
 
 void QuantizePage::rebuildFields()
@@ -275,12 +282,13 @@ void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
 {
     const RunSpec& before = m_state.draft();
     RunSpec spec = edited;
-    if (edited.method != before.method) {
+    const MethodDescription* method = m_state.method(edited.method);
+    if (edited.method != before.method && method != nullptr) {
         const bool back = m_turned && m_turned->method == edited.method &&
                           m_turnedWeight == before.weight &&
                           m_turnedActivation == before.activation;
         spec.method = before.method;
-        MethodChange change = turnedTo(spec, edited.method);
+        MethodChange change = turnedTo(spec, *method);
         if (back) { // nothing was changed since: what the turn took comes back
             change.spec.weight = m_turned->weight;
             change.spec.activation = m_turned->activation;

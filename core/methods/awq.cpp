@@ -108,7 +108,9 @@ public:
                             "it in the layer before.",
                             weightParams(),
                             true,
-                            false};
+                            false,
+                            true,
+                            true};
             for (ParamSpec& param : awqParams()) {
                 info.params.push_back(std::move(param));
             }

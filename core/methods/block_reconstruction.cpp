@@ -351,7 +351,7 @@ std::unique_ptr<BlockMethod> makeLrq()
         MethodInfo{"lrq", "LRQ", "arXiv:2407.11534",
                    "Learns which way each weight rounds, block by block, through a low-rank "
                    "divisor that costs nothing afterwards.",
-                   allParams(true), true, false});
+                   allParams(true), true, false, true});
 }
 
 std::unique_ptr<BlockMethod> makeFlexRound()
@@ -360,7 +360,7 @@ std::unique_ptr<BlockMethod> makeFlexRound()
         MethodInfo{"flexround", "FlexRound", "arXiv:2306.00317; the mode of LRQ's code",
                    "Learns which way each weight rounds, block by block, with a divisor of its own "
                    "for every weight.",
-                   allParams(false), true, false});
+                   allParams(false), true, false, true});
 }
 
 } // namespace qw

@@ -118,7 +118,8 @@ public:
                             "still to come.",
                             weightParams(),
                             true,
-                            false};
+                            false,
+                            true};
             for (ParamSpec& param : gptqParams()) {
                 info.params.push_back(std::move(param));
             }

@@ -33,6 +33,8 @@ struct MethodInfo {
     std::vector<ParamSpec> params;
     bool needsCalibration = false;
     bool lowRank = false;
+    bool integerGridsOnly = false; ///< formats "int" with a scale per row or group
+    bool findsRange = false;       ///< searches where to cut the weights itself
 };
 
 /// One linear layer handed to a layer-wise method.

@@ -63,7 +63,7 @@ std::unique_ptr<ModelMethod> makeLrQat()
             "lr-qat", "LR-QAT", "arXiv:2406.06385",
             "Trains a low-rank pair inside the rounding of each weight, on text, through the "
             "whole model; it costs nothing afterwards.",
-            allParams(true, true), false, false});
+            allParams(true, true), false, false, true});
 }
 
 std::unique_ptr<ModelMethod> makeLsq()
@@ -72,7 +72,7 @@ std::unique_ptr<ModelMethod> makeLsq()
         TrainedKind::Lsq, MethodInfo{"lsq", "LSQ", "arXiv:1902.08153, as LR-QAT compares with it",
                                      "Trains all weights and scales on text, through the whole "
                                      "model.",
-                                     allParams(false, true), false, false});
+                                     allParams(false, true), false, false, true});
 }
 
 std::unique_ptr<ModelMethod> makePeqa()
@@ -81,7 +81,7 @@ std::unique_ptr<ModelMethod> makePeqa()
         TrainedKind::Peqa, MethodInfo{"peqa", "PEQA", "arXiv:2305.14152",
                                       "Rounds to nearest and trains the scales alone on text, "
                                       "through the whole model.",
-                                      allParams(false, false), false, false});
+                                      allParams(false, false), false, false, true});
 }
 
 } // namespace qw

@@ -44,7 +44,8 @@ std::vector<MethodDescription> describeMethods()
     for (const auto& method : builtinMethods()) {
         const MethodInfo& info = method->info();
         result.push_back({info.id, info.title, info.source, info.summary, info.params,
-                          info.needsCalibration, info.lowRank});
+                          info.needsCalibration, info.lowRank, info.integerGridsOnly,
+                          info.findsRange});
     }
     return result;
 }

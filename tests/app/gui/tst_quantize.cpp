@@ -78,6 +78,8 @@ private Q_SLOTS:
     void editsAreUndone();
     void overridesFromTheTree();
     void recipesGoOutAndIn();
+    void recipesWithAWrongRankAreExplained_data();
+    void recipesWithAWrongRankAreExplained();
     void commandIsCopied();
     void draftSurvivesARestart();
     void runsWithTheKeyboardOnly();
@@ -183,16 +185,18 @@ void TstQuantize::methodsThatTrainHaveTheirGrid()
 
 void TstQuantize::everyMethodTakesWhatItIsTurnedTo_data()
 {
-    QTest::addColumn<QString>("method");
-    for (const auto& method : qw::describeMethods()) {
-        QTest::newRow(method.id.c_str()) << QString::fromStdString(method.id);
+    QTest::addColumn<int>("index");
+    const auto methods = qw::describeMethods();
+    for (int i = 0; i < static_cast<int>(methods.size()); ++i) {
+        QTest::newRow(methods[static_cast<std::size_t>(i)].id.c_str()) << i;
     }
 }
 
 /// Whatever the form had before, what a method makes of it is refused by nobody.
 void TstQuantize::everyMethodTakesWhatItIsTurnedTo()
 {
-    QFETCH(QString, method);
+    QFETCH(int, index);
+    const qw::MethodDescription method = qw::describeMethods()[static_cast<std::size_t>(index)];
     std::vector<RunSpec> before(4, qw::defaultDraft());
     before[1].weight = {.format = "int", .bits = 8, .groupSize = qw::kPerTensor, .range = "lrq"};
     before[2].activation.format = "mxint";
@@ -200,8 +204,8 @@ void TstQuantize::everyMethodTakesWhatItIsTurnedTo()
     before[3].method = "lsq";
     before[3].weight = qw::usualWeight("lsq");
     for (const RunSpec& spec : before) {
-        const RunSpec turned = qw::turnedTo(spec, method.toStdString()).spec;
-        QCOMPARE(turned.method, method.toStdString());
+        const RunSpec turned = qw::turnedTo(spec, method).spec;
+        QCOMPARE(turned.method, method.id);
         try {
             qw::validate(turned);
             qw::estimateRun(turned); // knows the model and the method's own rules
@@ -209,6 +213,23 @@ void TstQuantize::everyMethodTakesWhatItIsTurnedTo()
             QFAIL(error.what());
         }
     }
+    // It turns no more than it must: what a method says that it does not take is refused.
+    const auto refused = [](const RunSpec& spec) {
+        try {
+            qw::validate(spec);
+            qw::estimateRun(spec);
+            return false;
+        } catch (const qw::Error&) {
+            return true;
+        }
+    };
+    RunSpec other = qw::turnedTo(qw::defaultDraft(), method).spec;
+    other.weight = {.format = "mxint", .bits = 4, .groupSize = 16};
+    QCOMPARE(refused(other), method.integerGridsOnly);
+    other = qw::turnedTo(qw::defaultDraft(), method).spec;
+    other.weight = qw::usualWeight(method.id);
+    other.weight.range = other.weight.sym ? "lp" : "lrq";
+    QCOMPARE(refused(other), method.findsRange);
 }
 
 void TstQuantize::aMethodWithoutTheFormatChangesItAndSaysSo()
@@ -261,6 +282,14 @@ void TstQuantize::presetFillsAndResetGoesBack()
     gui.find<QSpinBox>("weightBitsField")->setValue(5);
     QCOMPARE(draftOf(gui).weight.bits, 5);
     QTRY_VERIFY(shown(gui, u"weightBitsResetButton"_s));
+    // What the recipe has is told while the form has it, cut to the model, and no longer.
+    RunSpec own = draftOf(gui);
+    own.calibration.seqlen = 64;
+    gui.window->state().setDraft(own);
+    QVERIFY(!windows->isVisibleTo(gui.window.get()));
+    own.calibration.seqlen = gui.window->state().model()->maxPositions;
+    gui.window->state().setDraft(own);
+    QVERIFY(windows->isVisibleTo(gui.window.get()));
     shoot(*gui.window, u"quantize-preset"_s);
     QTest::mouseClick(gui.find<QToolButton>("weightBitsResetButton"), Qt::LeftButton);
     QCOMPARE(draftOf(gui).weight.bits, 3);
@@ -419,6 +448,44 @@ void TstQuantize::recipesGoOutAndIn()
     QCOMPARE(shownProblems.size(), 1);
     QVERIFY(shownProblems.first().first().toString().contains(u"bitz"_s));
     QCOMPARE(draftOf(gui), wanted);
+}
+
+void TstQuantize::recipesWithAWrongRankAreExplained_data()
+{
+    QTest::addColumn<QString>("rank");
+    QTest::newRow("a word") << u"half"_s;
+    QTest::newRow("nothing") << QString();
+    QTest::newRow("a number beyond all") << u"12345678901234567890"_s;
+}
+
+/// The layers' plans and the estimate read the rank too: the window goes on, now and next time.
+void TstQuantize::recipesWithAWrongRankAreExplained()
+{
+    QFETCH(QString, rank);
+    GuiFixture gui;
+    gui.openDemo();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
+    const QString file = gui.folder.filePath(u"recipe.json"_s);
+    const qw::Json recipe = {
+        {"model", "demo"}, {"method", "lrq"}, {"reconstruction", {{"rank", rank.toStdString()}}}};
+    QFile written(file);
+    QVERIFY(written.open(QIODevice::WriteOnly) && written.write(recipe.dump().c_str()) > 0);
+    written.close();
+    QSignalSpy shownProblems(&gui.dialogs, &qw::Dialogs::problemShown);
+    gui.window->openPath(file);
+    QCOMPARE(shownProblems.size(), 0);
+    for (int i = 0; i < 2; ++i) { // imported, then read again by the next start
+        QCOMPARE(draftOf(gui).reconstruction.rank, rank.toStdString());
+        gui.trigger("quantizeAction");
+        QTRY_VERIFY_WITH_TIMEOUT(shown(gui, u"reconstructionRankProblemLabel"_s), kPatience);
+        QVERIFY(!gui.find<QPushButton>("startRunButton")->isEnabled());
+        if (i == 0) {
+            gui.window->close();
+            gui.reopen();
+            gui.openDemo();
+            QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
+        }
+    }
 }
 
 void TstQuantize::commandIsCopied()

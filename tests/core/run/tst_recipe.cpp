@@ -1,6 +1,7 @@
 #include <ATen/ops/zeros.h>
 #include <QTest>
 
+#include "base/json_io.h"
 #include "run/recipe.h"
 
 using namespace qw;
@@ -12,6 +13,7 @@ class TstRecipe : public QObject
 private Q_SLOTS:
     void calibrationWindows_data();
     void calibrationWindows();
+    void presetsHaveTheirMethodsWindows();
     void iterations_data();
     void iterations();
 };
@@ -70,6 +72,31 @@ void TstRecipe::calibrationWindows()
                  qPrintable(sentence));
         QVERIFY2(sentence.contains(recipe), qPrintable(sentence));
     }
+}
+
+/// The window offers recipes of papers: their windows are those that are held against a run.
+void TstRecipe::presetsHaveTheirMethodsWindows()
+{
+    int calibrated = 0;
+    const std::string file = std::string(QW_RESOURCES_DIR) + "/presets/presets.json";
+    for (const Json& preset : readJsonFile(file)) {
+        const Json& settings = preset.at("spec");
+        if (!settings.contains("calibration")) {
+            continue;
+        }
+        RunSpec spec;
+        spec.method = settings.at("method").get<std::string>();
+        const Json& windows = settings.at("calibration");
+        const std::int64_t count = windows.at("nsamples");
+        const std::int64_t tokens = windows.at("seqlen");
+        const std::string title = preset.at("title").get<std::string>();
+        QVERIFY2(recipeDifferences(spec, calibratedOn(count, tokens)).empty(), title.c_str());
+        // No more than these, which also tells that the method has a recipe at all.
+        QVERIFY2(!recipeDifferences(spec, calibratedOn(count - 1, tokens)).empty(), title.c_str());
+        QVERIFY2(!recipeDifferences(spec, calibratedOn(count, tokens - 1)).empty(), title.c_str());
+        ++calibrated;
+    }
+    QCOMPARE_GT(calibrated, 15);
 }
 
 void TstRecipe::iterations_data()
