@@ -16,6 +16,7 @@
 #include "app/gui/run_edits.h"
 #include "app/gui/settings.h"
 #include "base/error.h"
+#include "report/method_style.h"
 #include "report/run_tables.h"
 #include "widgets/elided_label.h"
 #include "widgets/run_table_model.h"
@@ -46,6 +47,13 @@ bool shownAtFirst(int column)
     default:
         return false;
     }
+}
+
+/// Methods and corrections by their titles; all else as users write it.
+QString settingText(const std::string& key, const std::string& value)
+{
+    const bool method = key == "method" || key == "low_rank.correction";
+    return QString::fromStdString(method ? methodStyle(value).title : value);
 }
 
 QString filterHelp()
@@ -243,8 +251,8 @@ void ComparePage::showCount()
 {
     const int shown = m_proxy->rowCount();
     const int all = m_model->rowCount();
-    QString text = shown == all ? (all == 1 ? tr("1 run") : tr("%1 runs").arg(all))
-                                : tr("%1 of %2 runs").arg(shown).arg(all);
+    QStringList parts = {shown == all ? (all == 1 ? tr("1 run") : tr("%1 runs").arg(all))
+                                      : tr("%1 of %2 runs").arg(shown).arg(all)};
     const auto ticked = std::count_if(m_model->ticked().begin(), m_model->ticked().end(),
                                       [this](const QString& id) { return find(id) != nullptr; });
     const auto& compared = m_runs.runs();
@@ -252,12 +260,15 @@ void ComparePage::showCount()
         const int row = m_model->rowOf(QString::fromStdString(run.id));
         return run.status == "finished" && row >= 0 && m_model->reason(row).isEmpty();
     });
-    text += ticked > 0 ? tr(", %1 ticked").arg(ticked) : QString();
-    text += u", "_s + (drawn == (ticked > 0 ? ticked : shown) ? tr("all drawn")
-                                                              : tr("%1 drawn").arg(drawn));
+    if (ticked > 0) {
+        parts << tr("%1 ticked").arg(ticked);
+    }
+    if (const auto meant = ticked > 0 ? ticked : shown; meant > 0) {
+        parts << (drawn == meant ? tr("all drawn") : tr("%1 drawn").arg(drawn));
+    }
     m_count->setText(!m_state.runsLoaded() ? tr("reading the store\u2026")
                      : all == 0            ? tr("no runs yet")
-                                           : text);
+                                           : parts.join(tr(", ", "between parts of a list")));
 }
 
 const RunSummary* ComparePage::find(const QString& id) const
@@ -316,7 +327,7 @@ void ComparePage::showDifferences()
     for (const SettingRow& row : rows) {
         QStringList values;
         for (const std::string& value : row.values) {
-            const QString text = QString::fromStdString(value);
+            const QString text = settingText(row.key, value);
             if (!values.contains(text)) {
                 values << text;
             }
@@ -328,8 +339,8 @@ void ComparePage::showDifferences()
     if (rows.size() > kShownDifferences) {
         parts << tr("%1 more").arg(rows.size() - kShownDifferences);
     }
-    const QString differ = tooMany ? tr("The first %1 selected differ in: %2").arg(runs.size())
-                                   : tr("Differ in: %1");
+    const QString differ =
+        tooMany ? tr("The first %1 selected differ in: %2").arg(runs.size()) : tr("Differ in: %1");
     m_differences->setFullText(rows.empty() ? tr("The runs selected have the same settings.")
                                             : differ.arg(parts.join(u"  \u00b7  "_s)));
 }
@@ -346,6 +357,7 @@ void ComparePage::pickRun(const QString& id)
 void ComparePage::setPausedRuns(const QStringList& ids)
 {
     m_model->setPaused(ids);
+    showCount(); // a filter may ask for them
 }
 
 void ComparePage::focusFilter()

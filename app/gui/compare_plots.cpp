@@ -227,7 +227,8 @@ void ComparePlots::addQualityViews()
         });
     };
     addView(rank, u"rankTab"_s, tr("Rank Curve"),
-            tr("Quality over the rank of the correction, with standard errors"));
+            tr("Quality over the rank of the correction, or the learned rank, with standard "
+               "errors"));
 }
 
 void ComparePlots::addLayerViews()

@@ -55,7 +55,7 @@ ExportDialog::ExportDialog(AppState& state, Dialogs& dialogs, RunResult run, QWi
     layout->setContentsMargins(theme::kSection, theme::kSection, theme::kSection, theme::kSection);
     layout->setSpacing(theme::kMargin);
     auto* intro = new QLabel(tr("%1 of %2, run %3, as files of another program.")
-                                 .arg(run_text::settings(m_run.spec),
+                                 .arg(run_text::settings(m_run),
                                       run_text::path(QString::fromStdString(m_run.spec.model)),
                                       QString::fromStdString(m_run.id)));
     intro->setTextFormat(Qt::PlainText);

@@ -42,7 +42,13 @@ LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     m_a = makeBox(u"pairAComboBox"_s, tr("Run A"));
     m_b = makeBox(u"pairBComboBox"_s, tr("Run B"));
     m_metric = makeBox(u"pairMetricComboBox"_s, tr("What is compared"));
-    connect(m_metric, &QComboBox::activated, this, [this] { m_metricChosen = true; });
+    for (QComboBox* box : {m_a, m_b}) {
+        connect(box, &QComboBox::activated, this, &LayerPairTab::fillTable);
+    }
+    connect(m_metric, &QComboBox::activated, this, [this] {
+        m_metricChosen = true; // before the table is filled, which else chooses by itself
+        fillTable();
+    });
     for (const LayerMetric metric : kLayerMetrics) {
         m_metric->addItem(report_text::translated(metricLabel(metric)), static_cast<int>(metric));
     }
@@ -101,7 +107,6 @@ QComboBox* LayerPairTab::makeBox(const QString& name, const QString& label)
     box->setAccessibleName(label);
     box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     box->setMinimumContentsLength(14);
-    connect(box, &QComboBox::activated, this, &LayerPairTab::fillTable);
     return box;
 }
 
@@ -136,7 +141,7 @@ void LayerPairTab::fillRuns()
 void LayerPairTab::startWithWhatBothHave(const RunResult& a, const RunResult& b)
 {
     for (const LayerMetric metric : kLayerMetrics) {
-        if (has(a, metric) && has(b, metric) && layerMismatch(a, b, metric).empty()) {
+        if (layerMismatch(a, b, metric).empty()) {
             m_metric->setCurrentIndex(m_metric->findData(static_cast<int>(metric)));
             return;
         }
@@ -159,15 +164,14 @@ void LayerPairTab::fillTable()
     } else {
         const RunResult& a = runs[static_cast<std::size_t>(m_a->currentIndex())];
         const RunResult& b = runs[static_cast<std::size_t>(m_b->currentIndex())];
-        const std::string reason = layerMismatch(a, b, metric);
         const RunResult* without = !has(a, metric) ? &a : !has(b, metric) ? &b : nullptr;
-        if (reason.empty() && without != nullptr) {
+        if (without != nullptr) {
             note = tr("Not compared: %1 has no %2 of its layers; choose another measure.")
                        .arg(QString::fromStdString(shortName(*without)), m_metric->currentText());
-        } else if (reason.empty()) {
-            layers = compareLayers(a, b, metric);
-        } else {
+        } else if (const std::string reason = layerMismatch(a, b, metric); !reason.empty()) {
             note = tr("Not compared: %1.").arg(report_text::translated(reason));
+        } else {
+            layers = compareLayers(a, b, metric);
         }
         for (const std::string& sentence : pairedSentences({a, b})) {
             note +=

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <unordered_map>
 
 #include <QHeaderView>
 #include <QLabel>
@@ -111,9 +113,16 @@ void LayerRuns::ask()
 void LayerRuns::fill(const std::vector<RunResult>& runs)
 {
     m_model->removeRows(0, m_model->rowCount());
+    // These carry one layer each; the name is of the whole run, as in Compare.
+    std::unordered_map<std::string, const RunResult*> wholeRuns;
+    for (const RunSummary& listed : m_state.runs()) {
+        wholeRuns.emplace(listed.result.id, &listed.result);
+    }
     for (const RunResult& run : runs) {
         const LayerResult& layer = run.layers.front();
-        auto* title = new QStandardItem(run_text::settings(run.spec));
+        const auto whole = wholeRuns.find(run.id);
+        auto* title =
+            new QStandardItem(run_text::settings(whole != wholeRuns.end() ? *whole->second : run));
         title->setData(title->text(), SortRole);
         title->setData(QString::fromStdString(run.id), RunRole);
         title->setToolTip(run_text::tip(run));

@@ -103,7 +103,7 @@ void MainWindow::resumeRun(const QString& id)
         request.workFolder = m_state.workFolder();
         request.sweep = run.sweep;
         request.resumeId = run.sweep.empty() ? run.id : run.sweep;
-        m_queue.add(std::move(request), run_text::settings(run.spec));
+        m_queue.add(std::move(request), run_text::settings(run));
     } catch (const Error& error) {
         m_dialogs.showProblem(this, tr("Cannot Resume the Run"),
                               QString::fromStdString(error.what()));
@@ -240,8 +240,7 @@ void MainWindow::prepareImport(const QString& source)
     connect(dialog, &ImportDialog::imported, this, [this](const RunResult& run) {
         m_state.storeChanged();
         showRunOf(QString::fromStdString(run.id), QString::fromStdString(run.spec.model));
-        statusBar()->showMessage(tr("Imported: %1").arg(run_text::settings(run.spec)),
-                                 kMessageTime);
+        statusBar()->showMessage(tr("Imported: %1").arg(run_text::settings(run)), kMessageTime);
     });
     dialog->open();
 }

@@ -16,18 +16,28 @@ namespace {
 struct Text {
     Q_DECLARE_TR_FUNCTIONS(RunText)
 };
+
+QString withSteps(const std::string& name, const RunSpec& spec)
+{
+    const QString text = QString::fromStdString(name);
+    return trainsModel(spec.method) ? Text::tr("%1 %2 steps").arg(text).arg(spec.training.steps)
+                                    : text;
+}
 } // namespace
 
 QString settings(const RunSpec& spec)
 {
-    const QString name = QString::fromStdString(shortName(spec));
-    return trainsModel(spec.method) ? name + Text::tr(" %1 steps").arg(spec.training.steps) : name;
+    return withSteps(shortName(spec), spec);
+}
+
+QString settings(const RunResult& run)
+{
+    return withSteps(shortName(run), run.spec);
 }
 
 QString title(const RunResult& run)
 {
-    return settings(run.spec) + QStringLiteral("  \u00b7  ") +
-           text::number(run.score.perplexity, 3);
+    return settings(run) + QStringLiteral("  \u00b7  ") + text::number(run.score.perplexity, 3);
 }
 
 QString progress(const QueueEntry& entry)

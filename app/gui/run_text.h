@@ -13,8 +13,10 @@ namespace qw::run_text {
 
 /// "l2qer W4 r32 · 12.310": method, format, rank and perplexity.
 QString title(const RunResult& run);
-/// Method, format and rank.
+/// Method, format and rank, as asked for.
 QString settings(const RunSpec& spec);
+/// The same with the rank that was deployed or learned.
+QString settings(const RunResult& run);
 /// Several lines: id, date, model, numbers.
 QString tip(const RunResult& run);
 /// "quantize · block 2/4 · 1:12 left"

@@ -378,7 +378,7 @@ QWidget* StartPage::makeUnfinished(const RunResult& result)
     const QString began = m_pausedRuns.contains(id)
                               ? tr("Started %1, paused; finished blocks are kept")
                               : tr("Started %1, interrupted; finished blocks are kept");
-    auto* card = new CardButton(tr("Resume %1").arg(run_text::settings(result.spec)),
+    auto* card = new CardButton(tr("Resume %1").arg(run_text::settings(result)),
                                 began.arg(run_text::localTime(result.started)));
     card->setObjectName(QStringLiteral("resumeButton"));
     auto* dismiss = new QPushButton(tr("Dismiss"));

@@ -12,6 +12,7 @@
 #include <QToolButton>
 
 #include "base/files.h"
+#include "report/run_tables.h"
 #include "support/gui_fixture.h"
 #include "support/gui_runs.h"
 #include "widgets/elided_label.h"
@@ -102,6 +103,7 @@ private Q_SLOTS:
     void everyTabShowsItsRuns();
     void tabLeftBeforeItWasDrawnIsDrawnLater();
     void selectionSaysWhatDiffers();
+    void namesAgreeEverywhere();
     void clicksSelectEverywhere();
     void pairFollowsTheSelection();
     void tagsStarsAndNotesAreUndone();
@@ -158,6 +160,9 @@ void TstCompare::filterNarrowsAndExplains()
     QTRY_COMPARE_WITH_TIMEOUT(gui.drawn("paretoPlot"), (QStringList{u"lqer16"_s, u"lqer8"_s}),
                               kPatience);
     QCOMPARE(gui.find<QLabel>("runCountLabel")->text(), u"2 of 8 runs, all drawn"_s);
+    filter->setText(u"method:none-of-these"_s);
+    QCOMPARE(gui.find<QLabel>("runCountLabel")->text(), u"0 of 8 runs"_s);
+    filter->setText(u"method=lqer rank<32"_s);
     filter->setText(u"method=lqer colour:red"_s);
     auto* problem = gui.find<QLabel>("runFilterProblemLabel");
     QVERIFY(problem->isVisible());
@@ -239,8 +244,46 @@ void TstCompare::selectionSaysWhatDiffers()
     QTRY_COMPARE_WITH_TIMEOUT(settings->model()->columnCount(), 3, kPatience);
     QCOMPARE(settings->model()->rowCount(), 1);
     QCOMPARE(settings->model()->index(0, 0).data().toString(), u"low_rank.rank"_s);
+    gui.select({u"rtn0"_s, u"l2qer8"_s});
+    QVERIFY2(label->fullText().contains(u"method L\u00b2QER / RTN"_s) ||
+                 label->fullText().contains(u"method RTN / L\u00b2QER"_s),
+             qPrintable(label->fullText()));
     gui.select({});
     QCOMPARE(label->fullText(), QString());
+}
+
+/// A learned rank that is known of the layers only, and the largest of them.
+void TstCompare::namesAgreeEverywhere()
+{
+    Compare gui;
+    qw::RunResult learned = gui.store().get("rtn0");
+    learned.id = "learned";
+    learned.spec.method = "lrq";
+    for (qw::LayerResult& layer : learned.layers) {
+        layer.trainRank = 24;
+        layer.trainedParameters = 1000;
+    }
+    learned.layers.back().trainRank = 48;
+    gui.store().save(learned);
+    gui.window->state().storeChanged();
+    QTRY_COMPARE_WITH_TIMEOUT(gui.table()->model()->rowCount(), 9, kPatience);
+    const QString name = gui.cell(u"learned"_s, Model::NameColumn).data().toString();
+    QVERIFY2(name.endsWith(u" r48"_s), qPrintable(name));
+    gui.openDemo();
+    auto* inView = gui.find<QComboBox>("runInViewComboBox");
+    QTRY_COMPARE_GE(inView->findText(name, Qt::MatchStartsWith), 0);
+    gui.trigger("inspectAction");
+    QTest::mouseClick(gui.find<QToolButton>("cornerRunsButton"), Qt::LeftButton);
+    gui.window->state().selectLayer(u"model.layers.0.self_attn.q_proj"_s);
+    auto* ofLayer = gui.find<QTableView>("layerRunsTable");
+    const auto names = [&] {
+        QStringList found;
+        for (int row = 0; row < ofLayer->model()->rowCount(); ++row) {
+            found << ofLayer->model()->index(row, 0).data().toString();
+        }
+        return found;
+    };
+    QTRY_VERIFY_WITH_TIMEOUT(names().contains(name), kPatience);
 }
 
 void TstCompare::clicksSelectEverywhere()
@@ -271,7 +314,26 @@ void TstCompare::pairFollowsTheSelection()
     QCOMPARE(gui.window->state().layer(), u"model.layers.1.self_attn.v_proj"_s);
     gui.select({u"rtn0"_s, u"other0"_s});
     QTRY_COMPARE_WITH_TIMEOUT(table->model()->rowCount(), 0, kPatience);
-    QVERIFY(gui.find<QLabel>("pairNoteLabel")->text().contains(u"different models"_s));
+    auto* note = gui.find<QLabel>("pairNoteLabel");
+    QVERIFY(note->text().contains(u"different models"_s));
+    // A measure that one of the runs does not have.
+    qw::RunResult unmeasured = gui.store().get("lqer8");
+    for (qw::LayerResult& layer : unmeasured.layers) {
+        layer.sqnrDb = qw::kMissing;
+    }
+    unmeasured.id = "unmeasured";
+    gui.store().save(unmeasured);
+    gui.window->state().storeChanged();
+    QTRY_COMPARE_WITH_TIMEOUT(gui.table()->model()->rowCount(), 9, kPatience);
+    gui.select({u"rtn0"_s, u"unmeasured"_s});
+    QTRY_COMPARE_WITH_TIMEOUT(table->model()->rowCount(), 28, kPatience); // another measure
+    auto* metric = gui.find<QComboBox>("pairMetricComboBox");
+    metric->setCurrentIndex(metric->findData(static_cast<int>(qw::LayerMetric::Sqnr)));
+    Q_EMIT metric->activated(metric->currentIndex());
+    QCOMPARE(table->model()->rowCount(), 0);
+    QCOMPARE(metric->currentData().toInt(), static_cast<int>(qw::LayerMetric::Sqnr)); // stays
+    QVERIFY2(note->text().contains(u"LQER"_s) && note->text().contains(u"has no SQNR"_s),
+             qPrintable(note->text()));
 }
 
 void TstCompare::tagsStarsAndNotesAreUndone()
