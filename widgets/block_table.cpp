@@ -203,7 +203,7 @@ QVariant BlockTableModel::headerData(int section, Qt::Orientation orientation, i
     case SecondsColumn:
         return tr("time");
     case MemoryColumn:
-        return tip ? tr("The most memory of the process until the block was done") : tr("peak");
+        return tip ? tr("The most memory of the process while the block was made") : tr("peak");
     default:
         return {};
     }

@@ -73,6 +73,7 @@ const std::vector<const char*>& texts()
         QT_TRANSLATE_NOOP("report", "no loss of a training"),
         QT_TRANSLATE_NOOP("report", "no loss of block %1"),
         QT_TRANSLATE_NOOP("report", "no singular values of this layer are stored"),
+        QT_TRANSLATE_NOOP("report", "run %1 learned full matrices, which have no rank"),
         QT_TRANSLATE_NOOP("report", "they are of different models"),
         QT_TRANSLATE_NOOP("report", "they learned from different texts"),
         QT_TRANSLATE_NOOP("report", "their layers were measured on different calibration texts"),
@@ -82,11 +83,18 @@ const std::vector<const char*>& texts()
 
 QString translated(const std::string& text)
 {
-    static const QRegularExpression kNumberLast(QStringLiteral("^(.* )(\\d+)$"));
+    // A number at the end, or the id of a run at the beginning.
+    static const QRegularExpression kNamed[] = {
+        QRegularExpression(QStringLiteral("^(.* )(\\d+)()$")),
+        QRegularExpression(QStringLiteral("^(run )(\\S+)( .*)$"))};
     const QString source = QString::fromStdString(text);
-    if (const auto number = kNumberLast.match(source); number.hasMatch()) {
-        const QByteArray pattern = (number.captured(1) + QStringLiteral("%1")).toUtf8();
-        return QCoreApplication::translate(kContext, pattern.constData()).arg(number.captured(2));
+    for (const QRegularExpression& named : kNamed) {
+        if (const auto found = named.match(source); found.hasMatch()) {
+            const QByteArray pattern =
+                (found.captured(1) + QStringLiteral("%1") + found.captured(3)).toUtf8();
+            return QCoreApplication::translate(kContext, pattern.constData())
+                .arg(found.captured(2));
+        }
     }
     return QCoreApplication::translate(kContext, text.c_str());
 }

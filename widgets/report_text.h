@@ -11,7 +11,7 @@
 /// the user; names of runs and layers stay as they are.
 namespace qw::report_text {
 
-/// "block 3" is looked up as "block %1".
+/// "block 3" is looked up as "block %1", "run abc has …" as "run %1 has …".
 QString translated(const std::string& text);
 PlotData translated(PlotData plot);
 Heatmap translated(Heatmap map);

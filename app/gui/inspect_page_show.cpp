@@ -270,7 +270,7 @@ void InspectPage::showMeasuring()
     const bool busy = m_inspector->channelsBusy();
     const Progress& now = m_inspector->channelsProgress();
     if (busy && now.total > 0) {
-        m_channelsNote->setText(tr("measuring the inputs of block %1 of %2")
+        m_channelsNote->setText(tr("measuring the inputs  \u00b7  block %1 of %2")
                                     .arg(std::min(now.done + 1, now.total))
                                     .arg(now.total));
     } else if (const ChannelStatistics* known = m_inspector->channels(m_state.layer())) {

@@ -55,15 +55,18 @@ QString whatBecame(const std::vector<QueueEntry>& entries)
                              [state](const QueueEntry& entry) { return entry.state == state; });
     };
     QStringList parts;
-    for (const RunState state : {RunState::Finished, RunState::Failed, RunState::Cancelled}) {
+    const auto say = [&](RunState state, const QString& counted) {
         if (const auto of = count(state); of > 0) {
-            parts << QStringLiteral("%1 %2").arg(of).arg(stateText(state));
+            parts << counted.arg(of);
         }
-    }
+    };
+    say(RunState::Finished, QueueDock::tr("%1 finished"));
+    say(RunState::Failed, QueueDock::tr("%1 failed"));
+    say(RunState::Cancelled, QueueDock::tr("%1 cancelled"));
     return entries.empty() ? QueueDock::tr("empty")
            : count(RunState::Finished) == static_cast<std::ptrdiff_t>(entries.size())
                ? QueueDock::tr("all done")
-               : parts.join(QStringLiteral(", "));
+               : parts.join(QueueDock::tr(", ", "between parts of a list"));
 }
 } // namespace
 

@@ -65,7 +65,7 @@ Cost costOf(const std::vector<RunSpec>& specs, const RunContext& run)
 
 /// What runs that differ in rank only have in common: what corrects is found once, at the largest
 /// rank; what is learned is learned for each.
-QString aboutRanks(const std::vector<RunSpec>& specs)
+QStringList aboutRanks(const std::vector<RunSpec>& specs)
 {
     bool shared = false;
     QStringList anew;
@@ -83,14 +83,13 @@ QString aboutRanks(const std::vector<RunSpec>& specs)
             anew << title;
         }
     }
-    QString said;
+    QStringList said;
     if (shared) {
-        said += SweepDialog::tr("; runs that differ only in the rank of their correction share "
+        said << SweepDialog::tr("runs that differ only in the rank of their correction share "
                                 "calibration and factors");
     }
-    if (!anew.isEmpty()) {
-        said += SweepDialog::tr("; each rank of %1 is learned anew")
-                    .arg(anew.join(SweepDialog::tr(" and ")));
+    for (const QString& title : anew) {
+        said << SweepDialog::tr("each rank of %1 is learned anew").arg(title);
     }
     return said;
 }
@@ -279,9 +278,11 @@ void SweepDialog::estimate()
     m_cost->setText(tr("estimating\u2026"));
     m_worker.ask([specs = m_specs](const RunContext& run) { return costOf(specs, run); },
                  [this](const Cost& cost) {
-                     m_cost->setText(tr("%1 at most, and %2 of memory%3")
-                                         .arg(text::duration(cost.seconds),
-                                              text::megabytes(cost.memory), aboutRanks(m_specs)));
+                     const QStringList parts = QStringList{tr("%1 at most, and %2 of memory")
+                                                               .arg(text::duration(cost.seconds),
+                                                                    text::megabytes(cost.memory))} +
+                                               aboutRanks(m_specs);
+                     m_cost->setText(parts.join(tr("; ", "between parts of a list")));
                  });
 }
 

@@ -122,6 +122,8 @@ void TstReportText::everyPlotIsTranslated()
 void TstReportText::numbersAndNamesStay()
 {
     QCOMPARE(report_text::translated("block 12"), QStringLiteral("<block 12>"));
+    QCOMPARE(report_text::translated("run 7qx2 learned full matrices, which have no rank"),
+             QStringLiteral("<run 7qx2 learned full matrices, which have no rank>"));
     QCOMPARE(report_text::translated("LQER W4 g64 r16"), QStringLiteral("LQER W4 g64 r16"));
     QCOMPARE(report_text::translated("LSQ 300"), QStringLiteral("LSQ 300"));
     QCOMPARE(report_text::translated(""), QString());

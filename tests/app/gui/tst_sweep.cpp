@@ -87,14 +87,14 @@ void TstSweep::countsAndEstimates()
     QVERIFY(!text(gui, "sweepCostLabel").contains(u"anew"_s));
     QCOMPARE(gui.find<QPushButton>("queueSweepButton")->text(), u"&Queue 16 Runs"_s);
     shoot(*gui.find<QDialog>("sweepDialog"), u"sweep-dialog"_s);
-    gui.find<QCheckBox>("sweepMethod_rtn")->setChecked(false);
-    gui.find<QCheckBox>("sweepMethod_l2qer")->setChecked(false);
-    gui.find<QCheckBox>("sweepMethod_lrq")->setChecked(true);
-    gui.find<QLineEdit>("sweepGroupsLineEdit")->setText(u"channel"_s);
+    gui.find<QDialog>("sweepDialog")->close();
+    QTRY_VERIFY(gui.window->findChild<QDialog*>(u"sweepDialog"_s) == nullptr);
     qw::RunSpec draft = gui.window->state().draft();
+    draft.method = "lrq";
     draft.weight = qw::WeightSpec();
     gui.window->state().setDraft(draft);
-    gui.find<QCheckBox>("sweepBits3CheckBox")->setChecked(false); // read the draft again
+    gui.trigger("sweepAction");
+    QCOMPARE(text(gui, "sweepCountLabel"), u"3 runs"_s);
     QTRY_VERIFY_WITH_TIMEOUT(text(gui, "sweepCostLabel").contains(u"LRQ is learned anew"_s),
                              kPatience);
     QVERIFY(!text(gui, "sweepCostLabel").contains(u"share"_s));
