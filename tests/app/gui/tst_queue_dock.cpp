@@ -350,6 +350,7 @@ void TstQueueDock::pauseResumeCancel()
     pause->click();
     QTRY_COMPARE(stateOf(gui, 0), RunState::Paused);
     QTRY_COMPARE(pause->text(), u"Resume"_s);
+    QVERIFY(!summary(gui).contains(u"block 1"_s));
     gui.trigger("startAction");
     pause->click();
     QTRY_COMPARE(steered.begun, 2);
@@ -358,6 +359,7 @@ void TstQueueDock::pauseResumeCancel()
         const std::lock_guard guard(steered.lock);
         QCOMPARE(steered.resumed.back(), std::string("run1"));
     }
+    QTRY_VERIFY(summary(gui).contains(u"block 1"_s)); // what it works on is told as before
     click(gui, "queueCancelButton");
     QTRY_COMPARE(stateOf(gui, 0), RunState::Cancelled);
     QVERIFY(gui.settings->text(qw::Settings::Key::Queue) == u"[]"_s); // nothing to offer again
