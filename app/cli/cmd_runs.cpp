@@ -13,6 +13,7 @@
 #include "report/mean_error.h"
 #include "report/run_tables.h"
 #include "session.h"
+#include "store/run_activity.h"
 #include "table.h"
 
 namespace qw::cli {
@@ -20,13 +21,6 @@ namespace qw::cli {
 namespace {
 /// Every artifact folder holds this file from its first moment.
 constexpr const char* kArtifactMark = "fingerprint.txt";
-constexpr const char* kInterrupted = "interrupted";
-
-/// That of the store, but for a run whose process was killed.
-std::string shownStatus(const RunResult& run)
-{
-    return isInterrupted(run) ? kInterrupted : run.status;
-}
 
 struct Options {
     std::string id;
@@ -109,6 +103,7 @@ int compare(const Session& session, const Options& options)
     std::vector<RunResult> runs;
     for (const std::string& id : options.ids) {
         runs.push_back(store.get(id));
+        runs.back().status = shownStatus(runs.back());
     }
     std::vector<std::string> reasons;
     for (std::size_t i = 1; i < runs.size(); ++i) {

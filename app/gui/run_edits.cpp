@@ -1,7 +1,6 @@
 #include "app/gui/run_edits.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 
 #include <QCoreApplication>
@@ -9,7 +8,7 @@
 
 #include "app/gui/app_state.h"
 #include "base/error.h"
-#include "base/files.h"
+#include "store/run_activity.h"
 
 namespace qw::run_edits {
 
@@ -154,17 +153,11 @@ void setNotes(AppState& state, const QString& id, const QString& notes)
         [run, before = runs.front().notes](RunStore& store) { store.setNotes(run, before); }));
 }
 
-bool atWork(const RunResult& run)
-{
-    const std::filesystem::path folder = run.artifactFolder;
-    return run.status == "running" && !folder.empty() && FileLock::held(folder / kArtifactLock);
-}
-
 int remove(AppState& state, const QStringList& ids)
 {
     std::set<std::string> sweepsAtWork; // their queued runs are waited for
     for (const RunSummary& run : state.runs()) {
-        if (!run.result.sweep.empty() && atWork(run.result)) {
+        if (!run.result.sweep.empty() && isAtWork(run.result)) {
             sweepsAtWork.insert(run.result.sweep);
         }
     }
@@ -172,7 +165,7 @@ int remove(AppState& state, const QStringList& ids)
     for (const RunSummary& run : chosen(state, ids)) {
         const bool waits =
             run.result.status == "queued" && sweepsAtWork.count(run.result.sweep) > 0;
-        if (!waits && !atWork(run.result)) {
+        if (!waits && !isAtWork(run.result)) {
             gone.push_back(run.result.id);
         }
     }

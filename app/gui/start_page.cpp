@@ -15,7 +15,7 @@
 #include "app/gui/app_state.h"
 #include "app/gui/run_text.h"
 #include "app/gui/settings.h"
-#include "report/run_result.h"
+#include "store/run_activity.h"
 #include "widgets/card_button.h"
 #include "widgets/icons.h"
 #include "widgets/number_text.h"

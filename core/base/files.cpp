@@ -1,10 +1,13 @@
 #include "base/files.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include <fcntl.h>
@@ -224,7 +227,53 @@ std::int64_t freeBytes(const std::filesystem::path& folder)
     return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
 }
 
-std::int64_t recentPeakRssBytes()
+namespace {
+/// The kernel keeps one peak for the process, so a thread that restarts it leaves what it was to
+/// the others that measure.
+class PeakMeasurer
+{
+public:
+    PeakMeasurer()
+    {
+        const std::scoped_lock lock(s_mutex);
+        s_all.insert(this);
+    }
+    ~PeakMeasurer()
+    {
+        const std::scoped_lock lock(s_mutex);
+        s_all.erase(this);
+    }
+    PeakMeasurer(const PeakMeasurer&) = delete;
+    PeakMeasurer& operator=(const PeakMeasurer&) = delete;
+
+    std::int64_t restart()
+    {
+        const std::scoped_lock lock(s_mutex);
+        const std::int64_t peak = kernelsPeak();
+        for (PeakMeasurer* measurer : s_all) {
+            measurer->m_before = std::max(measurer->m_before, peak);
+        }
+        m_before = 0;
+        std::ofstream("/proc/self/clear_refs") << 5; // the peak becomes what is resident now
+        return kernelsPeak();
+    }
+    std::int64_t peak() const
+    {
+        const std::scoped_lock lock(s_mutex);
+        return std::max(m_before, kernelsPeak());
+    }
+
+private:
+    static std::int64_t kernelsPeak();
+
+    inline static std::mutex s_mutex;
+    inline static std::set<PeakMeasurer*> s_all;
+    std::int64_t m_before = 0; ///< until another thread restarted the kernel's
+};
+
+thread_local PeakMeasurer t_peak;
+
+std::int64_t PeakMeasurer::kernelsPeak()
 {
     std::ifstream status("/proc/self/status");
     std::string line;
@@ -236,10 +285,16 @@ std::int64_t recentPeakRssBytes()
     return 0;
 }
 
+} // namespace
+
 std::int64_t restartPeakRss()
 {
-    std::ofstream("/proc/self/clear_refs") << 5; // the kernel's peak becomes what is resident now
-    return recentPeakRssBytes();
+    return t_peak.restart();
+}
+
+std::int64_t recentPeakRssBytes()
+{
+    return t_peak.peak();
 }
 
 } // namespace qw

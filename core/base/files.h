@@ -82,9 +82,10 @@ std::filesystem::path userDataFolder();
 /// Bytes free for this user on the file system that holds @p folder (or its nearest parent).
 std::int64_t freeBytes(const std::filesystem::path& folder);
 
-/// Has recentPeakRssBytes() count from here, for the whole process; @return bytes resident now
+/// Has recentPeakRssBytes() of this thread count from here; @return bytes resident now
 std::int64_t restartPeakRss();
-/// Peak resident set of this process in bytes, mapped pages included.
+/// Peak resident set of this process in bytes, mapped pages included, since this thread restarted
+/// it. What other threads restart in between takes nothing away.
 std::int64_t recentPeakRssBytes();
 
 } // namespace qw

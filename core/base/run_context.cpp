@@ -43,14 +43,8 @@ RunContext::RunContext(std::stop_token stop, Report report, Log log,
 {
 }
 
-/// Of a phase that is at work already, with the same total: what the next checkpoint says is done
-/// was done before an interruption, and the pace is that of what comes then.
 void RunContext::beginPhase(const std::string& phase, std::int64_t total) const
 {
-    if (m_phase && m_phase->name == phase && m_phase->total == total && m_phase->done < total) {
-        m_phase->from = kNextDone;
-        return;
-    }
     if (m_phase) {
         m_phase->from = 0;
         m_phase->name = phase;
@@ -60,6 +54,13 @@ void RunContext::beginPhase(const std::string& phase, std::int64_t total) const
         m_phase->lastReport = {};
     }
     checkpoint(0);
+}
+
+void RunContext::goOn() const
+{
+    if (m_phase) {
+        m_phase->from = kNextDone;
+    }
 }
 
 void RunContext::checkpoint(std::int64_t done, const std::string& detail) const

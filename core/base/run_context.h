@@ -11,11 +11,11 @@ namespace qw {
 
 /// Where a run is: shown as a progress bar, posted to the window, never stored.
 struct Progress {
-    std::string phase;            ///< "calibrate", "quantize", "evaluate", ...
-    std::string detail;           ///< for instance the layer or block worked on
-    std::int64_t done = 0;        ///< within the phase
-    std::int64_t total = 0;       ///< 0: unknown
-    double seconds = 0;           ///< since the phase began
+    std::string phase;      ///< "calibrate", "quantize", "evaluate", ...
+    std::string detail;     ///< for instance the layer or block worked on
+    std::int64_t done = 0;  ///< within the phase
+    std::int64_t total = 0; ///< 0: unknown
+    double seconds = 0;     ///< since the phase began or went on: what secondsLeft is reckoned from
     double secondsLeft = -1;      ///< estimate for the phase, -1: unknown
     bool uninterruptible = false; ///< a step that finishes before a cancel is obeyed
     bool operator==(const Progress&) const = default;
@@ -36,6 +36,9 @@ public:
 
     /// Starts a phase: resets the clock of the estimate and reports once.
     void beginPhase(const std::string& phase, std::int64_t total = 0) const;
+    /// Within a phase, past work that an earlier start did: what the next checkpoint says is done
+    /// took none of the time from here, by which the rest is estimated.
+    void goOn() const;
     /// Call at least every 200 ms of work. Throws Cancelled if asked to stop; reports if the
     /// interval is over.
     void checkpoint(std::int64_t done, const std::string& detail = {}) const;

@@ -197,7 +197,7 @@ void Reconstruction::learn()
     const std::string title = blockTitle(m_decoder.checkpoint(), m_task.block->index);
     const auto begun = static_cast<std::int64_t>(m_losses.size());
     if (begun > 0) { // before an interruption
-        m_run.beginPhase("quantize", m_stepsInAll);
+        m_run.goOn();
     }
     for (std::int64_t i = begun; i < m_spec.iterations; ++i) {
         if (i % kSaveEvery == 0 && i > 0) {

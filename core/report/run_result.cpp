@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <system_error>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "report/typed_reader.h"
 
 namespace qw {
@@ -297,14 +294,6 @@ bool RunResult::operator==(const RunResult& o) const
            artifactHash == o.artifactHash && artifactFolder == o.artifactFolder &&
            sweep == o.sweep && exports == o.exports && layers == o.layers && blocks == o.blocks &&
            training == o.training;
-}
-
-bool isInterrupted(const RunResult& run)
-{
-    const std::filesystem::path folder = run.artifactFolder;
-    std::error_code unreadable; // of another user, perhaps: then there is nothing to resume
-    return run.status == "running" && !folder.empty() &&
-           std::filesystem::exists(folder, unreadable) && !FileLock::held(folder / kArtifactLock);
 }
 
 TrainedTotals trainedTotals(const RunResult& run)

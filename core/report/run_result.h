@@ -163,15 +163,11 @@ struct RunResult {
     std::string sweep;                      ///< id of the sweep it belongs to, or empty
     std::vector<ExportRecord> exports;      ///< oldest first
     std::vector<LayerResult> layers;
-    std::vector<BlockResult> blocks; ///< of block-wise methods
-    TrainingResult training;         ///< of methods that train the whole model
-    TrainedTotals listedTotals;      ///< of a run from a list, which comes without layers
-    bool operator==(const RunResult&) const;
+    std::vector<BlockResult> blocks;         ///< of block-wise methods
+    TrainingResult training;                 ///< of methods that train the whole model
+    TrainedTotals listedTotals;              ///< of a run from a list, which comes without layers
+    bool operator==(const RunResult&) const; ///< listedTotals apart, which say no more than layers
 };
-
-/// Whether it says that it is running, has begun its files here, and no process is at work on them:
-/// it was killed, and can be resumed.
-bool isInterrupted(const RunResult& run);
 
 /// Of its layers, or as the list said that the run is from.
 TrainedTotals trainedTotals(const RunResult& run);

@@ -322,7 +322,7 @@ void GroupRun::quantizeBlocks()
     for (std::int64_t index = 0; index <= lastMissing; ++index) {
         const bool missing = !m_artifact->hasBlock(index);
         if (!missing || goesOn) { // the time of blocks that are there is no measure of the others
-            m_run.beginPhase("quantize", blocks * steps);
+            m_run.goOn();
         }
         goesOn = !missing;
         m_run.checkpoint(index * steps, blockTitle(*m_checkpoint, index) +

@@ -292,7 +292,7 @@ TrainedLayers Training::execute()
     begin();
     if (std::filesystem::exists(m_task.stateFile)) {
         m_steps = restoreTraining(m_task.stateFile, *m_model, *m_adam);
-        m_run.beginPhase("train", m_training.steps); // goes on
+        m_run.goOn();
     }
     TrainedLayers trained;
     trained.startPeakRss = recentPeakRssBytes();

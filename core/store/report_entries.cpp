@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/run_activity.h"
 #include "store/run_store.h"
 
 namespace qw {
@@ -13,6 +14,7 @@ std::vector<ReportEntry> reportEntries(const RunStore& store, const std::vector<
     for (const std::string& id : ids) {
         ReportEntry entry;
         entry.run = store.get(id);
+        entry.run.status = shownStatus(entry.run);
         const bool twice = std::any_of(entries.begin(), entries.end(), [&](const auto& other) {
             return other.run.id == entry.run.id;
         });

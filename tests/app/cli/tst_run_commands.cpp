@@ -392,6 +392,14 @@ void TestRunCommands::killedRunsAreInterrupted()
     QCOMPARE(list("--status interrupted " + store).size(), 1);
     QCOMPARE(list("--status running " + store).size(), 0);
     QVERIFY(m_qw.run("runs list " + store).out.contains("(interrupted)"));
+    const QString other = make(kQuick + store)["id"].toString();
+    QVERIFY(m_qw.run("runs compare " + id + " " + other + " " + store)
+                .out.contains((id + " (interrupted)").toUtf8()));
+    QCOMPARE(m_qw.run("report " + id + " --out killed.html " + store).status, 0);
+    QFile page(m_qw.path("killed.html"));
+    QVERIFY(page.open(QIODevice::ReadOnly));
+    QVERIFY(page.readAll().contains("This run is interrupted"));
+    QCOMPARE(m_qw.run("runs delete " + other + " " + store).status, 0);
     const FileLock atWork(m_qw.path("killed.sqlite.runs/" + id + "/lock").toStdString());
     QCOMPARE(list(store).first()["status"].toString(), "running");
     QCOMPARE(list("--status running --limit 1 " + store).size(), 1);

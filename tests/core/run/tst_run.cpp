@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 #include <stop_token>
+#include <thread>
 
 #include <QtTest>
 
@@ -400,6 +401,19 @@ private Q_SLOTS:
             QVERIFY(block.peakRssBytes > 0);
             QVERIFY(block.peakRssBytes + kMuch / 2 < first.peakRssBytes);
         }
+    }
+
+    /// The window imports a folder while a run is at work.
+    void aPeakOutlastsTheRestartOfAnotherThread()
+    {
+        constexpr std::int64_t kMuch = std::int64_t{1} << 28;
+        const std::int64_t before = restartPeakRss();
+        void* pages = ::mmap(nullptr, kMuch, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        QVERIFY(pages != MAP_FAILED);
+        ::munmap(pages, kMuch);
+        std::thread(restartPeakRss).join();
+        QVERIFY(recentPeakRssBytes() > before + kMuch / 2);
     }
 
     /// GPTQ goes over the calibration text again and again, AWQ more often still.
