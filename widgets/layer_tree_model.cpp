@@ -221,7 +221,8 @@ double LayerTreeModel::value(const LayerRow& layer, const LayerPlanRow* plan, in
     case PlanBitsColumn:
         return plan != nullptr ? static_cast<double>(plan->bits) : kMissing;
     case PlanRankColumn:
-        return plan != nullptr && plan->hasRank ? static_cast<double>(plan->rank) : kMissing;
+        return plan != nullptr && plan->hasRank && !plan->rankFull ? static_cast<double>(plan->rank)
+                                                                   : kMissing;
     case PlanSkipColumn:
         return plan != nullptr ? static_cast<double>(plan->skip) : kMissing;
     default:
@@ -270,8 +271,9 @@ QVariant LayerTreeModel::layerData(const LayerRow& layer, const LayerPlanRow* pl
             return text::number(number, 1);
         case PlanBitsColumn:
         case PlanRankColumn:
-            return plan == nullptr || plan->skip ? text::number(kMissing, 0)
-                                                 : text::number(number, 0);
+            return plan == nullptr || plan->skip                ? text::number(kMissing, 0)
+                   : column == PlanRankColumn && plan->rankFull ? tr("full")
+                                                                : text::number(number, 0);
         default:
             return {};
         }

@@ -28,6 +28,7 @@ struct LayerPlanRow {
     std::int64_t rank = 0;
     bool hasRank = true;      ///< the method has one: of its correction, or of what it learns
     bool rankLearned = false; ///< the second: no part of what is deployed, and not a layer's own
+    bool rankFull = false;    ///< a learned matrix that is no product
     bool skip = false;
     bool ownBits = false, ownRank = false;
     bool operator==(const LayerPlanRow&) const = default;

@@ -202,7 +202,7 @@ QVariant sortKey(const RunSummary& run, int column)
     case Model::GroupColumn:
         return static_cast<double>(r.spec.weight.groupSize);
     case Model::RankColumn:
-        return static_cast<double>(knownRank(r).rank);
+        return rankNumber(knownRank(r));
     case Model::SeedColumn:
         return static_cast<double>(r.spec.seed);
     case Model::TimeColumn:

@@ -116,7 +116,7 @@ std::string layerTable(const RunResult& run)
     Table table({"layer", "shape", "rank", "weight error", "output error", "SQNR", "bits/weight"});
     for (const LayerResult& layer : run.layers) {
         table.add({layer.name, std::to_string(layer.rows) + " x " + std::to_string(layer.cols),
-                   rankText(layer), formatPercent(layer.weightError),
+                   rankText(knownRank(layer, run.spec)), formatPercent(layer.weightError),
                    formatPercent(layer.outputError),
                    formatNumber(layer.sqnrDb, 1) + (std::isfinite(layer.sqnrDb) ? " dB" : ""),
                    formatNumber(layer.bitsPerWeight, 2)});

@@ -203,9 +203,12 @@ void LayerDock::fillPlans()
             const LayerSettings settings = rules.of(row.name.toStdString());
             const auto learned = learnedRank(draft, row.rows, row.cols, m_state.model()->hidden);
             plans.push_back({.bits = settings.weight.bits,
-                             .rank = corrects ? settings.rank : learned.value_or(0),
+                             .rank = corrects  ? settings.rank
+                                     : learned ? learned->rank
+                                               : 0,
                              .hasRank = corrects || learned.has_value(),
                              .rankLearned = !corrects,
+                             .rankFull = !corrects && learned && learned->full,
                              .skip = settings.skip,
                              .ownBits = settings.weight.bits != draft.weight.bits,
                              .ownRank = corrects && settings.rank != draft.lowRank.rank});

@@ -9,7 +9,6 @@
 namespace qw {
 
 namespace {
-constexpr std::int64_t kPublishedRank = 32;
 /// Learning rates published for kPublishedSteps, and what they may become for fewer.
 struct Rate {
     double published;

@@ -27,8 +27,9 @@ ReportTable layerTable(const RunResult& run)
     for (const LayerResult& layer : run.layers) {
         table.rows.push_back(
             {layer.name, std::to_string(layer.rows) + " × " + std::to_string(layer.cols),
-             rankText(layer), formatPercent(layer.weightError), formatPercent(layer.outputError),
-             formatNumber(layer.sqnrDb, 1), formatNumber(layer.bitsPerWeight, 2),
+             rankText(knownRank(layer, run.spec)), formatPercent(layer.weightError),
+             formatPercent(layer.outputError), formatNumber(layer.sqnrDb, 1),
+             formatNumber(layer.bitsPerWeight, 2),
              layer.bytes > 0 ? formatNumber(static_cast<double>(layer.bytes) / 1e6, 3)
                              : kMissingText});
     }

@@ -71,10 +71,11 @@ bool corrects(const RunSpec& spec)
     return !minimisedMatrix(spec).name.empty() || spec.method == kImported;
 }
 
-/// Whether a divisor has more than its row, column and scale.
-bool hasLowRank(const RunSpec& spec)
+/// Whether its method, and not a correction, is what a rank would be of.
+bool learnsOnly(const RunSpec& spec)
 {
-    return spec.reconstruction.without != "low-rank";
+    return !corrects(spec) && (looksAt(spec.method, "none", "reconstruction.rank") ||
+                               looksAt(spec.method, "none", "training.rank"));
 }
 
 std::string nameWith(const KnownRank& known, const RunSpec& spec)
@@ -157,15 +158,18 @@ Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch)
 
 KnownRank knownRank(const RunSpec& spec)
 {
-    if (!corrects(spec) && looksAt(spec.method, "none", "reconstruction.rank")) {
-        const std::string& rank = spec.reconstruction.rank; // a number or a name
-        const bool number = !rank.empty() && std::isdigit(static_cast<unsigned char>(rank[0])) != 0;
-        return {number ? std::atoll(rank.c_str()) : 0, true, rank == "full" && hasLowRank(spec)};
+    if (!learnsOnly(spec)) {
+        return {spec.lowRank.rank, false, false};
     }
-    if (!corrects(spec) && looksAt(spec.method, "none", "training.rank")) {
+    if (!learnsRank(spec)) {
+        return {0, true, false};
+    }
+    if (looksAt(spec.method, "none", "training.rank")) {
         return {spec.training.rank, true, false};
     }
-    return {spec.lowRank.rank, false, false};
+    const std::string& rank = spec.reconstruction.rank; // a number or a name
+    const bool number = !rank.empty() && std::isdigit(static_cast<unsigned char>(rank[0])) != 0;
+    return {number ? std::atoll(rank.c_str()) : 0, true, rank == "full"};
 }
 
 KnownRank knownRank(const RunResult& run)
@@ -174,13 +178,29 @@ KnownRank knownRank(const RunResult& run)
     if (run.status != "finished") {
         return known;
     }
-    if (known.learned) {
+    if (!known.learned) {
+        known.rank = run.rank;
+    } else if (learnsRank(run.spec)) {
         const TrainedTotals trained = trainedTotals(run);
-        const bool full = trained.rank == 0 && trained.parameters > 0 && hasLowRank(run.spec);
-        return {trained.rank, true, full};
+        known = {trained.rank, true, trained.rank == 0 && trained.parameters > 0};
     }
-    known.rank = run.rank;
     return known;
+}
+
+KnownRank knownRank(const LayerResult& layer, const RunSpec& spec)
+{
+    const bool learned = layer.rank == 0 && layer.trainedParameters > 0 && learnsOnly(spec);
+    if (!learned) {
+        return {layer.rank, false, false};
+    }
+    return learnsRank(spec) ? KnownRank{layer.trainRank, true, layer.trainRank == 0}
+                            : KnownRank{0, true, false};
+}
+
+double rankNumber(const KnownRank& known)
+{
+    return known.learned && (known.full || known.rank == 0) ? kMissing
+                                                            : static_cast<double>(known.rank);
 }
 
 std::string rankText(const KnownRank& known)
@@ -192,12 +212,6 @@ std::string rankText(const KnownRank& known)
         return kMissingText;
     }
     return (known.full ? std::string("full") : std::to_string(known.rank)) + " (learned)";
-}
-
-std::string rankText(const LayerResult& layer)
-{
-    const bool learned = layer.rank == 0 && layer.trainRank > 0;
-    return rankText(KnownRank{learned ? layer.trainRank : layer.rank, learned, false});
 }
 
 RunResult withoutRank(RunResult run)

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "report/learned_rank.h"
 #include "report/run_result.h"
 #include "report/run_tables.h"
 
@@ -39,19 +40,14 @@ using Mismatch = std::function<std::string(const RunResult&, const RunResult&)>;
 /// Runs that match share a group; the group of the first drawable run comes first.
 Grouping groupRuns(const std::vector<RunResult>& runs, const Mismatch& mismatch);
 
-/// The rank that a run is known by: of its low-rank correction, else of what its method learned
-/// with and merged away (lrq's divisor, lr-qat's A and B).
-struct KnownRank {
-    std::int64_t rank = 0; ///< 0, too, where it is learned and not known yet
-    bool learned = false;
-    bool full = false; ///< a learned divisor that is no product: it has no rank
-    bool operator==(const KnownRank&) const = default;
-};
 KnownRank knownRank(const RunSpec& spec); ///< as asked for
 KnownRank knownRank(const RunResult& run);
+/// Of a layer of a finished run with this spec.
+KnownRank knownRank(const LayerResult& layer, const RunSpec& spec);
+/// For axes, sorting and filters: missing where it is full, or learned and not known.
+double rankNumber(const KnownRank& known);
 /// For tables: "8", "24 (learned)", "full (learned)".
 std::string rankText(const KnownRank& known);
-std::string rankText(const LayerResult& layer);
 /// The run as if it had no rank, its layers left out: the same for all runs that differ in the
 /// rank they are known by alone.
 RunResult withoutRank(RunResult run);

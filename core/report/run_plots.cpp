@@ -292,10 +292,8 @@ std::vector<AxisValues> parallelAxes(const std::vector<RunResult>& runs)
                       const Json group = groupSizeToJson(run.spec.weight.groupSize);
                       return group.is_string() ? group.get<std::string>() : group.dump();
                   })),
-        settingAxis("rank", numbers([](const RunResult& run) {
-                        const KnownRank known = knownRank(run);
-                        return known.full ? kMissing : static_cast<double>(known.rank);
-                    })),
+        settingAxis("rank",
+                    numbers([](const RunResult& run) { return rankNumber(knownRank(run)); })),
         numberAxis("bits per weight",
                    numbers([](const RunResult& run) { return run.bitsPerWeight; })),
         quality(Quality::Perplexity),

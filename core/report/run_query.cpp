@@ -26,7 +26,7 @@ const std::vector<Key>& keys()
         {{"bits", true, "bits of a weight"},
          [](const RunResult& r) { return static_cast<double>(r.spec.weight.bits); }},
         {{"rank", true, "rank of the correction, or learned rank"},
-         [](const RunResult& r) { return static_cast<double>(knownRank(r).rank); }},
+         [](const RunResult& r) { return rankNumber(knownRank(r)); }},
         {{"group", true, "columns per scale; channel, tensor"},
          [](const RunResult& r) { return static_cast<double>(r.spec.weight.groupSize); }},
         {{"seed", true, "seed"},

@@ -180,7 +180,10 @@ void TstLayerTreeModel::plansShowAndAskForEdits()
     QCOMPARE(rank.data().toString(), u"51"_s);
     QVERIFY(!model.flags(rank).testFlag(Qt::ItemIsEditable));
     QVERIFY(!model.setData(rank, 3, Qt::EditRole));
-    plans[1].hasRank = false;
+    plans[1].rankFull = true;
+    model.setPlans(plans);
+    QCOMPARE(rank.data().toString(), u"full"_s);
+    plans[1].hasRank = plans[1].rankFull = false;
     model.setPlans(plans);
     QCOMPARE(rank.data().toString(), u"\u2013"_s);
     QVERIFY(!model.flags(rank).testFlag(Qt::ItemIsEditable));

@@ -1,5 +1,8 @@
+#include "base/error.h"
 #include "report/run_plots.h"
 #include "support/base_results.h"
+
+#include <cmath>
 
 #include <QtTest>
 
@@ -40,6 +43,7 @@ private Q_SLOTS:
     void moreAgreementIsBetter();
     void rankCurves();
     void learnedRanks();
+    void ranksBeingTyped();
     void curvesWithOneNameAreToldApart();
     void wideRangesAreLogarithmic();
     void incomparableRunsNeverShareAxes();
@@ -143,7 +147,25 @@ void TestRunPlots::learnedRanks()
     QCOMPARE(shortName(full), std::string("LRQ W3 g128 full rank"));
     QCOMPARE(rankText(knownRank(small)), std::string("3 (learned)"));
     QCOMPARE(rankText(knownRank(full)), std::string("full (learned)"));
-    QCOMPARE(rankText(small.layers[0]), std::string("2")); // deployed goes first
+    QCOMPARE(rankText(knownRank(small.layers[0], small.spec)), std::string("2")); // deployed first
+    LayerResult merged = small.layers[0];
+    merged.rank = 0;
+    QCOMPARE(rankText(knownRank(merged, small.spec)), std::string("3 (learned)"));
+    merged.trainRank = 0;
+    QCOMPARE(rankText(knownRank(merged, small.spec)), std::string("full (learned)"));
+    merged.trainedParameters = 0; // skipped
+    QCOMPARE(rankText(knownRank(merged, small.spec)), std::string("0"));
+    QCOMPARE(rankNumber(knownRank(small)), 3.0);
+    QVERIFY(std::isnan(rankNumber(knownRank(full))));
+    QVERIFY(std::isnan(rankNumber(knownRank(byRho.spec))));
+
+    // Without the low-rank terms a rank means nothing, whatever it says and the layers have.
+    RunResult rows = learned("f", "51", 3);
+    rows.spec.reconstruction.without = "low-rank";
+    QVERIFY(knownRank(rows) == (KnownRank{0, true, false}));
+    QVERIFY(knownRank(rows.spec) == (KnownRank{0, true, false}));
+    QCOMPARE(shortName(rows), std::string("LRQ W3 g128"));
+    QVERIFY(!learnedRank(rows.spec, 64, 64, 64));
 
     auto set = rankPlot({byRho, full, small}, Quality::Perplexity);
     const PlotData& plot = set.plots.front();
@@ -166,6 +188,26 @@ void TestRunPlots::learnedRanks()
     trained.spec.training.rank = 5;
     trained.status = "running";
     QCOMPARE(shortName(trained), std::string("LR-QAT W3 g128 r5"));
+}
+
+/// The window asks while the rank is being typed.
+void TestRunPlots::ranksBeingTyped()
+{
+    RunSpec spec;
+    spec.method = "lrq";
+    const auto rank = [&](const char* typed) {
+        spec.reconstruction.rank = typed;
+        return learnedRank(spec, 64, 48, 64);
+    };
+    for (const char* nothing : {"", "half", "12x", "-3", "0", "99999999999999999999"}) {
+        QVERIFY2(!rank(nothing), nothing);
+        QVERIFY_EXCEPTION_THROWN(divisorRank(spec.reconstruction, 64, 48), Error);
+    }
+    QVERIFY(rank("12") == (KnownRank{12, true, false}));
+    QVERIFY(rank("300") == (KnownRank{48, true, false}));
+    QVERIFY(rank("full") == (KnownRank{0, true, true}));
+    spec.method = "rtn";
+    QVERIFY(!rank("12"));
 }
 
 void TestRunPlots::curvesWithOneNameAreToldApart()
