@@ -18,7 +18,6 @@
 namespace qw {
 
 namespace {
-constexpr std::int64_t kClipTokens = 512;
 constexpr std::int64_t kGroups = 4; ///< of inputs, each searched once
 
 /// The part of the block whose output judges the scales of a group, or nothing where the layer's
@@ -67,7 +66,7 @@ std::map<std::int64_t, at::Tensor> sampledInputs(const BlockTask& task, const Ru
 {
     const std::int64_t seqlen = task.inputs->seqlen();
     const std::int64_t stride =
-        std::max<std::int64_t>(1, task.inputs->windows() * seqlen / kClipTokens);
+        std::max<std::int64_t>(1, task.inputs->windows() * seqlen / kAwqClipTokens);
     std::map<std::int64_t, std::vector<at::Tensor>> parts;
     std::int64_t passed = 0; // tokens of earlier windows
     BlockHooks hooks;

@@ -18,7 +18,6 @@ namespace qw {
 
 namespace {
 constexpr double kSmallestScale = 1e-4;
-constexpr int kClipSteps = 10; ///< down to a little more than half
 constexpr double kClipStep = 1.0 / 20;
 /// Multiplications of one product between two looks at the stop token.
 constexpr std::int64_t kProduct = std::int64_t{1} << 32;
@@ -96,7 +95,7 @@ at::Tensor searchClip(const at::Tensor& weight, const at::Tensor& tokens, const 
         const at::Tensor largest = part.abs().amax(1, true);
         at::Tensor best = largest;
         at::Tensor least = at::full_like(largest, std::numeric_limits<float>::infinity());
-        for (int i = 0; i < kClipSteps; ++i) {
+        for (int i = 0; i < kAwqClipSteps; ++i) {
             run.checkpoint();
             const at::Tensor bound = largest * (1 - i * kClipStep);
             const at::Tensor difference = rounded(clipped(part, bound), whole, run) - part;

@@ -13,6 +13,11 @@
 
 namespace qw {
 
+/// Bounds that searchClip() tries for each weight, and the tokens it is given, if there are as
+/// many.
+constexpr int kAwqClipSteps = 10;
+constexpr std::int64_t kAwqClipTokens = 512;
+
 /// The scale of each input at one ratio: clamp(size^ratio, 1e-4), then divided by the root of its
 /// largest times its smallest. @param size [in] float64: mean |x|; @return [in] float32
 /// Source: AWQ, arXiv:2306.00978, and its official code.

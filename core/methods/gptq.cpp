@@ -21,14 +21,13 @@ namespace qw {
 
 namespace {
 /// Columns whose errors reach the rest in one product.
-constexpr std::int64_t kBlock = 128;
 
 /// Such that no group begins inside a block and ends outside of it.
 std::int64_t blockFor(std::int64_t groupSize)
 {
-    return groupSize <= 0 || groupSize % kBlock == 0 ? kBlock
-           : groupSize < kBlock                      ? kBlock / groupSize * groupSize
-                                                     : groupSize;
+    return groupSize <= 0 || groupSize % kGptqBlock == 0 ? kGptqBlock
+           : groupSize < kGptqBlock                      ? kGptqBlock / groupSize * groupSize
+                                                         : groupSize;
 }
 
 /// Columns first .. last - 1 of a block: rounds each and moves its error onto the later columns of

@@ -12,6 +12,9 @@
 
 namespace qw {
 
+/// Columns whose errors are made up for one by one; the rest of a row waits for a product.
+constexpr std::int64_t kGptqBlock = 128;
+
 struct GptqCodes {
     at::Tensor codes;       ///< [out, in] int16
     GridParams params;      ///< [out, groups]

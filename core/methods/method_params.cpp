@@ -1,5 +1,8 @@
 #include "methods/method_params.h"
 
+#include "report/run_spec.h"
+#include "report/spec_limits.h"
+
 namespace qw {
 
 namespace {
@@ -62,8 +65,8 @@ std::vector<ParamSpec> lowRankParams(bool withStatistic)
 std::vector<ParamSpec> reconstructionParams(bool withRank)
 {
     std::vector<ParamSpec> params = {
-        number("reconstruction.iterations", "Iterations", "", 5000, 1, 1e8,
-               "Steps of Adam for each block", "LRQ, official code"),
+        number("reconstruction.iterations", "Iterations", "", ReconstructionSpec{}.iterations, 1,
+               kMostUpdates, "Steps of Adam for each block", "LRQ, official code"),
         {"reconstruction.lr",
          "Learning rate",
          "",
@@ -120,7 +123,8 @@ std::vector<ParamSpec> trainingParams(bool lowRank, bool weights)
          {},
          "What the next token is predicted on: a text file, or demo:calibration",
          ""},
-        number("training.steps", "Steps", "", 10000, 1, 1e8, "Updates of what is learned", kRecipe),
+        number("training.steps", "Steps", "", TrainingSpec{}.steps, 1, kMostUpdates,
+               "Updates of what is learned", kRecipe),
         number("training.batch_size", "Batch", "windows", 4, 1, 1 << 16,
                "Windows in memory at once", kRecipe),
         number("training.grad_accum", "Batches a step", "", 8, 1, 1 << 16,
@@ -135,7 +139,7 @@ std::vector<ParamSpec> trainingParams(bool lowRank, bool weights)
     }
     params.push_back(real("training.lr_scale", "Learning rate of scales", -1, -1, 1,
                           "At its highest; 0: they stay as found, below 0: by the rule", kRecipe));
-    params.push_back(number("training.warmup", "Warm-up", "steps", -1, -1, 1e8,
+    params.push_back(number("training.warmup", "Warm-up", "steps", -1, -1, kMostUpdates,
                             "Until the rate is at its highest; below 0: a tenth of the steps",
                             kRecipe));
     if (lowRank) {

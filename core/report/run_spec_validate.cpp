@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "base/error.h"
+#include "report/spec_limits.h"
 
 namespace qw {
 
@@ -15,7 +16,6 @@ constexpr std::int64_t kMaxBits = 8;
 constexpr std::int64_t kMostColumns = 1 << 20;
 constexpr std::int64_t kMostWindows = 1 << 20;
 constexpr std::int64_t kMostInBatch = 1 << 16;
-constexpr std::int64_t kMostUpdates = 100000000;
 
 [[noreturn]] void refuse(const std::string& sentence)
 {

@@ -8,6 +8,8 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 
+#include "methods/awq_search.h"
+#include "methods/gptq.h"
 #include "methods/reconstruction_rules.h"
 #include "methods/training_rules.h"
 #include "model/simd.h"
@@ -33,11 +35,6 @@ constexpr double kNarrowSpeed = 4;
 constexpr double kLearningShare = 0.7;
 constexpr double kRoundingBytes = 24;
 constexpr double kAdamBytes = 28;
-/// GPTQ: columns whose errors are made up for one by one; the rest of a row waits for a product.
-constexpr double kGptqBlock = 128;
-/// AWQ: bounds tried for each weight, on so many tokens.
-constexpr double kAwqBounds = 10;
-constexpr double kAwqTokens = 512;
 /// Chunks of logits and of what becomes of them.
 constexpr double kLogitBytes = 64e6;
 /// A busy machine makes single products slow: the best of those that fit in this time.
@@ -194,7 +191,7 @@ double blockwiseSeconds(const RunGroup& group, const Shapes& shapes, double rate
         } else if (spec.method == "awq") {
             seconds += static_cast<double>(spec.awq.ratios) * rounding;
             if (spec.awq.clip == "search") {
-                seconds += kAwqBounds * (rounding + 2 * weights * kAwqTokens / rate);
+                seconds += kAwqClipSteps * (rounding + 2 * weights * kAwqClipTokens / rate);
             }
         }
     }
@@ -320,9 +317,15 @@ Workload workloadOf(const RunTexts& texts)
 Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
                        std::int64_t hiddenBudgetBytes)
 {
+    return estimateGroup(group, checkpoint, work, hiddenBudgetBytes,
+                         productRate(checkpoint.config()));
+}
+
+Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
+                       std::int64_t hiddenBudgetBytes, double rate)
+{
     const ModelConfig& c = checkpoint.config();
     const Shapes shapes = shapesOf(checkpoint);
-    const double rate = productRate(c);
     const auto hidden = static_cast<double>(c.hidden);
     const auto models = static_cast<double>(group.specs.size() + 1);
     const auto calibrationSeqlen = static_cast<double>(work.calibrationSeqlen);

@@ -23,5 +23,8 @@ Workload workloadOf(const RunTexts& texts);
 /// (a tenth of a second). The sizes are those of the largest rank, exact.
 Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
                        std::int64_t hiddenBudgetBytes);
+/// The same at a given rate. @param rate  float32 operations of products a second
+Estimate estimateGroup(const RunGroup& group, const Checkpoint& checkpoint, const Workload& work,
+                       std::int64_t hiddenBudgetBytes, double rate);
 
 } // namespace qw
