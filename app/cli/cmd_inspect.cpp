@@ -137,7 +137,7 @@ int inspect(const Session& session, const Options& options, const SpecFlags& fla
     QW_REQUIRE(options.spectrum == !options.layer.empty(), ErrorCode::BadInput,
                "--spectrum and --layer NAME go together");
     if (options.spectrum) {
-        RunStore store = session.openStore();
+        RunStore store = session.existingStore();
         printSpectra(session,
                      layerSpectra(flags.result(options.model, session.device, session.threads,
                                                {flags.spec.method, "l2qer"}), // of the curve S E

@@ -38,7 +38,7 @@ void startAsThen(Session session, const RunResult& stored)
 
 int rerun(const Session& session, const std::string& id, bool verify)
 {
-    RunStore store = session.existingStore();
+    RunStore store = verify ? session.existingStore() : session.storeToChange();
     const RunResult stored = store.get(id);
     startAsThen(session, stored);
     if (!verify) {
@@ -67,7 +67,7 @@ int rerun(const Session& session, const std::string& id, bool verify)
 
 int resume(const Session& session, const std::string& id)
 {
-    RunStore store = session.existingStore();
+    RunStore store = session.storeToChange();
     const RunResult first = firstUnfinished(id, store);
     startAsThen(session, first);
     RunOptions options;

@@ -191,7 +191,7 @@ std::int64_t bytesIn(const std::filesystem::path& folder)
 
 int purge(const Session& session)
 {
-    RunStore store = session.existingStore();
+    RunStore store = session.storeToChange();
     std::set<std::filesystem::path> needed;
     for (const RunSummary& run : store.list()) {
         QW_REQUIRE(run.result.status != "unreadable", ErrorCode::Store, run.result.problem,
@@ -277,7 +277,7 @@ void addRuns(CLI::App& app, Session& session)
     tagging.add_option("tag", options.tag, "Tag")->required();
     tagging.add_flag("--remove", options.remove, "Take the tag away");
     onRun(tagging, [&session] {
-        RunStore store = session.existingStore();
+        RunStore store = session.storeToChange();
         const std::string id = store.get(options.id).id;
         options.remove ? store.untag(id, options.tag) : store.tag(id, options.tag);
         return done(session, options.remove ? "untagged" : "tagged", {id});
@@ -285,7 +285,7 @@ void addRuns(CLI::App& app, Session& session)
     CLI::App& deleting = add("delete", "Hide runs; purge removes them for good", "delete ID ID");
     deleting.add_option("ids", options.ids, "Runs")->required();
     onRun(deleting, [&session] {
-        RunStore store = session.existingStore();
+        RunStore store = session.storeToChange();
         std::vector<std::string> ids;
         for (const std::string& id : options.ids) {
             ids.push_back(store.get(id).id);

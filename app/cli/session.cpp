@@ -173,6 +173,14 @@ RunStore Session::existingStore() const
     return store(storeFile.empty() ? StoreAccess::ExistingOrNone : StoreAccess::Existing);
 }
 
+RunStore Session::storeToChange() const
+{
+    RunStore opened = existingStore();
+    QW_REQUIRE(opened.writable(), ErrorCode::Store, opened.file().string(),
+               ": the run store can only be read: its file or its folder cannot be written");
+    return opened;
+}
+
 RunStore Session::store(StoreAccess access) const
 {
     const std::filesystem::path file =

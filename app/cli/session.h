@@ -34,6 +34,8 @@ struct Session {
     RunStore openStore() const;
     /// For whoever looks for runs: it has to be there, but for the default one.
     RunStore existingStore() const;
+    /// As existingStore(), for whoever changes it. @throws Error::Store if it can only be read
+    RunStore storeToChange() const;
     /// Where runs keep their artifacts, absolute: a stored run is used from anywhere.
     std::filesystem::path workFolder() const;
     /// Progress on standard error, stopped by Ctrl+C.

@@ -187,8 +187,11 @@ ExportReport exportRun(const RunResult& run, RunStore* store, const ExportOption
     } else {
         folder.keep();
     }
-    if (store != nullptr) {
+    if (store != nullptr && store->writable()) {
         record(*store, run.id, report, target);
+    } else if (store != nullptr) {
+        context.log(store->file().string() +
+                    ": the store cannot be written: the export is not noted there");
     }
     return report;
 }

@@ -69,7 +69,7 @@ LayerSpectra layerSpectra(const RunSpec& spec, const std::string& layerName, Run
             found = cache->findSpectrum(key);
         }
         const std::vector<double> values = found ? *found : compute();
-        if (cache != nullptr && !found) {
+        if (cache != nullptr && cache->writable() && !found) {
             cache->saveSpectrum(key, values);
         }
         return values;

@@ -1,6 +1,7 @@
 #include "store/run_store.h"
 
 #include <chrono>
+#include <map>
 #include <system_error>
 #include <thread>
 
@@ -122,14 +123,17 @@ std::vector<LayerResult> loadLayers(Database& db, const std::string& id)
     return layers;
 }
 
-/// Of the run of this id; zeros if there is none.
-TrainedTotals totalsOf(Database& db, const std::string& id)
+/// By run, of those with these ids that have layers.
+std::map<std::string, TrainedTotals> totalsOf(Database& db, const std::vector<std::string>& ids)
 {
-    Statement row(db, "SELECT max(train_rank), sum(trained_parameters) FROM layers "
-                      "WHERE run_id = ?");
-    row.bind(id);
-    row.step(); // one row, of NULLs if there are no layers, which are read as 0
-    return {row.integer(0), row.integer(1)};
+    Statement rows(db, "SELECT run_id, max(train_rank), sum(trained_parameters) FROM layers "
+                       "WHERE run_id IN (SELECT value FROM json_each(?)) GROUP BY run_id");
+    rows.bind(Json(ids).dump());
+    std::map<std::string, TrainedTotals> totals;
+    while (rows.step()) {
+        totals[rows.text(0)] = {rows.integer(1), rows.integer(2)};
+    }
+    return totals;
 }
 
 bool learns(const std::string& method)
@@ -195,16 +199,20 @@ struct RunStore::Private {
     }
 
     Database db;
+    bool writable = true;
 };
 
 RunStore::RunStore(const std::filesystem::path& file, StoreAccess access)
 {
-    std::error_code unreadable;
-    const bool there = std::filesystem::exists(file, unreadable);
+    std::error_code unreachable;
+    const bool there = std::filesystem::exists(file, unreachable);
+    QW_REQUIRE(!unreachable || access == StoreAccess::Create, ErrorCode::Store, file.string(),
+               ": the run store cannot be reached: ", unreachable.message());
     QW_REQUIRE(there || access != StoreAccess::Existing, ErrorCode::NotFound, file.string(),
                ": there is no such run store");
     if (there && access != StoreAccess::Create && !canBeWritten(file)) {
         d = std::make_unique<Private>(file, Database::Mode::ReadOnly);
+        d->writable = false;
         requireMigrated(d->db, storeMigrations());
         return;
     }
@@ -221,6 +229,7 @@ RunStore::RunStore(const std::filesystem::path& file, StoreAccess access)
 }
 
 RunStore::~RunStore() = default;
+RunStore::RunStore(RunStore&& other) noexcept = default;
 
 std::filesystem::path RunStore::defaultFile()
 {
@@ -230,6 +239,11 @@ std::filesystem::path RunStore::defaultFile()
 const std::filesystem::path& RunStore::file() const
 {
     return d->db.file();
+}
+
+bool RunStore::writable() const
+{
+    return d->writable;
 }
 
 std::string RunStore::newRunId() const
@@ -313,12 +327,13 @@ std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
     rows.bind(filter.method).bind(filter.model).bind(filter.status).bind(filter.tag);
     rows.bind(filter.sweep).bind(filter.limit > 0 ? filter.limit : std::int64_t{-1});
     std::vector<RunSummary> summaries;
+    std::vector<std::string> learned;
     while (rows.step()) {
         RunSummary& summary = summaries.emplace_back();
         try {
             summary.result = bodyOf(d->db, rows.text(0), rows.text(1));
             if (learns(summary.result.spec.method)) {
-                summary.result.listedTotals = totalsOf(d->db, rows.text(0));
+                learned.push_back(summary.result.id);
             }
         } catch (const Error& problem) { // one damaged run does not hide the others
             summary.result.id = rows.text(0);
@@ -328,6 +343,12 @@ std::vector<RunSummary> RunStore::list(const RunFilter& filter) const
         summary.notes = rows.text(2);
         summary.starred = rows.integer(3) != 0;
         summary.tags = parseJson(rows.text(4), "tags").get<std::vector<std::string>>();
+    }
+    const std::map<std::string, TrainedTotals> totals = totalsOf(d->db, learned);
+    for (RunSummary& summary : summaries) {
+        if (const auto found = totals.find(summary.result.id); found != totals.end()) {
+            summary.result.listedTotals = found->second;
+        }
     }
     return summaries;
 }
@@ -431,8 +452,11 @@ std::optional<std::vector<double>> RunStore::findSpectrum(const std::string& cac
 
 MergeReport RunStore::mergeFrom(const std::filesystem::path& other)
 {
-    QW_REQUIRE(std::filesystem::exists(other), ErrorCode::NotFound, other.string(),
-               ": there is no such run store");
+    std::error_code unreachable;
+    const bool there = std::filesystem::exists(other, unreachable);
+    QW_REQUIRE(!unreachable, ErrorCode::Store, other.string(),
+               ": the run store cannot be reached: ", unreachable.message());
+    QW_REQUIRE(there, ErrorCode::NotFound, other.string(), ": there is no such run store");
     QW_REQUIRE(!std::filesystem::equivalent(other, file()), ErrorCode::BadInput, other.string(),
                ": is this store itself; merge another one");
     // Of a copy, upgraded if the store is an older one: the other file stays as it is.
@@ -450,7 +474,8 @@ MergeReport RunStore::mergeFrom(const std::filesystem::path& other)
         }
     } detach{d->db, copy};
     {
-        Database source(other);
+        Database source(other,
+                        canBeWritten(other) ? Database::Mode::Create : Database::Mode::ReadOnly);
         Statement(source, "VACUUM INTO ?").bind(copy.string()).run();
         const RunStore checked(copy);
     }

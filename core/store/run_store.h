@@ -43,11 +43,13 @@ public:
     /// be a store; Io if another program holds it or the disk is full
     explicit RunStore(const std::filesystem::path& file, StoreAccess access = StoreAccess::Create);
     ~RunStore();
+    RunStore(RunStore&& other) noexcept;
     RunStore(const RunStore&) = delete;
     RunStore& operator=(const RunStore&) = delete;
 
     static std::filesystem::path defaultFile(); ///< by XDG
     const std::filesystem::path& file() const;
+    bool writable() const; ///< else it is only read: whoever changes it gets Error::Store
 
     /// An id for a new run, which is not stored yet: short, unique across stores, sorted by time.
     std::string newRunId() const;

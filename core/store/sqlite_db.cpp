@@ -16,8 +16,9 @@ namespace {
 /// Long enough for another process to finish a transaction on a slow disk.
 constexpr int kBusyMilliseconds = 20000;
 
-/// The file as SQLite reads it without making others beside it. It can only if nothing waits in a
-/// write-ahead log, which a finished program does not leave.
+/// The file as SQLite reads it without making others beside it, and without locks: nobody may be
+/// writing. It can only if nothing waits in a write-ahead log, which a finished program does not
+/// leave.
 std::string asImmutable(const std::filesystem::path& file)
 {
     constexpr const char* kHex = "0123456789ABCDEF";

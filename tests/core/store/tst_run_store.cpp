@@ -289,7 +289,17 @@ void TestRunStore::readWhereNothingCanBeWritten()
     RunStore store(file, StoreAccess::Existing);
     QVERIFY(store.get("run1") == sampleResult("run1"));
     QCOMPARE(store.list().size(), 1U);
+    QVERIFY(!store.writable());
     QVERIFY(refusal(ErrorCode::Store, [&] { store.tag("run1", "x"); }).contains("readonly"));
+    const QTemporaryDir elsewhere;
+    RunStore into(fs::path(elsewhere.path().toStdString()) / "into.sqlite");
+    QVERIFY(into.writable());
+    QCOMPARE(into.mergeFrom(file).added, 1);
+    QVERIFY(into.get("run1") == sampleResult("run1"));
+    const fs::path longer = file.parent_path() / std::string(300, 'x');
+    QVERIFY(refusal(ErrorCode::Store, [&] {
+                RunStore(longer, StoreAccess::Existing);
+            }).contains("cannot be reached"));
 }
 
 void TestRunStore::removeRestorePurge()
