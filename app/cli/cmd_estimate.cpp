@@ -24,7 +24,7 @@ void addEstimate(CLI::App& app, Session& session)
     onRun(command, [&session] {
         const RunSpec spec = flags.result(model, session.device, session.threads);
         session.startEngine();
-        const Estimate estimate = estimateRun(spec);
+        const Estimate estimate = flags.naming([&] { return estimateRun(spec); });
         if (session.json) {
             printJson(Json{{"bytes", estimate.bytes},
                            {"bits_per_weight", finiteOrNull(estimate.bitsPerWeight)},

@@ -75,7 +75,8 @@ int run(Session& session, const CLI::App& command, const std::string& target,
     RunOptions options;
     options.workFolder = session.workFolder();
     options.started = announce;
-    const RunResult result = runQuantization(spec, store, options, session.context());
+    const auto quantize = [&] { return runQuantization(spec, store, options, session.context()); };
+    const RunResult result = isSpecFile(target) ? quantize() : flags.naming(quantize);
     if (session.json) {
         printJson(toPublicJson(result, true));
         return 0;

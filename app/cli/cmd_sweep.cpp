@@ -88,7 +88,8 @@ int sweep(const Session& session, const std::string& model, const SpecFlags& fla
     how.started = [count = std::size_t{0}, all = specs.size()](const RunResult& r) mutable {
         say(message("run ", r.id, " (", ++count, " of ", all, "): ", shortName(r.spec)));
     };
-    return reportSweep(session, runSweep(specs, store, how, session.context()));
+    return reportSweep(
+        session, flags.naming([&] { return runSweep(specs, store, how, session.context()); }));
 }
 } // namespace
 

@@ -266,23 +266,32 @@ void addEvaluationFlags(CLI::App& command, EvaluationSpec& evaluation)
     add("--compute", evaluation.compute, "f32 | bf16: products of the evaluation (default f32)");
 }
 
+std::string inFlagsOf(const CLI::App& command, const std::string& sentence)
+{
+    const auto count = [&](const std::string& name) {
+        const CLI::Option* option = command.get_option_no_throw(name);
+        return option != nullptr ? option->count() : 0;
+    };
+    std::string said = inFlags(sentence, count("--override"));
+    const std::size_t at = said.find("--");
+    if (at == std::string::npos) {
+        return said;
+    }
+    const std::string flag = said.substr(at, said.find_first_of(" :,;)", at) - at);
+    if (count(flag) == 0 && count(flag + "s") > 0) { // the lists of a sweep: --ranks
+        said.insert(at + flag.size(), "s");
+    } else if (flag == "--rank" && count(flag) == 0 && count("--correction-rank") > 0) {
+        said.replace(at, flag.size(), "--correction-rank");
+    }
+    return said;
+}
+
 void checkFlags(const CLI::App& command, const RunSpec& spec)
 {
     try {
         validate(spec);
     } catch (const Error& problem) {
-        std::string sentence = inFlags(problem.what());
-        const std::string flag = sentence.substr(0, sentence.find(' '));
-        const auto typed = [&](const std::string& name) {
-            const CLI::Option* option = command.get_option_no_throw(name);
-            return option != nullptr && option->count() > 0;
-        };
-        if (!typed(flag) && typed(flag + "s")) { // the lists of a sweep: --ranks
-            sentence.insert(flag.size(), "s");
-        } else if (flag == "--rank" && !typed(flag) && typed("--correction-rank")) {
-            sentence.replace(0, flag.size(), "--correction-rank");
-        }
-        throw Error(problem.code(), sentence);
+        throw Error(problem.code(), inFlagsOf(command, problem.what()));
     }
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "report/run_spec.h"
 
 namespace CLI {
@@ -11,6 +12,9 @@ class App;
 }
 
 namespace qw::cli {
+
+/// A sentence about a spec, with the flags of this command for its settings, as they were typed.
+std::string inFlagsOf(const CLI::App& command, const std::string& sentence);
 
 /// The settings of a run as command line flags; the names are fixed, others script against them.
 struct SpecFlags {
@@ -40,6 +44,19 @@ struct SpecFlags {
     void takeRange(RunSpec& made) const;
     /// As validate(), in a sentence that names flags. @throws Error::BadInput
     void check(const RunSpec& made) const;
+    /// Does @p work with specs made of these flags; what it refuses of them names the flags, too.
+    template <class Work>
+    auto naming(const Work& work) const
+    {
+        try {
+            return work();
+        } catch (const Error& problem) {
+            if (problem.code() != ErrorCode::BadInput) {
+                throw;
+            }
+            throw Error(problem.code(), inFlagsOf(*m_command, problem.what()));
+        }
+    }
 
 private:
     void takeRank(RunSpec& made) const;

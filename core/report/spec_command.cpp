@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "report/imported.h"
 #include "report/method_settings.h"
@@ -102,8 +105,8 @@ const char* flagFor(const Flags& flags, const std::string& setting)
     return found == flags.end() ? nullptr : found->flag;
 }
 
-/// Puts @p flag wherever the setting stands as a word of its own; what is no path ("seed") only at
-/// the beginning of the sentence.
+/// Puts the flag wherever the setting stands as a word of its own, outside quotes; what is no path
+/// ("seed") only at the beginning of the sentence.
 void nameFlag(std::string& sentence, const FlagOf& entry)
 {
     const std::string setting = entry.setting;
@@ -111,16 +114,46 @@ void nameFlag(std::string& sentence, const FlagOf& entry)
     const auto inWord = [&](std::size_t at) {
         return at < sentence.size() &&
                (std::isalnum(static_cast<unsigned char>(sentence[at])) != 0 ||
-                sentence[at] == '_' || sentence[at] == '-');
+                std::string_view("_-/\"'").find(sentence[at]) != std::string_view::npos);
+    };
+    const auto quoted = [&](std::size_t at) {
+        const auto begin = sentence.begin();
+        return std::count(begin, begin + static_cast<std::ptrdiff_t>(at), '"') % 2 != 0;
     };
     std::size_t at = sentence.find(setting);
     while (at != std::string::npos && (path || at == 0)) {
-        const bool whole = (at == 0 || !inWord(at - 1)) && !inWord(at + setting.size());
-        if (whole) {
+        const std::size_t end = at + setting.size();
+        const bool goesOn = end < sentence.size() && sentence[end] == '.' && inWord(end + 1);
+        const bool whole = (at == 0 || !inWord(at - 1)) && !inWord(end) && !goesOn;
+        if (whole && !quoted(at)) {
             sentence.replace(at, setting.size(), entry.flag);
         }
-        at = sentence.find(setting, at + std::string(entry.flag).size());
+        at = sentence.find(setting, at + 1);
     }
+}
+
+struct OverrideSentence {
+    std::size_t index = 0;
+    std::string said; ///< of it
+};
+
+/// Of "overrides[0].bits 9 is …": 0, "bits 9 is …"; of "overrides[0] has …": 0, "has …".
+std::optional<OverrideSentence> overrideSentence(const std::string& sentence)
+{
+    constexpr std::string_view kBegin = "overrides[";
+    if (sentence.rfind(kBegin, 0) != 0) {
+        return std::nullopt;
+    }
+    OverrideSentence found;
+    const auto [end, problem] = std::from_chars(sentence.data() + kBegin.size(),
+                                                sentence.data() + sentence.size(), found.index);
+    const std::size_t rest =
+        sentence.find_first_not_of("]. ", static_cast<std::size_t>(end - sentence.data()));
+    if (problem != std::errc() || rest == std::string::npos) {
+        return std::nullopt;
+    }
+    found.said = sentence.substr(rest);
+    return found;
 }
 
 /// --override and --skip; false if they cannot say it: the program puts all skips last.
@@ -168,11 +201,10 @@ std::vector<std::string> settingsOfFlag(const std::string& flag)
     return settings;
 }
 
-std::string inFlags(std::string sentence)
+std::string inFlags(std::string sentence, std::size_t overrides)
 {
-    if (sentence.rfind("overrides[", 0) == 0) { // "overrides[0].bits 9 is …"
-        const std::size_t end = sentence.find(']');
-        return "--override: " + sentence.substr(std::min(end, sentence.size() - 2) + 2);
+    if (const auto found = overrideSentence(sentence)) {
+        return (found->index < overrides ? "--override: " : "--skip: ") + found->said;
     }
     for (const FlagOf& entry : kFlags) {
         nameFlag(sentence, entry);

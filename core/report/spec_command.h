@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,8 +19,9 @@ std::string runCommand(const RunSpec& spec);
 std::vector<std::string> settingsOfFlag(const std::string& flag);
 
 /// A sentence of validate() with the flags of `qw run` in the place of the settings it names:
-/// "--range-norm -1 is not a number above 0".
-std::string inFlags(std::string sentence);
+/// "--range-norm -1 is not a number above 0". What stands in quotes or in a path is the user's and
+/// stays. @param overrides  how many of the spec's are of --override; those behind are of --skip
+std::string inFlags(std::string sentence, std::size_t overrides = SIZE_MAX);
 
 /// A word as a POSIX shell reads it back.
 std::string shellQuoted(const std::string& word);

@@ -168,9 +168,10 @@ LayerSettings settled(const RunSpec& spec, LayerSettings settings, const LinearI
     if (group <= 0 || layer.in % group == 0) {
         return settings;
     }
-    QW_REQUIRE(spec.adjust, ErrorCode::BadInput, layer.name, ": group_size ", group,
-               " does not divide its ", layer.in, " columns; these do: ", divisorsOf(layer.in),
-               " (or pass --adjust)");
+    const bool own = group != spec.weight.groupSize; // by an override
+    QW_REQUIRE(spec.adjust, ErrorCode::BadInput, layer.name,
+               own ? ": group_size " : ": weight.group_size ", group, " does not divide its ",
+               layer.in, " columns; these do: ", divisorsOf(layer.in), " (or pass --adjust)");
     settings.weight.groupSize = nearestDivisor(layer.in, group);
     notes.add(layer.name, message("group_size ", settings.weight.groupSize, " instead of ", group,
                                   ", which does not divide ", layer.in, " columns"));

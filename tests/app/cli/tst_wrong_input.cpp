@@ -96,23 +96,23 @@ void TestWrongInput::oneSentence_data()
     row("inspect demo --spectrum --layer model.layers.0.mlp.down_prj",
         {"no linear layer", "did you mean \"model.layers.0.mlp.down_proj\"?"});
     // Combinations.
-    row("run demo --group-size 100", {"group_size 100 does not divide", "256 columns",
+    row("run demo --group-size 100", {": --group-size 100 does not divide", "256 columns",
                                       "1, 2, 4, 8, 16, 32, 64, 128, 256", "--adjust"});
     row("run demo --format mxint --group-size 24",
-        {"group_size 24 does not divide", "256 columns", "1, 2, 4, 8, 16, 32", "--adjust"});
+        {": --group-size 24 does not divide", "256 columns", "1, 2, 4, 8, 16, 32", "--adjust"});
     row("estimate demo --format mxint --override q_proj:group_size=48",
-        {"q_proj", "group_size 48 does not divide"});
+        {"q_proj", ": group_size 48 does not divide"});
     row("run demo --kv-bits 1", {"--kv-bits 1 is not in 2..8"});
     row("sweep demo --kv-bits 9", {"--kv-bits 9 is not in 2..8"});
     row("run demo --kv-bits x", {"--kv-bits \"x\" is not a whole number"});
     row("run demo --group-size 0", {"--group-size \"0\"", "channel", "tensor"});
     row("run demo --format mxint --group-size channel", {"channel", "mxint"});
-    row("sweep demo --group-sizes 128,100", {"group_size 100 does not divide"});
+    row("sweep demo --group-sizes 128,100", {": --group-sizes 100 does not divide"});
     row("run demo --sym --asym", {"--sym and --asym"});
     row("run demo --method lr-qat --train-text demo:calibration --asym",
         {"--asym", "lr-qat", "symmetric grids only"});
     row("sweep demo --methods rtn,peqa --asym", {"--asym", "peqa"});
-    row("run demo --method lr-qat", {"training.text is missing", "lr-qat trains on a text"});
+    row("run demo --method lr-qat", {"--train-text is missing", "lr-qat trains on a text"});
     row("run demo --method lr-qat --train-text nowhere.txt", {"nowhere.txt", "no such text file"});
     row("run demo --method lr-qat --train-text short.txt --train-seqlen 64",
         {"short.txt", "one window of 64"});
@@ -157,6 +157,10 @@ void TestWrongInput::oneSentence_data()
     row("run demo --method lr-qat --train-text demo:calibration --init qera-exact",
         {"qera-exact", "calibration text"});
     row("run demo --method l2qer --rank 4", {"l2qer", "calibration"});
+    row("run demo --method gptq --calibration demo:calibration --format mxint",
+        {"--format mxint does not go with gptq"});
+    row("estimate demo --method awq --calibration demo:calibration --group-size tensor",
+        {"--group-size tensor does not go with awq"});
     row("run demo --override q_proj:bits=9", {"--override: bits 9 is not in 2..8"});
     row("run demo --method gptq --calibration demo:calibration --correction lqer "
         "--correction-rank -1",

@@ -120,6 +120,17 @@ void TestSpecCommand::sentencesInFlags()
              std::string("--seed -1 is too small for a seed"));
     QCOMPARE(inFlags("overrides[0].bits 9 is not in 2..8"),
              std::string("--override: bits 9 is not in 2..8"));
+    QCOMPARE(inFlags("overrides[1] has no pattern", 1), std::string("--skip: has no pattern"));
+    QCOMPARE(inFlags("overrides[0] changes nothing", 1),
+             std::string("--override: changes nothing"));
+    QCOMPARE(inFlags("q_proj: weight.group_size 24 does not divide"),
+             std::string("q_proj: --group-size 24 does not divide"));
+    // What the user wrote stays as it was written.
+    for (const char* own :
+         {"no such text \"my weight.bits\"", "/data/weight.bits: no such folder",
+          "weight.bits.json: no such file", "weight.bits/model: no such folder"}) {
+        QCOMPARE(inFlags(own), std::string(own));
+    }
     QCOMPARE(inFlags("kv_cache.bits 1 is not in 2..8"), std::string("--kv-bits 1 is not in 2..8"));
 }
 
