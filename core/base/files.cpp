@@ -217,7 +217,8 @@ std::filesystem::path userDataFolder()
 std::int64_t freeBytes(const std::filesystem::path& folder)
 {
     std::filesystem::path existing = std::filesystem::absolute(folder);
-    while (!std::filesystem::exists(existing) && existing.has_relative_path()) {
+    std::error_code unreachable;
+    while (!std::filesystem::exists(existing, unreachable) && existing.has_relative_path()) {
         existing = existing.parent_path();
     }
     struct statvfs status {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include <fcntl.h>
@@ -14,10 +15,11 @@ namespace qw {
 ScratchFile::ScratchFile(const std::filesystem::path& folder, const std::string& what)
     : m_what(what)
 {
-    std::string name = what + "." + std::to_string(::getpid());
+    std::string name = what + ".XXXXXX";
     std::replace(name.begin(), name.end(), ' ', '-');
-    m_file = folder / name;
-    m_descriptor = ::open(m_file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    name = (folder / name).string();
+    m_descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+    m_file = name;
     QW_REQUIRE(m_descriptor >= 0, ErrorCode::Io, m_file.string(), ": the file of ", m_what,
                " cannot be made: ", std::strerror(errno));
     ::unlink(m_file.c_str()); // lives as long as it is open: a killed run leaves nothing behind
@@ -55,6 +57,12 @@ void ScratchFile::read(std::int64_t at, void* to, std::int64_t bytes) const
         QW_REQUIRE(got > 0, ErrorCode::Io, m_file.string(), ": reading ", m_what,
                    " failed: ", got < 0 ? std::strerror(errno) : "the file is too short");
         done += got;
+    }
+}
+
+void ScratchFile::cutAt(std::int64_t bytes)
+{
+    while (::ftruncate(m_descriptor, static_cast<off_t>(bytes)) != 0 && errno == EINTR) {
     }
 }
 

@@ -22,6 +22,8 @@ public:
     void write(std::int64_t at, const void* from, std::int64_t bytes);
     /// @throws Error::Io
     void read(std::int64_t at, void* to, std::int64_t bytes) const;
+    /// Gives back the room of what lies behind.
+    void cutAt(std::int64_t bytes);
 
 private:
     std::string m_what;

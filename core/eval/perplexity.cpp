@@ -230,7 +230,11 @@ Scores scoreWindows(const Decoder& decoder, const TextWindows& windows,
         if (known) {
             hidden.front() = reference->states.load(first, count);
         } else if (reference != nullptr) {
-            reference->states.store(first, hidden.front());
+            try {
+                reference->states.store(first, hidden.front());
+            } catch (const Error&) { // a full disk: whoever wants them finds them again
+                reference = nullptr;
+            }
         }
         run.checkpoint(done++, "logits");
         scoreGroup(ends, windows, ids, hidden, scores, rows, run);

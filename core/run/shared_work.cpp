@@ -17,7 +17,8 @@ bool PathKey::operator==(const PathKey& other) const
 
 bool SharedWork::hasRoom(std::int64_t bytes) const
 {
-    return bytes < freeBytes(m_folder) / 2;
+    const std::int64_t held = m_fileSize + (m_reference ? m_reference->states.bytes() : 0);
+    return held + bytes < (freeBytes(m_folder) + held) / 2;
 }
 
 void SharedWork::beginCalibration(PathKey key)
@@ -42,12 +43,15 @@ void SharedWork::keep(std::int64_t block, const BlockStatistics& statistics)
             }
         }
     }
-    if (!hasRoom(end - m_fileSize)) {
-        return;
-    }
     try {
+        if (!hasRoom(end - m_fileSize)) {
+            return;
+        }
         write(groups);
     } catch (const Error&) { // they can be found again
+        if (m_file) {
+            m_file->cutAt(m_fileSize);
+        }
         return;
     }
     m_fileSize = end;
@@ -104,9 +108,13 @@ ReferenceStates* SharedWork::reference(PathKey key, std::int64_t width)
         m_evaluation = std::move(key);
         const std::int64_t windows = m_evaluation.ids.size(0);
         const std::int64_t seqlen = m_evaluation.ids.size(1);
-        if (hasRoom(windows * seqlen * width * std::int64_t{4})) {
-            m_reference.emplace(ReferenceStates{
-                HiddenStates(windows, seqlen, width, m_evaluation.device, {0, m_folder}), false});
+        try {
+            if (hasRoom(windows * seqlen * width * std::int64_t{4})) {
+                m_reference.emplace(ReferenceStates{
+                    HiddenStates(windows, seqlen, width, m_evaluation.device, {0, m_folder}),
+                    false});
+            }
+        } catch (const Error&) { // they can be found again
         }
     }
     return m_reference ? &*m_reference : nullptr;

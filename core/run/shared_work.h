@@ -29,11 +29,11 @@ struct PathKey {
 /// What the groups of a sweep find out about the full-precision model, kept by the first for the
 /// others: statistics of the calibration windows, and the states that evaluation ends with. Same
 /// bits as found again. Both lie in files without names, so that memory holds one block at a time;
-/// where half of the room on the disk would not do, they are not kept.
+/// they take less than half of the room on the disk, and what does not fit is not kept.
 class SharedWork
 {
 public:
-    /// @param folder  that exists once the first group is at work
+    /// @param folder  of the files; where it is not there, nothing is kept
     explicit SharedWork(std::filesystem::path folder) : m_folder(std::move(folder)) {}
 
     /// Says what the statistics are of; those of anything else are forgotten.
@@ -61,6 +61,7 @@ private:
         std::int64_t place = 0;
     };
     using KeptBlock = std::map<std::int64_t, Kept>; ///< by input group
+    /// Beside what is held already. @throws Error::Io
     bool hasRoom(std::int64_t bytes) const;
     void write(KeptBlock& groups);
 

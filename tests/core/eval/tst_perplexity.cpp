@@ -1,5 +1,8 @@
 #include <cmath>
+#include <csignal>
 #include <stop_token>
+
+#include <sys/resource.h>
 
 #include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
@@ -191,6 +194,31 @@ private Q_SLOTS:
         const Scores other = score(&kept);
         QVERIFY(other.fullPrecision.windowNll[0] != alone.fullPrecision.windowNll[0]);
         QVERIFY(other.variants[0].windowNll == alone.variants[0].windowNll);
+    }
+
+    /// What others would be spared is no reason to fail.
+    void fullDiskKeepsNoReference()
+    {
+        const Fixture fixture;
+        const TextWindows windows = fixture.windows("gptq", 4);
+        const QTemporaryDir folder;
+        ReferenceStates kept{HiddenStates(windows.count(), windows.seqlen(),
+                                          fixture.checkpoint.config().hidden, "cpu",
+                                          {0, folder.path().toStdString()}),
+                             false};
+        const auto score = [&](ReferenceStates* reference) {
+            return scoreWindows(fixture.decoder, windows, {}, RunContext(), {}, reference);
+        };
+        std::signal(SIGXFSZ, SIG_IGN); // a write fails, as on a full disk
+        rlimit before{};
+        QCOMPARE(getrlimit(RLIMIT_FSIZE, &before), 0);
+        rlimit none = before;
+        none.rlim_cur = 0;
+        QCOMPARE(setrlimit(RLIMIT_FSIZE, &none), 0);
+        const Scores scores = score(&kept);
+        setrlimit(RLIMIT_FSIZE, &before);
+        QVERIFY(!kept.known);
+        QVERIFY(scores.fullPrecision.windowNll == score(nullptr).fullPrecision.windowNll);
     }
 
     void unchangedModelHasNoDivergence()

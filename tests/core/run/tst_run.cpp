@@ -9,13 +9,16 @@
 #include <unistd.h>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
 #include "run/artifact.h"
+#include "run/cost_model.h"
 #include "run/group_run.h"
 #include "run/run_plan.h"
+#include "run/run_texts.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 
@@ -420,19 +423,17 @@ private Q_SLOTS:
     void methodsThatGoByBlocksTakeLonger()
     {
         RunSpec spec = baseSpec();
-        spec.evaluation = {};
         spec.lowRank.rank = 0;
-        spec.calibration.nsamples = 30;
-        const auto seconds = [&](const char* method) {
+        const Checkpoint checkpoint(path() / "model");
+        const Workload work{30, 64, 0, 0, 0};
+        const auto seconds = [&](const char* method, double rate = 2e10) {
             spec.method = method;
-            double least = estimateRun(spec).seconds;
-            for (int i = 0; i < 4; ++i) { // a busy machine measures slow products
-                least = std::min(least, estimateRun(spec).seconds);
-            }
-            return least;
+            return estimateGroup(planGroup({spec}, checkpoint), checkpoint, work, 0, rate).seconds;
         };
         const double nearest = seconds("rtn");
         const double gptq = seconds("gptq");
+        QCOMPARE(seconds("rtn"), nearest);
+        QVERIFY(seconds("rtn", 1e10) > nearest);
         QVERIFY2(gptq > 1.5 * nearest, qPrintable(QString::number(gptq / nearest)));
         QVERIFY(seconds("awq") > 3 * nearest);
         spec.gptq.trueSequential = true;
@@ -532,6 +533,35 @@ private Q_SLOTS:
         const Outcome taken = outcome("qera-exact", &shared);
         QVERIFY(taken.layers[0].outputError != alone.layers[0].outputError);
         QVERIFY(taken.layers.back() == alone.layers.back());
+        // The full-precision score, too, comes from what was kept.
+        const Checkpoint checkpoint(path() / "model");
+        const RunTexts texts =
+            readTexts(baseSpec(), checkpoint.config(), Tokenizer::fromFolder(checkpoint.folder()));
+        ReferenceStates* kept =
+            shared.reference({checkpoint.hash(), "cpu", texts.evaluation->ids, at::kFloat, 0},
+                             checkpoint.config().hidden);
+        QVERIFY(kept != nullptr && kept->known);
+        kept->states.store(0, at::ones({1, 64, checkpoint.config().hidden}));
+        const Outcome spoilt = outcome("qera-exact", &shared);
+        QVERIFY(spoilt.comparison.fpNll != alone.comparison.fpNll);
+        QCOMPARE(spoilt.score.nll, taken.score.nll);
+    }
+
+    /// Where a store was moved, its work folder may be missing.
+    void nothingIsKeptInAMissingFolder()
+    {
+        RunStore store(storeFile());
+        const auto outcome = [&](SharedWork* with) {
+            RunResult fresh;
+            fresh.id = store.newRunId();
+            fresh.spec = baseSpec();
+            const RunOptions made = options();
+            return outcomeOf(
+                GroupRun({fresh}, false, false, store, made, {}, with).execute().front());
+        };
+        SharedWork shared(path() / "not there");
+        QVERIFY(outcome(&shared) == outcome(nullptr));
+        QVERIFY(!shared.knows(0));
     }
 
     void cancelledSweepLeavesNothingWaiting()
