@@ -155,7 +155,7 @@ void MainWindow::createDocks()
     addDock(m_layerDock, Qt::LeftDockWidgetArea, tr("&Layers"));
     resizeDocks({m_layerDock}, {kLayerDockWidth}, Qt::Horizontal);
     m_queueDock = new QueueDock(m_queue, this);
-    addDock(m_queueDock, Qt::BottomDockWidgetArea, tr("&Queue"));
+    addDock(m_queueDock, Qt::BottomDockWidgetArea, tr("Qu&eue"));
     connect(m_queueDock, &QueueDock::showRunWanted, this, &MainWindow::showRun);
     connect(m_layerDock->toggleViewAction(), &QAction::triggered, this,
             [this](bool shown) { m_layersWanted = shown; });

@@ -149,7 +149,7 @@ void TstQuantize::formFollowsTheMethod()
     chooseText(*method, u"rtn"_s);
     QCOMPARE(draftOf(gui).method, std::string("rtn"));
     QVERIFY(!shown(gui, u"lowRankRankField"_s));
-    QCOMPARE(gui.find<QComboBox>("methodField")->currentText(), u"RTN"_s);
+    QCOMPARE(gui.find<QComboBox>("methodField")->currentText(), u"Round to nearest"_s);
     chooseText(*gui.find<QComboBox>("methodField"), u"qera-exact"_s);
     QTRY_VERIFY(shown(gui, u"lowRankRankField"_s));
     QVERIFY(!shown(gui, u"lowRankStatisticField"_s));

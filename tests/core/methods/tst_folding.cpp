@@ -392,7 +392,7 @@ private Q_SLOTS:
         RunSpec spec;
         QVERIFY(refusal(spec).empty());
         spec.weight.range = "lrq";
-        QVERIFY(refusal(spec).find("drop --range lrq") != std::string::npos);
+        QVERIFY(refusal(spec).find("weight.range lrq does not go with awq") != std::string::npos);
         spec.weight = {};
         spec.weight.format = "mxint";
         QVERIFY(refusal(spec).find("integer grids") != std::string::npos);
