@@ -78,8 +78,7 @@ void TstRecipe::calibrationWindows()
 void TstRecipe::presetsHaveTheirMethodsWindows()
 {
     int calibrated = 0;
-    const std::string file = std::string(QW_RESOURCES_DIR) + "/presets/presets.json";
-    for (const Json& preset : readJsonFile(file)) {
+    for (const Json& preset : readJsonFile(QW_RESOURCES_DIR "/presets/presets.json")) {
         const Json& settings = preset.at("spec");
         if (!settings.contains("calibration")) {
             continue;
