@@ -275,8 +275,8 @@ void TstQuantize::presetFillsAndResetGoesBack()
     QCOMPARE(draftOf(gui).calibration.text, std::string("demo:calibration")); // not the recipe's
     QCOMPARE(draftOf(gui).calibration.nsamples, 256);
     QCOMPARE(draftOf(gui).calibration.seqlen, 512);
+    QTRY_VERIFY(shown(gui, u"calibrationNsamplesNoteLabel"_s)); // the former method's is gone
     auto* windows = gui.find<QLabel>("calibrationNsamplesNoteLabel");
-    QVERIFY(windows->isVisibleTo(gui.window.get()));
     QVERIFY2(windows->text().contains(u"2048"_s), qPrintable(windows->text()));
     QVERIFY(!shown(gui, u"weightBitsResetButton"_s));
     gui.find<QSpinBox>("weightBitsField")->setValue(5);
