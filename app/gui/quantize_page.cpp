@@ -168,6 +168,7 @@ QWidget* QuantizePage::makeButtons()
     m_why->setObjectName(QStringLiteral("whyNotLabel"));
     m_why->setForegroundRole(QPalette::PlaceholderText);
     m_why->setTextFormat(Qt::PlainText);
+    m_why->setWordWrap(true); // else the window grows with it
     auto* layout = new QHBoxLayout(line);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(theme::kGap);

@@ -65,9 +65,9 @@ QueueDetail::QueueDetail(QWidget* parent) : QWidget(parent)
     body->addWidget(m_tabs);
     body->addWidget(m_log);
     body->setChildrenCollapsible(false);
-    body->setStretchFactor(0, 3);
-    body->setStretchFactor(1, 2);
-    body->setSizes({600, 400}); // a share each: shrunk to what there is
+    body->setStretchFactor(0, 7);
+    body->setStretchFactor(1, 3);
+    body->setSizes({700, 300}); // a share each: shrunk to what there is
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(theme::kTight);

@@ -309,6 +309,8 @@ void TstQuantize::wrongCombinationsAreExplainedInPlace()
     chooseText(*gui.find<QComboBox>("weightRangeField"), u"lp"_s);
     auto* problem = gui.find<QLabel>("weightRangeProblemLabel");
     QTRY_VERIFY(problem->isVisible());
+    QTRY_VERIFY(!gui.find<QLabel>("whyNotLabel")->text().isEmpty());
+    QVERIFY(gui.window->minimumSizeHint().width() <= 1280); // fits a small screen still
     QVERIFY(problem->text().contains(u"symmetric"_s));
     QVERIFY(!start->isEnabled());
     QVERIFY(!gui.find<QAction>("startRunAction")->isEnabled());
