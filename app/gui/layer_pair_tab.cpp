@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include <QAbstractItemView>
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
+#include <QStyle>
 #include <QTableView>
 #include <QVBoxLayout>
 
@@ -31,6 +33,24 @@ bool has(const RunResult& run, LayerMetric metric)
         return std::isfinite(metricValue(layer, metric));
     });
 }
+
+/// The run with that id or, where it is gone or the one beside it, the first other one.
+void choose(QComboBox* box, const QString& id, int beside)
+{
+    int index = box->findData(id);
+    if (index < 0 || index == beside) {
+        index = beside == 0 ? 1 : 0;
+    }
+    box->setCurrentIndex(std::min(index, box->count() - 1));
+}
+
+/// The list that drops down shows its longest name whole.
+void widenList(QComboBox* box)
+{
+    QAbstractItemView* list = box->view();
+    list->setMinimumWidth(list->sizeHintForColumn(0) +
+                          box->style()->pixelMetric(QStyle::PM_ScrollBarExtent));
+}
 } // namespace
 
 LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
@@ -43,7 +63,10 @@ LayerPairTab::LayerPairTab(AppState& state, ComparedRuns& runs, QWidget* parent)
     m_b = makeBox(u"pairBComboBox"_s, tr("Run B"));
     m_metric = makeBox(u"pairMetricComboBox"_s, tr("What is compared"));
     for (QComboBox* box : {m_a, m_b}) {
-        connect(box, &QComboBox::activated, this, &LayerPairTab::fillTable);
+        connect(box, &QComboBox::activated, this, [this] {
+            showNames();
+            fillTable();
+        });
     }
     connect(m_metric, &QComboBox::activated, this, [this] {
         m_metricChosen = true; // before the table is filled, which else chooses by itself
@@ -120,22 +143,31 @@ void LayerPairTab::fillRuns()
 {
     const std::vector<RunResult> runs = m_runs.pairs();
     const std::vector<std::string> names = distinctNames(runs);
-    // Two selected runs are those meant; else the first two drawn.
-    QStringList wanted = {m_a->currentData().toString(), m_b->currentData().toString()};
+    // Two selected runs are those meant; else those shown; else the first two drawn.
+    QString a = m_a->currentData().toString();
+    QString b = m_b->currentData().toString();
     if (m_runs.selected().size() == 2) {
-        wanted = {QString::fromStdString(m_runs.selected()[0].id),
-                  QString::fromStdString(m_runs.selected()[1].id)};
+        a = QString::fromStdString(m_runs.selected()[0].id);
+        b = QString::fromStdString(m_runs.selected()[1].id);
     }
-    int place = 0;
     for (QComboBox* box : {m_a, m_b}) {
         box->clear();
         for (std::size_t i = 0; i < runs.size(); ++i) {
-            box->addItem(QString::fromStdString(names[i]), QString::fromStdString(runs[i].id));
+            const QString name = QString::fromStdString(names[i]);
+            box->addItem(name, QString::fromStdString(runs[i].id));
+            box->setItemData(box->count() - 1, name, Qt::ToolTipRole);
         }
-        const int found = box->findData(wanted[place]);
-        box->setCurrentIndex(found >= 0 ? found : std::min(place, box->count() - 1));
-        ++place;
+        widenList(box);
     }
+    choose(m_a, a, m_b->findData(b));
+    choose(m_b, b, m_a->currentIndex());
+    showNames();
+}
+
+void LayerPairTab::showNames()
+{
+    m_a->setToolTip(tr("Run A: %1").arg(m_a->currentText()));
+    m_b->setToolTip(tr("Run B: %1").arg(m_b->currentText()));
 }
 
 void LayerPairTab::startWithWhatBothHave(const RunResult& a, const RunResult& b)

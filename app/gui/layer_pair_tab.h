@@ -24,6 +24,7 @@ public:
 private:
     QComboBox* makeBox(const QString& name, const QString& label);
     void fillRuns();
+    void showNames(); ///< whole, where the boxes cut them
     void fillTable();
     /// Of a metric that nobody chose: the first that layers of both runs have.
     void startWithWhatBothHave(const RunResult& a, const RunResult& b);

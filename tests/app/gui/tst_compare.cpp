@@ -1,3 +1,4 @@
+#include <QAbstractItemView>
 #include <QAction>
 #include <QClipboard>
 #include <QComboBox>
@@ -106,6 +107,7 @@ private Q_SLOTS:
     void namesAgreeEverywhere();
     void clicksSelectEverywhere();
     void pairFollowsTheSelection();
+    void pairTakesTheSecondTicked();
     void tagsStarsAndNotesAreUndone();
     void deletionIsUndone();
     void runningRunsAreNotDeleted();
@@ -334,6 +336,22 @@ void TstCompare::pairFollowsTheSelection()
     QCOMPARE(metric->currentData().toInt(), static_cast<int>(qw::LayerMetric::Sqnr)); // stays
     QVERIFY2(note->text().contains(u"LQER"_s) && note->text().contains(u"has no SQNR"_s),
              qPrintable(note->text()));
+}
+
+void TstCompare::pairTakesTheSecondTicked()
+{
+    Compare gui;
+    gui.openTab("layerPairTab");
+    const auto* a = gui.find<QComboBox>("pairAComboBox");
+    const auto* b = gui.find<QComboBox>("pairBComboBox");
+    gui.tick({u"lqer8"_s});
+    QTRY_COMPARE_WITH_TIMEOUT(a->count(), 1, kPatience);
+    gui.tick({u"l2qer32"_s});
+    QTRY_COMPARE_WITH_TIMEOUT(b->count(), 2, kPatience);
+    QCOMPARE(a->currentData().toString(), u"lqer8"_s);
+    QCOMPARE(b->currentData().toString(), u"l2qer32"_s);
+    QCOMPARE(a->toolTip(), u"Run A: "_s + a->currentText()); // the box may cut the name
+    QVERIFY(b->view()->minimumWidth() >= b->view()->sizeHintForColumn(0));
 }
 
 void TstCompare::tagsStarsAndNotesAreUndone()
