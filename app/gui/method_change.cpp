@@ -64,7 +64,7 @@ MethodChange turnedTo(const RunSpec& spec, const MethodDescription& method)
     compare("activation", "format", Text::tr("inputs of layers"));
     if (!parts.isEmpty()) {
         change.said =
-            Text::tr("For %1: %2; going back restores it")
+            Text::tr("For %1: %2")
                 .arg(QString::fromStdString(method.title), parts.join(QStringLiteral(", ")));
     }
     return change;

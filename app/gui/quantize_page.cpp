@@ -226,13 +226,20 @@ QString QuantizePage::calibrationNote() const
 RunSpec QuantizePage::preset() const
 {
     const int index = m_presets->currentIndex();
+    const MethodDescription* method = m_state.method(m_state.draft().method);
     if (index > 0) {
-        return applyPreset(m_recipes.at(static_cast<std::size_t>(index - 1)), m_state.draft(),
-                           context());
+        RunSpec recipe = applyPreset(m_recipes.at(static_cast<std::size_t>(index - 1)),
+                                     m_state.draft(), context());
+        if (method != nullptr && recipe.method != method->id) {
+            // What the method chosen since has to change was not chosen itself.
+            const std::string own = recipe.method;
+            recipe = turnedTo(recipe, *method).spec;
+            recipe.method = own;
+        }
+        return recipe;
     }
     RunSpec usual = defaultDraft(); // of this program, for the method chosen
     usual.model = m_state.draft().model;
-    const MethodDescription* method = m_state.method(m_state.draft().method);
     return method != nullptr ? turnedTo(usual, *method).spec
                              : withMethod(usual, m_state.draft().method);
 }
@@ -253,7 +260,7 @@ void QuantizePage::showDraft()
         return;
     }
     const RunSpec& draft = m_state.draft();
-    if (m_turned && (draft.weight != m_turnedWeight || draft.activation != m_turnedActivation)) {
+    if (!asTurned()) {
         m_said.clear(); // looked at, or undone
     }
     m_form->setNote("weight.format", m_said);
@@ -279,30 +286,46 @@ void QuantizePage::showDraft()
     showButtons();
 }
 
+bool QuantizePage::asTurned() const
+{
+    const RunSpec& draft = m_state.draft();
+    return m_own && draft.method == m_turned.method && draft.weight == m_turned.weight &&
+           draft.activation == m_turned.activation;
+}
+
+void QuantizePage::turnTo(const MethodDescription& method, const QString& field)
+{
+    RunSpec own = m_state.draft();
+    if (asTurned() && (m_own->weight != own.weight || m_own->activation != own.activation)) {
+        own.method = m_own->method;
+        own.weight = m_own->weight;
+        own.activation = m_own->activation;
+    }
+    MethodChange change = turnedTo(own, method);
+    m_said.clear();
+    if (own.method == method.id) { // back where the formats are from
+        change.spec.weight = own.weight;
+        change.spec.activation = own.activation;
+    } else if (!change.said.isEmpty()) {
+        const MethodDescription* home = m_state.method(own.method);
+        m_said = home == nullptr ? change.said
+                                 : tr("%1; going back to %2 restores it")
+                                       .arg(change.said, QString::fromStdString(home->title));
+    }
+    m_own = std::move(own);
+    m_turned = change.spec;
+    m_state.editDraft(change.spec, tr("Change %1").arg(field));
+}
+
 void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
 {
     const RunSpec& before = m_state.draft();
-    RunSpec spec = edited;
     const MethodDescription* method = m_state.method(edited.method);
     if (edited.method != before.method && method != nullptr) {
-        const bool back = m_turned && m_turned->method == edited.method &&
-                          m_turnedWeight == before.weight &&
-                          m_turnedActivation == before.activation;
-        spec.method = before.method;
-        MethodChange change = turnedTo(spec, *method);
-        if (back) { // nothing was changed since: what the turn took comes back
-            change.spec.weight = m_turned->weight;
-            change.spec.activation = m_turned->activation;
-            change.said.clear();
-        }
-        spec = std::move(change.spec);
-        m_turned = before;
-        m_turnedWeight = spec.weight;
-        m_turnedActivation = spec.activation;
-        m_said = change.said;
-        m_state.editDraft(spec, tr("Change %1").arg(field));
+        turnTo(*method, field);
         return;
     }
+    RunSpec spec = edited;
     if (spec.weight.format != before.weight.format) { // each format has its usual group
         spec.weight.groupSize = spec.weight.format == "mxint" ? 16 : 128;
     }
@@ -322,6 +345,7 @@ void QuantizePage::showPreset(int index)
 void QuantizePage::choosePreset(int index)
 {
     showPreset(index);
+    m_own.reset();
     m_said.clear();
     if (index > 0) {
         const Preset& preset = m_recipes.at(static_cast<std::size_t>(index - 1));
@@ -370,6 +394,7 @@ void QuantizePage::importRecipe(const QString& file)
             draft.model = m_state.modelName().toStdString();
         }
         showPreset(0);
+        m_own.reset();
         m_state.editDraft(draft, tr("Import %1").arg(QFileInfo(file).fileName()));
         Q_EMIT message(tr("Recipe read from %1").arg(file));
     } catch (const Error& error) {

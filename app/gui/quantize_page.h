@@ -15,6 +15,7 @@ class QPushButton;
 
 namespace qw {
 
+struct MethodDescription;
 class AppState;
 class Dialogs;
 class EstimatePanel;
@@ -47,6 +48,10 @@ private:
     void rebuildFields();
     void showDraft();
     void takeEdit(const RunSpec& spec, const QString& field);
+    /// Changes the method; number formats go by what the user had, not by what the method before
+    /// made of them.
+    void turnTo(const MethodDescription& method, const QString& field);
+    bool asTurned() const; ///< the draft's formats are as the last change of method left them
     void showPreset(int index);
     void choosePreset(int index);
     void browse(const QString& path);
@@ -68,11 +73,10 @@ private:
     QPushButton* m_start = nullptr;
     QPushButton* m_enqueue = nullptr;
     QLabel* m_why = nullptr;
-    std::string m_method;            ///< the fields shown are this one's
-    std::optional<RunSpec> m_turned; ///< the draft before the method was changed last
-    WeightSpec m_turnedWeight;       ///< what it became by that
-    ActivationSpec m_turnedActivation;
-    QString m_said; ///< what that changed of the number format, for people
+    std::string m_method;         ///< the fields shown are this one's
+    std::optional<RunSpec> m_own; ///< with the number formats from before methods changed them
+    RunSpec m_turned;             ///< what it became by that
+    QString m_said;               ///< what that changed of the number format, for people
 };
 
 } // namespace qw

@@ -71,6 +71,7 @@ private Q_SLOTS:
     void everyMethodTakesWhatItIsTurnedTo_data();
     void everyMethodTakesWhatItIsTurnedTo();
     void aMethodWithoutTheFormatChangesItAndSaysSo();
+    void theFormatComesBackAfterSeveralMethods();
     void presetFillsAndResetGoesBack();
     void wrongCombinationsAreExplainedInPlace();
     void refusedByTheModelIsExplainedInPlace();
@@ -261,6 +262,35 @@ void TstQuantize::aMethodWithoutTheFormatChangesItAndSaysSo()
     gui.window->state().setDraft(spec);
     QTRY_VERIFY_WITH_TIMEOUT(shown(gui, u"weightFormatProblemLabel"_s), kPatience);
     QVERIFY(!shown(gui, u"formProblemLabel"_s));
+}
+
+void TstQuantize::theFormatComesBackAfterSeveralMethods()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    const auto choose = [&](const QString& method) { // the form is another one each time
+        chooseText(*gui.find<QComboBox>("methodField"), method);
+    };
+    const RunSpec before = draftOf(gui);
+    QCOMPARE(before.method, std::string("l2qer"));
+    QCOMPARE(before.weight.format, std::string("mxint"));
+    choose(u"lrq"_s);
+    choose(u"lr-qat"_s);
+    QCOMPARE(draftOf(gui).weight.format, std::string("int"));
+    QTRY_VERIFY(shown(gui, u"weightFormatNoteLabel"_s));
+    QVERIFY2(gui.find<QLabel>("weightFormatNoteLabel")->text().contains(u"to L\u00b2QER"_s),
+             qPrintable(gui.find<QLabel>("weightFormatNoteLabel")->text()));
+    QVERIFY(!shown(gui, u"weightFormatResetButton"_s));
+    choose(u"l2qer"_s);
+    QCOMPARE(draftOf(gui).weight, before.weight);
+    QCOMPARE(draftOf(gui).activation, before.activation);
+    QVERIFY(!shown(gui, u"weightFormatResetButton"_s));
+    // What the user has set since stays.
+    choose(u"lrq"_s);
+    gui.find<QSpinBox>("weightBitsField")->setValue(3);
+    choose(u"l2qer"_s);
+    QCOMPARE(draftOf(gui).weight.format, std::string("int"));
+    QCOMPARE(draftOf(gui).weight.bits, 3);
 }
 
 void TstQuantize::presetFillsAndResetGoesBack()
