@@ -36,12 +36,11 @@ QLabel* titled(const QString& text)
     return label;
 }
 
-QLabel* quiet(const char* name)
+ElidedLabel* quiet(const char* name)
 {
-    auto* label = new QLabel;
+    auto* label = new ElidedLabel; // a sentence must not widen the window
     label->setObjectName(QString::fromLatin1(name));
     label->setForegroundRole(QPalette::PlaceholderText);
-    label->setTextFormat(Qt::PlainText);
     return label;
 }
 
@@ -113,7 +112,7 @@ QWidget* InspectPage::makeOverview()
     m_overview->setAccessibleName(tr("All layers"));
     m_overview->setMinimumHeight(100);
     auto* hint = quiet("overviewHintLabel");
-    hint->setText(tr("click a bar to go there"));
+    hint->setFullText(tr("click a bar to go there"));
     return panel({titled(tr("All layers")), m_metric, nullptr, hint}, m_overview);
 }
 

@@ -137,11 +137,11 @@ void InspectPage::showSpectra()
                           .toStdString();
     }
     m_spectra->setData(shown);
-    m_spectraNote->setText(m_inspector->spectraBusy() && spectra
-                               ? tr("S\u00b7E and R\u00bd\u00b7E are being computed\u2026")
-                           : spectra && spectra->curves.size() < 3
-                               ? tr("S\u00b7E and R\u00bd\u00b7E: %1").arg(whyNoInputs())
-                               : QString());
+    m_spectraNote->setFullText(m_inspector->spectraBusy() && spectra
+                                   ? tr("S\u00b7E and R\u00bd\u00b7E are being computed\u2026")
+                               : spectra && spectra->curves.size() < 3
+                                   ? tr("S\u00b7E and R\u00bd\u00b7E: %1").arg(whyNoInputs())
+                                   : QString());
     showRank();
     showNumbers();
 }
@@ -202,11 +202,12 @@ void InspectPage::showWeights()
     }
     m_weights->setData(shown);
     m_weights->setVerticals(view ? view->gridPoints : std::vector<double>());
-    m_weightsNote->setText(!view           ? QString()
-                           : view->skipped ? tr("left as it is")
-                                           : tr("lines: the grid of a typical group, %1")
-                                                 .arg(view->fromRun ? tr("as the run deployed it")
-                                                                    : tr("rounded to nearest")));
+    m_weightsNote->setFullText(
+        !view ? QString()
+        : view->skipped
+            ? tr("left as it is")
+            : tr("lines: the grid of a typical group, %1")
+                  .arg(view->fromRun ? tr("as the run deployed it") : tr("rounded to nearest")));
 }
 
 void InspectPage::showMapKinds()
@@ -227,14 +228,14 @@ void InspectPage::showMapKinds()
 void InspectPage::showMap()
 {
     const auto& view = m_inspector->view();
-    m_mapNote->setText(!view || m_inspector->map() == Map::Weight ? QString()
-                       : view->skipped                            ? tr("left as it is: no error")
-                       : m_inspector->map() == Map::ScaledError &&
-                               m_inspector->shownMap() == Map::Error
-                           ? tr("without the sizes of the inputs, which are not known yet")
-                       : view->fromRun       ? tr("as the run deployed it")
-                       : m_state.runInView() ? whyNotTheRuns()
-                                             : tr("rounded to nearest"));
+    m_mapNote->setFullText(!view || m_inspector->map() == Map::Weight ? QString()
+                           : view->skipped ? tr("left as it is: no error")
+                           : m_inspector->map() == Map::ScaledError &&
+                                   m_inspector->shownMap() == Map::Error
+                               ? tr("without the sizes of the inputs, which are not known yet")
+                           : view->fromRun       ? tr("as the run deployed it")
+                           : m_state.runInView() ? whyNotTheRuns()
+                                                 : tr("rounded to nearest"));
     if (!view) {
         Heatmap empty;
         empty.empty = tr("Select a layer to see its matrix").toStdString();
@@ -270,16 +271,16 @@ void InspectPage::showMeasuring()
     const bool busy = m_inspector->channelsBusy();
     const Progress& now = m_inspector->channelsProgress();
     if (busy && now.total > 0) {
-        m_channelsNote->setText(tr("measuring the inputs  \u00b7  block %1 of %2")
-                                    .arg(std::min(now.done + 1, now.total))
-                                    .arg(now.total));
+        m_channelsNote->setFullText(tr("measuring the inputs  \u00b7  block %1 of %2")
+                                        .arg(std::min(now.done + 1, now.total))
+                                        .arg(now.total));
     } else if (const ChannelStatistics* known = m_inspector->channels(m_state.layer())) {
         const auto count = inspect_plots::outliers(known->meanAbs).size();
-        m_channelsNote->setText(count == 0   ? tr("none stands out")
-                                : count == 1 ? tr("1 channel stands out")
-                                             : tr("%1 channels stand out").arg(count));
+        m_channelsNote->setFullText(count == 0   ? tr("none stands out")
+                                    : count == 1 ? tr("1 channel stands out")
+                                                 : tr("%1 channels stand out").arg(count));
     } else {
-        m_channelsNote->clear();
+        m_channelsNote->setFullText({});
     }
     m_measure->setVisible(m_corner->currentIndex() == 0 &&
                           (busy || !m_inspector->channelsProblem().isEmpty()));

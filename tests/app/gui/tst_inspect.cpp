@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "store/run_store.h"
 #include "support/gui_fixture.h"
+#include "widgets/elided_label.h"
 #include "widgets/heatmap_plot.h"
 #include "widgets/layer_tree_model.h"
 #include "widgets/number_text.h"
@@ -219,7 +220,7 @@ void TstInspect::theMapSaysWhoseErrorItShows()
     gui.openDemo();
     gui.trigger("inspectAction");
     auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
-    auto* note = gui.find<QLabel>("mapNoteLabel");
+    auto* note = gui.find<qw::ElidedLabel>("mapNoteLabel");
     QVERIFY(gui.find<QToolButton>("map2Button")->isEnabled());
     QTest::mouseClick(gui.find<QToolButton>("map2Button"), Qt::LeftButton);
     gui.window->state().setRunInView(u"aaaaaaaa1111"_s);
@@ -230,11 +231,15 @@ void TstInspect::theMapSaysWhoseErrorItShows()
     gui.window->state().selectLayer(u"model.layers.0.self_attn.q_proj"_s);
     QTRY_VERIFY_WITH_TIMEOUT(inspector->viewIsCurrent(), kPatience);
     QVERIFY(inspector->view()->relativeError > 0);
-    QVERIFY2(note->text().contains(u"kept no artifact"_s), qPrintable(note->text()));
+    QVERIFY2(note->fullText().contains(u"kept no artifact"_s), qPrintable(note->fullText()));
+    const auto* spectra = gui.find<qw::ElidedLabel>("spectraNoteLabel");
+    QTRY_VERIFY_WITH_TIMEOUT(spectra->fullText().size() > 30, kPatience);
+    QVERIFY(spectra->minimumSizeHint().width() < spectra->sizeHint().width());
+    QVERIFY(gui.window->minimumSizeHint().width() <= 1280); // sentences do not widen it
     gui.window->state().selectLayer(u"model.layers.0.self_attn.k_proj"_s);
     QTRY_VERIFY_WITH_TIMEOUT(inspector->viewIsCurrent(), kPatience);
     QCOMPARE(inspector->view()->relativeError, 0.0);
-    QVERIFY2(note->text().contains(u"left as it is"_s), qPrintable(note->text()));
+    QVERIFY2(note->fullText().contains(u"left as it is"_s), qPrintable(note->fullText()));
     gui.window->state().setRunInView({});
     QVERIFY(gui.find<QToolButton>("map2Button")->isEnabled());
 }
@@ -246,9 +251,9 @@ void TstInspect::measuringTheInputsStopsAndStartsAgain()
     gui.trigger("inspectAction");
     auto* inspector = &gui.find<qw::InspectPage>("inspectPage")->inspector();
     auto* button = gui.find<QToolButton>("measureChannelsButton");
-    auto* note = gui.find<QLabel>("channelsNoteLabel");
+    auto* note = gui.find<qw::ElidedLabel>("channelsNoteLabel");
     const auto* plot = gui.find<SeriesPlot>("channelsPlot");
-    QTRY_VERIFY_WITH_TIMEOUT(note->text().contains(u"block 1 of"_s), kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(note->fullText().contains(u"block 1 of"_s), kPatience);
     QVERIFY(inspector->channelsBusy());
     gui.trigger("startAction"); // nobody looks any more
     QVERIFY(!inspector->channelsBusy());
