@@ -1,9 +1,13 @@
 #include "app/gui/layer_dock.h"
 
+#include <algorithm>
+
 #include <QAction>
+#include <QEvent>
 #include <QHeaderView>
 #include <QLineEdit>
 #include <QMenu>
+#include <QTimer>
 #include <QTreeView>
 #include <QVBoxLayout>
 
@@ -32,7 +36,8 @@ const std::array<std::set<int>, 3> kShownAtFirst = {
 
 LayerDock::LayerDock(AppState& state, QWidget* parent)
     : QDockWidget(tr("Layers"), parent), m_state(state), m_model(new LayerTreeModel(this)),
-      m_proxy(new LayerTreeProxy(this)), m_tree(new QTreeView), m_filter(new QLineEdit)
+      m_proxy(new LayerTreeProxy(this)), m_tree(new QTreeView), m_filter(new QLineEdit),
+      m_fit(new QTimer(this))
 {
     setObjectName(QStringLiteral("layerDock"));
     m_proxy->setSourceModel(m_model);
@@ -52,10 +57,11 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     m_tree->sortByColumn(Model::NameColumn, Qt::AscendingOrder);
     m_tree->setIndentation(12);
     m_tree->header()->setStretchLastSection(false);
-    m_tree->header()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    m_tree->header()->setSectionResizeMode(QHeaderView::Fixed); // fitColumns() does it
     m_tree->header()->setResizeContentsPrecision(0); // of the rows in sight: there may be hundreds
-    m_tree->header()->setSectionResizeMode(Model::NameColumn, QHeaderView::Stretch);
-    m_tree->header()->setMinimumSectionSize(48);
+    m_tree->header()->setMinimumSectionSize(40);
+    m_tree->viewport()->installEventFilter(this);
+    m_fit->setSingleShot(true);
     m_tree->header()->setContextMenuPolicy(Qt::CustomContextMenu);
     auto* content = new QWidget;
     auto* layout = new QVBoxLayout(content);
@@ -87,6 +93,13 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
                     m_state.selectLayer(layer);
                 }
             });
+    const auto fit = [this] { m_fit->start(0); };
+    connect(m_fit, &QTimer::timeout, this, &LayerDock::fitColumns);
+    connect(m_proxy, &QAbstractItemModel::modelReset, m_fit, fit);
+    connect(m_proxy, &QAbstractItemModel::dataChanged, m_fit, fit);
+    connect(m_proxy, &QAbstractItemModel::layoutChanged, m_fit, fit);
+    connect(m_tree, &QTreeView::expanded, m_fit, fit);
+    connect(m_tree, &QTreeView::collapsed, m_fit, fit);
     connect(m_model, &LayerTreeModel::planEdited, this, &LayerDock::editPlan);
     connect(&m_state, &AppState::modelChanged, this, &LayerDock::fill);
     connect(&m_state, &AppState::layerChanged, this, &LayerDock::followState);
@@ -121,6 +134,47 @@ void LayerDock::showColumns()
     for (int column = 0; column < Model::ColumnCount; ++column) {
         m_tree->setColumnHidden(column, m_hidden.at(shown()).count(column) > 0);
     }
+    m_fit->start(0);
+}
+
+bool LayerDock::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_tree->viewport() && event->type() == QEvent::Resize) {
+        m_fit->start(0);
+    }
+    return QDockWidget::eventFilter(watched, event);
+}
+
+void LayerDock::fitColumns()
+{
+    QHeaderView& header = *m_tree->header();
+    const QAbstractItemView& cells = *m_tree;
+    std::array<int, Model::ColumnCount> values{};
+    std::array<int, Model::ColumnCount> titles{}; // what they need more than the values
+    int allValues = 0;
+    int allTitles = 0;
+    for (int column = 1; column < Model::ColumnCount; ++column) {
+        if (!m_tree->isColumnHidden(column)) {
+            const auto at = static_cast<std::size_t>(column);
+            values[at] = std::max(cells.sizeHintForColumn(column), header.minimumSectionSize());
+            titles[at] = std::max(0, header.sectionSizeHint(column) - values[at]);
+            allValues += values[at];
+            allTitles += titles[at];
+        }
+    }
+    const int name = 2 * m_tree->indentation() + theme::kGap +
+                     m_tree->fontMetrics().horizontalAdvance(QStringLiteral("down_proj"));
+    const int width = m_tree->viewport()->width();
+    const int spare = std::clamp(width - name - allValues, 0, allTitles);
+    int others = 0;
+    for (int column = 1; column < Model::ColumnCount; ++column) {
+        if (!m_tree->isColumnHidden(column)) {
+            const auto at = static_cast<std::size_t>(column);
+            header.resizeSection(column, values[at] + titles[at] * spare / std::max(1, allTitles));
+            others += header.sectionSize(column);
+        }
+    }
+    header.resizeSection(Model::NameColumn, std::max(name, width - others));
 }
 
 void LayerDock::saveSession()

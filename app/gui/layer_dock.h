@@ -6,6 +6,7 @@
 #include <QDockWidget>
 
 class QLineEdit;
+class QTimer;
 class QTreeView;
 
 namespace qw {
@@ -29,10 +30,15 @@ public:
     void focusFilter();
     void selectNeighbour(int step); ///< +1: the next layer shown, -1: the one before
 
+protected:
+    bool eventFilter(QObject* watched, QEvent* event) override;
+
 private:
     enum Shown { Weights, Errors, Plans };
     Shown shown() const;
     void showColumns();
+    /// Names stay readable: where there is no room, the titles of the other columns give way first.
+    void fitColumns();
     void fill();
     void fillPlans();
     void fillResults();
@@ -46,6 +52,7 @@ private:
     LayerTreeProxy* m_proxy = nullptr;
     QTreeView* m_tree = nullptr;
     QLineEdit* m_filter = nullptr;
+    QTimer* m_fit = nullptr; ///< fitColumns() once for all that changed
     bool m_plans = false;
     std::array<std::set<int>, 3> m_hidden; ///< columns, by Shown
     bool m_following = false;

@@ -1,5 +1,6 @@
 #include <QApplication>
 #include <QComboBox>
+#include <QDockWidget>
 #include <QFile>
 #include <QHeaderView>
 #include <QLabel>
@@ -56,6 +57,7 @@ private Q_SLOTS:
     void dialogsOpen();
     void onlyPagesThatExistAreOffered();
     void layerColumnsAreRemembered();
+    void layerNamesStayReadable();
     void aChangedFolderIsStale();
 };
 
@@ -421,6 +423,28 @@ void TstWindow::layerColumnsAreRemembered()
     tree = gui.find<QTreeView>("layerTree");
     QVERIFY(tree->isColumnHidden(Model::PlanRankColumn));
     QVERIFY(!tree->isColumnHidden(Model::PlanBitsColumn));
+}
+
+void TstWindow::layerNamesStayReadable()
+{
+    using Model = qw::LayerTreeModel;
+    GuiFixture gui;
+    gui.window->resize(1600, 900);
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    auto* dock = gui.find<QDockWidget>("layerDock");
+    auto* tree = gui.find<QTreeView>("layerTree");
+    const int name =
+        2 * tree->indentation() + tree->fontMetrics().horizontalAdvance(u"down_proj"_s);
+    const int title = tree->header()->sectionSizeHint(Model::StableRankColumn);
+    for (const bool narrow : {true, false}) {
+        for (const int column : {Model::ShapeColumn, Model::RangeColumn}) {
+            tree->setColumnHidden(column, !narrow);
+        }
+        gui.window->resizeDocks({dock}, {narrow ? 250 : 480}, Qt::Horizontal);
+        QTRY_COMPARE(tree->columnWidth(Model::StableRankColumn) < title, narrow);
+        QVERIFY(tree->columnWidth(Model::NameColumn) >= name);
+    }
 }
 
 void TstWindow::aChangedFolderIsStale()
