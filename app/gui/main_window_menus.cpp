@@ -214,7 +214,7 @@ void MainWindow::createRunMenu()
            tr("The run selected in the queue stops after its last finished block, or goes on"),
            &QueueDock::pauseOrResume);
     addFor(u"cancelRun"_s, tr("&Cancel"),
-           tr("The run selected in the queue stops at its next step; finished blocks are kept"),
+           tr("The run selected in the queue stops at its next step; what is finished is kept"),
            &QueueDock::cancel);
     addFor(u"moveRunUp"_s, tr("&Earlier"), tr("The run selected in the queue comes earlier"),
            &QueueDock::moveUp, QKeySequence(tr("Ctrl+Shift+Up")));

@@ -83,7 +83,7 @@ void MainWindow::connectQueue()
                     tr("%1 stopped: %2").arg(entry->title, sentence) +
                         (entry->layers.empty()
                              ? QString()
-                             : u'\n' + tr("Finished blocks are kept; it can be resumed.")),
+                             : u'\n' + tr("What is finished is kept; it can be resumed.")),
                     details);
                 notify(tr("A run failed"), tr("%1: %2").arg(entry->title, sentence));
             });
@@ -340,7 +340,7 @@ bool MainWindow::mayClose()
         m_queue.muchToLose()
             ? tr("A run is working, and more than a minute of work on the current block would "
                  "be lost. Finished blocks are kept and the run can be resumed.")
-            : tr("A run is working. Finished blocks are kept and the run can be resumed at the "
+            : tr("A run is working. What is finished is kept and the run can be resumed at the "
                  "next start.");
     return m_dialogs.askChoice(this, tr("Quit During a Run"), sentence, {tr("Quit")}) == 0;
 }

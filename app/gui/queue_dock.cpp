@@ -115,7 +115,7 @@ QWidget* QueueDock::makeLine()
     m_bar->setTextVisible(false);
     m_pause = button("queuePauseButton", tr("Pause"));
     m_cancel = button("queueCancelButton", tr("Cancel"));
-    m_cancel->setToolTip(tr("Stops at the next step; finished blocks are kept"));
+    m_cancel->setToolTip(tr("Stops at the next step; what is finished is kept"));
     m_more = button("queueDetailsButton", tr("Details"));
     m_more->setCheckable(true);
     m_more->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);

@@ -80,7 +80,8 @@ QString state(const QueueEntry& entry)
     case RunState::Failed:
         return Text::tr("failed: %1").arg(entry.problem);
     case RunState::Paused:
-        return text + (entry.runId.isEmpty() ? QString() : Text::tr("; finished blocks are kept"));
+        return text +
+               (entry.runId.isEmpty() ? QString() : QStringLiteral("; ") + kept(entry.shown()));
     case RunState::Finished:
         for (const RunResult& run : entry.results) {
             text +=
@@ -96,6 +97,12 @@ QString state(const QueueEntry& entry)
     default:
         return entry.busy() ? progress(entry) : text;
     }
+}
+
+QString kept(const RunSpec& spec)
+{
+    return trainsModel(spec.method) ? Text::tr("finished steps are kept")
+                                    : Text::tr("finished blocks are kept");
 }
 
 QString path(const QString& file)

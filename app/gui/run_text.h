@@ -23,6 +23,8 @@ QString tip(const RunResult& run);
 QString progress(const QueueEntry& entry);
 /// State and, once finished, what came out.
 QString state(const QueueEntry& entry);
+/// "finished blocks are kept", or steps of a method that trains the whole model.
+QString kept(const RunSpec& spec);
 /// "2026-05-06 07:08" in the user's time zone.
 QString localTime(const std::string& utc);
 /// With ~ for the user's home folder.

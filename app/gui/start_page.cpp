@@ -358,32 +358,32 @@ void StartPage::showUnfinished()
             sweeps.insert(result.sweep); // its lock is ours: not to be tried
             continue;
         }
-        if ((!isInterrupted(result) && !m_pausedRuns.contains(id)) ||
+        const bool interrupted = isInterrupted(result);
+        if ((!interrupted && !m_pausedRuns.contains(id)) ||
             (!result.sweep.empty() && !sweeps.insert(result.sweep).second) || shown == last) {
             continue;
         }
-        const QString key =
-            id + (m_pausedRuns.contains(id) ? QStringLiteral(" paused") : QString());
-        place(m_unfinished, shown++, key, [&] { return makeUnfinished(result); });
+        const QString key = id + (interrupted ? QString() : QStringLiteral(" paused"));
+        place(m_unfinished, shown++, key, [&] { return makeUnfinished(result, interrupted); });
     }
     shorten(m_unfinished, shown);
 }
 
-QWidget* StartPage::makeUnfinished(const RunResult& result)
+QWidget* StartPage::makeUnfinished(const RunResult& result, bool interrupted)
 {
     const QString id = QString::fromStdString(result.id);
     auto* row = new QWidget;
     auto* layout = new QHBoxLayout(row);
     layout->setContentsMargins(0, 0, 0, 0);
-    const QString began = m_pausedRuns.contains(id)
-                              ? tr("Started %1, paused; finished blocks are kept")
-                              : tr("Started %1, interrupted; finished blocks are kept");
-    auto* card = new CardButton(tr("Resume %1").arg(run_text::settings(result)),
-                                began.arg(run_text::localTime(result.started)));
+    const QString began =
+        interrupted ? tr("Started %1, interrupted; %2") : tr("Started %1, paused; %2");
+    auto* card =
+        new CardButton(tr("Resume %1").arg(run_text::settings(result)),
+                       began.arg(run_text::localTime(result.started), run_text::kept(result.spec)));
     card->setObjectName(QStringLiteral("resumeButton"));
     auto* dismiss = new QPushButton(tr("Dismiss"));
     dismiss->setObjectName(QStringLiteral("dismissButton"));
-    dismiss->setToolTip(tr("Marks the run as cancelled; its blocks are kept"));
+    dismiss->setToolTip(tr("Marks the run as cancelled; what is finished is kept"));
     layout->addWidget(card, 1);
     layout->addWidget(dismiss);
     connect(card, &QAbstractButton::clicked, this, [this, id] { Q_EMIT resumeWanted(id); });

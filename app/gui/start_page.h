@@ -46,7 +46,7 @@ private:
     void showModel();
     void showRecents();
     void showUnfinished();
-    QWidget* makeUnfinished(const RunResult& result);
+    QWidget* makeUnfinished(const RunResult& result, bool interrupted);
     QWidget* makeOffers();
     QWidget* makeModelPanel();
 

@@ -401,6 +401,7 @@ void TstQueueDock::closingKeepsTheQueue()
     QCOMPARE(stateOf(gui, 0), RunState::Paused); // nothing runs before the user says so
     QCOMPARE(stateOf(gui, 1), RunState::Paused);
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QWidget*>(u"resumeButton"_s), kPatience);
+    QVERIFY(gui.find<QWidget>("resumeButton")->accessibleDescription().contains(u"paused"_s));
     QVERIFY(gui.window->findChild<QWidget*>(u"continueQueueButton"_s));
     shoot(*gui.window, u"start-unfinished"_s);
     steered.finish = true;
@@ -466,6 +467,7 @@ void TstQueueDock::killedWindowOffersToResume()
     gui.reopen();
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QWidget*>(u"resumeButton"_s), kPatience);
     QCOMPARE(gui.window->findChildren<QWidget*>(u"resumeButton"_s).size(), 1);
+    QVERIFY(gui.find<QWidget>("resumeButton")->accessibleDescription().contains(u"interrupted"_s));
     click(gui, "resumeButton");
     QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 0), RunState::Finished, kPatience);
     const qw::RunResult resumed = gui.window->queue().entries().front().results.front();

@@ -34,6 +34,7 @@ private Q_SLOTS:
     void deletingWhileRunning();
     void waitingRunsChangePlaces();
     void aSweepShowsTheRunAtWork();
+    void aPausedRunSaysWhatIsKept();
 };
 
 void TstRunQueue::transitions()
@@ -248,6 +249,17 @@ void TstRunQueue::aSweepShowsTheRunAtWork()
     QVERIFY2(said.contains(u"to the end of the sweep"_s), qPrintable(said));
     ++wanted;
     QTRY_COMPARE(entry.state, RunState::Finished);
+}
+
+void TstRunQueue::aPausedRunSaysWhatIsKept()
+{
+    qw::QueueEntry entry;
+    entry.request = request();
+    entry.state = RunState::Paused;
+    entry.runId = QStringLiteral("run1");
+    QVERIFY(qw::run_text::state(entry).contains(QStringLiteral("blocks are kept")));
+    entry.request.specs.front().method = "lr-qat";
+    QVERIFY(qw::run_text::state(entry).contains(QStringLiteral("steps are kept")));
 }
 
 QTEST_MAIN(TstRunQueue)
