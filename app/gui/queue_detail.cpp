@@ -57,6 +57,14 @@ QueueDetail::QueueDetail(QWidget* parent) : QWidget(parent)
     m_log->setReadOnly(true);
     m_log->setUndoRedoEnabled(false);
     m_log->setTabChangesFocus(true);
+    QScrollBar* bar = m_log->verticalScrollBar();
+    connect(bar, &QScrollBar::valueChanged, this,
+            [this, bar](int value) { m_followsLog = value == bar->maximum(); });
+    connect(bar, &QScrollBar::rangeChanged, this, [this, bar](int /*first*/, int last) {
+        if (m_followsLog) { // longer, or in less room
+            bar->setValue(last);
+        }
+    });
     auto* head = new QHBoxLayout;
     head->setSpacing(theme::kMargin);
     head->addWidget(m_state, 1);
@@ -154,7 +162,7 @@ void QueueDetail::showLog(const QueueEntry* entry)
     }
     QScrollBar* bar = m_log->verticalScrollBar();
     const int place = bar->value();
-    const bool atEnd = !same || place == bar->maximum();
+    const bool atEnd = !same || m_followsLog;
     m_log->setPlainText(text);
     if (atEnd) {
         m_log->moveCursor(QTextCursor::End);

@@ -43,6 +43,7 @@ private:
     SeriesPlot* m_errors = nullptr;
     BlockTable* m_blocks = nullptr;
     QPlainTextEdit* m_log = nullptr;
+    bool m_followsLog = true;  ///< its end is what is looked at
     std::int64_t m_number = 0; ///< of the entry shown; 0: none
     /// What of it is drawn: runs begun, layers, steps or iterations, blocks done.
     std::array<std::size_t, 4> m_drawn{};

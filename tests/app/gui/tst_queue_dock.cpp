@@ -326,6 +326,10 @@ void TstQueueDock::theLogStaysWhereItIsRead()
     QScrollBar* bar = log->verticalScrollBar();
     QTRY_COMPARE_GT(bar->maximum(), 10);
     QCOMPARE(bar->value(), bar->maximum()); // follows
+    const int last = bar->maximum();
+    log->setMaximumHeight(log->height() / 2); // in less room, too
+    QTRY_COMPARE_GT(bar->maximum(), last);
+    QTRY_COMPARE(bar->value(), bar->maximum());
     bar->setValue(3);
     wanted = 210;
     QTRY_VERIFY(log->toPlainText().contains(u"line 209"_s));
