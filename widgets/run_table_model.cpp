@@ -175,7 +175,12 @@ QString RunTableModel::tip(const RunSummary& run, const Cached& cached, int colu
         told += u'\n' + tr("%1: %2").arg(status(run.result), textOf(run.result.problem));
     }
     if (!cached.reason.isEmpty()) {
-        told += u'\n' + tr("Not drawn: %1").arg(cached.reason);
+        const int drawn = rowOf(m_reference);
+        const bool beside = drawn >= 0 && m_reference != textOf(run.result.id);
+        told += u'\n' + (beside ? tr("Not drawn beside %1 (%2): %3")
+                                      .arg(m_cached[static_cast<std::size_t>(drawn)].name,
+                                           m_reference, cached.reason)
+                                : tr("Not drawn: %1").arg(cached.reason));
     }
     return told;
 }

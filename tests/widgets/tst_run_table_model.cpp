@@ -185,7 +185,8 @@ void TstRunTableModel::otherModelsAreGreyedWithTheReason()
     QVERIFY(!model.index(1, 0).data(Qt::ForegroundRole).isValid());
     QVERIFY(model.index(2, 0).data(Qt::ForegroundRole).isValid());
     QVERIFY(model.index(2, 0).data(Qt::FontRole).value<QFont>().italic());
-    QVERIFY(model.index(2, 0).data(Qt::ToolTipRole).toString().contains(u"different models"_s));
+    const QString tip = model.index(2, 0).data(Qt::ToolTipRole).toString();
+    QVERIFY2(tip.contains(u"different models"_s) && tip.contains(u"(ref)"_s), qPrintable(tip));
     model.setReference(u"other"_s);
     QVERIFY(!model.reason(0).isEmpty());
     QCOMPARE(model.reason(2), QString());
