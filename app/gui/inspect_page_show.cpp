@@ -16,6 +16,7 @@
 #include "app/gui/overrides.h"
 #include "report/imported.h"
 #include "report/layer_plots.h"
+#include "report/method_settings.h"
 #include "widgets/elided_label.h"
 #include "widgets/heatmap_plot.h"
 #include "widgets/number_text.h"
@@ -161,7 +162,11 @@ void InspectPage::showRank()
         return;
     }
     const std::int64_t last = std::min(m_correction.rows, m_correction.cols);
-    const std::int64_t start = settingsFor(spec, m_state.layer().toStdString()).rank;
+    const bool corrects = looksAt(spec.method, spec.lowRank.correction, "low_rank.rank");
+    const LayerResult* stored = storedLayer();
+    const std::int64_t start = stored != nullptr ? stored->rank
+                               : corrects ? settingsFor(spec, m_state.layer().toStdString()).rank
+                                          : 0;
     const std::int64_t rank = std::clamp<std::int64_t>(m_rank >= 0 ? m_rank : start, 0, last);
     if (m_spectra->guide() != rank) {
         m_spectra->setGuide(rank, last);
@@ -169,7 +174,7 @@ void InspectPage::showRank()
     const RankPoint point = atRank(m_correction, rank);
     const std::string kind = inspect_plots::minimisedKind(spec);
     QStringList parts = {
-        tr("rank %1").arg(rank),
+        rank == 0 && rank == start ? tr("rank 0, no correction") : tr("rank %1").arg(rank),
         tr("%1 energy of %2").arg(text::percent(point.energy), inspect_plots::kindTitle(kind))};
     if (const QString error = inspect_plots::errorText(point, kind); !error.isEmpty()) {
         parts << error;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "app/gui/app_state.h"
+#include "report/method_settings.h"
 
 namespace qw {
 
@@ -85,7 +86,7 @@ const ChannelStatistics* LayerInspector::channels(const QString& layer) const
 
 RunSpec LayerInspector::spec() const
 {
-    RunSpec spec = m_state.runInView() ? m_state.runInView()->spec : m_state.draft();
+    RunSpec spec = withoutUnused(m_state.runInView() ? m_state.runInView()->spec : m_state.draft());
     spec.model = m_state.modelName().toStdString();
     return spec;
 }

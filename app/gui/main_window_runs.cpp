@@ -23,6 +23,7 @@
 #include "app/gui/start_page.h"
 #include "app/gui/sweep_dialog.h"
 #include "base/error.h"
+#include "report/method_settings.h"
 #include "widgets/series_plot.h"
 
 namespace qw {
@@ -140,6 +141,7 @@ void MainWindow::enqueue(std::vector<RunSpec> specs, const QString& title)
 {
     RunRequest request;
     for (RunSpec& spec : specs) {
+        spec = withoutUnused(spec); // the form keeps what other methods were given
         if (spec.threads == 0) {
             spec.threads = m_settings.number(Key::Threads);
         }

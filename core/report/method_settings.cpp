@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "report/imported.h"
+
 namespace qw {
 
 namespace {
@@ -56,6 +58,26 @@ bool looksAt(const std::string& method, const std::string& correction, const std
     return methods.empty() ||
            std::any_of(methods.begin(), methods.end(),
                        [&](const std::string& one) { return one == method || one == correction; });
+}
+
+RunSpec withoutUnused(const RunSpec& spec)
+{
+    if (spec.method == kImported) {
+        return spec;
+    }
+    const Json usual = toJson(RunSpec{});
+    Json used = toJson(spec);
+    for (const auto& [section, settings] : used.items()) {
+        if (!settings.is_object()) {
+            continue; // "seed" and others are for all methods
+        }
+        for (const auto& [key, value] : settings.items()) {
+            if (!looksAt(spec.method, spec.lowRank.correction, section + "." + key)) {
+                value = usual.at(section).at(key);
+            }
+        }
+    }
+    return runSpecFromJson(used);
 }
 
 } // namespace qw

@@ -120,6 +120,16 @@ void TstInspect::withoutARun()
             std::string::npos);
     shoot(*gui.window, u"inspect-no-run"_s);
 
+    // The form keeps the rank of a correction for when it is wanted again; LR-QAT has none.
+    const qw::RunSpec corrected = gui.window->state().draft();
+    qw::RunSpec trained = qw::withMethod(corrected, "lr-qat");
+    trained.weight.format = "int";
+    trained.weight.groupSize = qw::kPerChannel;
+    gui.window->state().setDraft(trained);
+    QTRY_VERIFY_WITH_TIMEOUT(rankText(gui).startsWith(u"rank 0, no correction"_s), kPatience);
+    gui.window->state().setDraft(corrected);
+    QTRY_VERIFY_WITH_TIMEOUT(rankText(gui).startsWith(u"rank 32"_s), kPatience);
+
     // The rank is moved with keys and goes into the next run, undoably.
     spectra->setFocus();
     QTest::keyClick(spectra, Qt::Key_Left, Qt::ShiftModifier);

@@ -132,6 +132,9 @@ void TstSweep::resultsAppearAsTheyCome()
     QCOMPARE(gui.window->queue().entries().size(), 1U);
     QCOMPARE(gui.window->queue().entries().front().request.specs.size(), 3U);
     QVERIFY(!gui.window->queue().entries().front().request.sweep.empty());
+    for (const qw::RunSpec& spec : gui.window->queue().entries().front().request.specs) {
+        QVERIFY(spec.training.text.empty()); // the form has one for methods that train
+    }
     auto* table = gui.find<QTableView>("runTable");
     for (int done = 1; done <= 3; ++done) { // each before the next is allowed
         work->allowed = done;

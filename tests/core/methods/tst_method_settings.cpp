@@ -70,6 +70,29 @@ private Q_SLOTS:
         QVERIFY(looksAt("gptq", "l2qer", "low_rank.statistic"));
         QVERIFY(!looksAt("rtn", "l2qer", "gptq.act_order"));
     }
+
+    void whatIsNotLookedAtIsNoWish()
+    {
+        RunSpec spec;
+        spec.method = "lrq";
+        spec.lowRank.rank = 32;
+        spec.gptq.actOrder = true;
+        spec.training.text = "demo:calibration";
+        spec.reconstruction.iterations = 60;
+        spec.weight.bits = 3;
+        spec.seed = 7;
+        RunSpec used;
+        used.method = "lrq";
+        used.reconstruction.iterations = 60;
+        used.weight.bits = 3;
+        used.seed = 7;
+        QVERIFY(withoutUnused(spec) == used);
+        spec.lowRank.correction = used.lowRank.correction = "lqer"; // which has a rank
+        used.lowRank.rank = 32;
+        QVERIFY(withoutUnused(spec) == used);
+        spec.method = "imported"; // made elsewhere, of what is not known
+        QVERIFY(withoutUnused(spec) == spec);
+    }
 };
 
 QTEST_GUILESS_MAIN(TestMethodSettings)
