@@ -394,7 +394,11 @@ void MainWindow::restoreSession()
         return;
     }
     m_state.selectLayer(m_settings.text(Key::LastLayer));
-    m_state.openModel(model, m_settings.text(Key::LastRun));
+    QString run = m_settings.text(Key::LastRun);
+    if (!run.isEmpty() && !m_state.store().find(run.toStdString())) {
+        run.clear(); // of a store that was open then, or deleted since
+    }
+    m_state.openModel(model, run);
     setMode(static_cast<Mode>(std::clamp(m_settings.number(Key::LastMode), 0, kModeCount - 1)));
 }
 

@@ -117,6 +117,16 @@ void TstWindow::sessionIsRestored()
     QCOMPARE(gui.window->state().modelName(), u"demo"_s);
     QCOMPARE(gui.window->state().layer(), layer);
     QCOMPARE(gui.window->size(), QSize(1100, 700));
+    gui.window->close();
+    gui.reopen();
+    gui.settings->set(qw::Settings::Key::LastRun, u"dddddddd4444"_s); // of another store
+    QSignalSpy problems(&gui.dialogs, &qw::Dialogs::problemShown);
+    gui.window->restoreSession();
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), qw::AppState::ModelState::Ready,
+                              kPatience);
+    QTest::qWait(200); // for a run to be looked up
+    QVERIFY(problems.isEmpty());
+    QVERIFY(!gui.window->state().runInView().has_value());
 }
 
 void TstWindow::unfinishedRunsAreOffered()
