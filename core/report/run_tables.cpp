@@ -33,6 +33,13 @@ std::map<std::string, std::string> settingsAndProvenance(const RunResult& run)
     return all;
 }
 
+/// "provenance.model_hash": nothing to read; incomparableReason() says what it means.
+bool isHash(const std::string& key)
+{
+    const std::string end = "_hash";
+    return key.size() > end.size() && key.compare(key.size() - end.size(), end.size(), end) == 0;
+}
+
 /// "q_proj 0.35, k_proj 0.35"
 std::string ratiosOf(const BlockResult& block)
 {
@@ -203,30 +210,33 @@ std::vector<SettingRow> differingSettings(const std::vector<RunResult>& runs)
     for (const RunResult& run : runs) {
         settings.push_back(settingsAndProvenance(run));
         for (const auto& [key, value] : settings.back()) {
-            keys.insert(key);
+            if (!isHash(key)) {
+                keys.insert(key);
+            }
         }
     }
-    const auto differ = [](const std::vector<std::string>& values) {
-        return std::any_of(values.begin(), values.end(),
-                           [&](const std::string& value) { return value != values.front(); });
-    };
+    const std::map<std::string, std::string> usual = settingsOf(RunSpec{});
     std::vector<SettingRow> rows;
     for (const std::string& key : keys) {
         SettingRow row{key, {}};
-        for (const auto& of : settings) {
-            const auto found = of.find(key);
-            row.values.push_back(found == of.end() ? kMissingText : found->second);
-        }
-        if (!differ(row.values)) {
-            continue;
-        }
+        std::set<std::string> used;
         for (std::size_t i = 0; i < runs.size(); ++i) {
             const RunSpec& spec = runs[i].spec;
-            if (spec.method != kImported && !looksAt(spec.method, spec.lowRank.correction, key)) {
-                row.values[i] = kMissingText; // whatever it says decides nothing
+            const bool looks =
+                spec.method == kImported || looksAt(spec.method, spec.lowRank.correction, key);
+            const auto found = settings[i].find(key);
+            row.values.push_back(looks && found != settings[i].end() ? found->second
+                                                                     : kMissingText);
+            if (looks) {
+                used.insert(row.values.back());
             }
         }
-        if (differ(row.values)) {
+        // Where only some look, what they were given is told, but not each default.
+        const bool some = std::count(row.values.begin(), row.values.end(), kMissingText) > 0;
+        const auto known = usual.find(key);
+        const bool given =
+            !used.empty() && (known == usual.end() || *used.begin() != known->second);
+        if (used.size() > 1 || (some && given)) {
             rows.push_back(std::move(row));
         }
     }

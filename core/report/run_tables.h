@@ -59,8 +59,9 @@ struct SettingRow {
     std::vector<std::string> values;
     bool operator==(const SettingRow&) const = default;
 };
-/// Settings and provenance (program, torch, model, threads, …) on which the runs are not all equal,
-/// but those that no run's method looks at.
+/// Settings and provenance (program, torch, threads, …; no hashes) on which the runs are not all
+/// equal, but those that no run's method looks at. Of those that only some look at, it has what is
+/// not the default.
 std::vector<SettingRow> differingSettings(const std::vector<RunResult>& runs);
 
 } // namespace qw

@@ -121,6 +121,16 @@ void TestRunTables::onlyWhatIsLookedAt()
     QCOMPARE(rows.size(), 2U);
     QVERIFY(rows[0] == (SettingRow{"method", {"lrq", "rtn"}}));
     QVERIFY(rows[1] == (SettingRow{"reconstruction.iterations", {"300", kMissingText}}));
+    b.spec.method = "lr-qat"; // its spec may say the same of what it does not look at
+    b.spec.reconstruction.iterations = 300;
+    b.spec.training.rank = 8;
+    const auto learned = differingSettings({a, b});
+    QCOMPARE(learned.size(), 3U);
+    QVERIFY(learned[1] == (SettingRow{"reconstruction.iterations", {"300", kMissingText}}));
+    QVERIFY(learned[2] == (SettingRow{"training.rank", {kMissingText, "8"}}));
+    b.spec.method = "rtn";
+    b.provenance.modelHash = "another"; // nothing to read
+    QCOMPARE(differingSettings({a, b}).size(), 2U);
     a.spec.lowRank.correction = "lqer"; // which has a rank
     QVERIFY(differingSettings({a, b})[0] == (SettingRow{"low_rank.correction", {"lqer", "none"}}));
     QVERIFY(differingSettings({a, b})[1] == (SettingRow{"low_rank.rank", {"8", kMissingText}}));
