@@ -165,7 +165,9 @@ void Session::startEngine() const
 
 RunStore Session::openStore() const
 {
-    return store(StoreAccess::Create);
+    RunStore opened = store(StoreAccess::Create);
+    opened.requireWritable();
+    return opened;
 }
 
 RunStore Session::existingStore() const
@@ -176,8 +178,7 @@ RunStore Session::existingStore() const
 RunStore Session::storeToChange() const
 {
     RunStore opened = existingStore();
-    QW_REQUIRE(opened.writable(), ErrorCode::Store, opened.file().string(),
-               ": the run store can only be read: its file or its folder cannot be written");
+    opened.requireWritable();
     return opened;
 }
 

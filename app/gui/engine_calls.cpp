@@ -139,6 +139,7 @@ RunResult importModel(const ImportOptions& options, const std::filesystem::path&
 {
     requireWorker();
     RunStore store(storeFile);
+    store.requireWritable();
     return importRun(options, store, run);
 }
 

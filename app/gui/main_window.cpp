@@ -170,8 +170,10 @@ void MainWindow::createStatusBar()
     m_memoryLabel = new QLabel;
     m_memoryLabel->setObjectName(QStringLiteral("memoryLabel"));
     m_memoryLabel->setToolTip(tr("Memory this program holds now"));
-    auto* store = new ElidedLabel(
-        tr("store: %1").arg(run_text::path(QString::fromStdString(m_state.storeFile().string()))));
+    const QString storePath = run_text::path(QString::fromStdString(m_state.storeFile().string()));
+    auto* store = new ElidedLabel(m_state.store().writable()
+                                      ? tr("store: %1").arg(storePath)
+                                      : tr("store, can only be read: %1").arg(storePath));
     store->setObjectName(QStringLiteral("storeLabel"));
     for (QLabel* label :
          {m_modelLabel, m_engineLabel, m_memoryLabel, static_cast<QLabel*>(store)}) {
@@ -335,7 +337,7 @@ void MainWindow::updateActions()
         action->setEnabled(ready);
     }
     for (QAction* action : std::as_const(m_runActions)) {
-        action->setEnabled(m_quantizePage->canRun());
+        action->setEnabled(m_quantizePage->canRun() && m_state.store().writable());
     }
 }
 

@@ -96,6 +96,7 @@ private:
     /// One run, or runs that go through the engine together as a sweep.
     void enqueue(std::vector<RunSpec> specs, const QString& title);
     void runDraft(bool showIt);
+    bool storeTakesRuns(); ///< else a box says why not
     void prepareSweep();
     void prepareExport(const QString& id);
     /// @param source  a folder or file, or empty

@@ -90,9 +90,22 @@ void MainWindow::connectQueue()
             });
 }
 
+bool MainWindow::storeTakesRuns()
+{
+    try {
+        m_state.store().requireWritable();
+        return true;
+    } catch (const Error& error) {
+        m_dialogs.showProblem(this, tr("No Run Can Be Stored"),
+                              QString::fromStdString(error.what()));
+        return false;
+    }
+}
+
 void MainWindow::resumeRun(const QString& id)
 {
     try {
+        m_state.store().requireWritable();
         const RunResult run = m_state.store().get(id.toStdString());
         if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
             m_queue.resume(entry->number);
@@ -161,6 +174,9 @@ void MainWindow::runDraft(bool showIt)
         setMode(Mode::Quantize); // it says why not
         return;
     }
+    if (!storeTakesRuns()) {
+        return;
+    }
     enqueue({m_state.draft()}, run_text::settings(m_state.draft()));
     m_queueDock->show();
     if (showIt) {
@@ -197,6 +213,9 @@ void MainWindow::showRunOf(const QString& id, const QString& model)
 
 void MainWindow::prepareSweep()
 {
+    if (!storeTakesRuns()) {
+        return;
+    }
     auto* dialog = new SweepDialog(m_state, this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &SweepDialog::runsWanted, this, [this](const std::vector<RunSpec>& specs) {

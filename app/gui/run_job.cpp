@@ -14,6 +14,7 @@ RunJob::Work RunJob::engineWork()
 {
     return [](const RunRequest& request, const RunOptions& options, const RunContext& run) {
         RunStore store(request.storeFile); // a store belongs to the thread that made it
+        store.requireWritable();
         if (!request.resumeId.empty()) {
             return engine_calls::resume(request.resumeId, store, options, run);
         }

@@ -210,7 +210,9 @@ RunStore::RunStore(const std::filesystem::path& file, StoreAccess access)
                ": the run store cannot be reached: ", unreachable.message());
     QW_REQUIRE(there || access != StoreAccess::Existing, ErrorCode::NotFound, file.string(),
                ": there is no such run store");
-    if (there && access != StoreAccess::Create && !canBeWritten(file)) {
+    QW_REQUIRE(!std::filesystem::is_directory(file, unreachable), ErrorCode::Store, file.string(),
+               ": this is a folder, and a run store is a file");
+    if (there && !canBeWritten(file)) {
         d = std::make_unique<Private>(file, Database::Mode::ReadOnly);
         d->writable = false;
         requireMigrated(d->db, storeMigrations());
@@ -244,6 +246,12 @@ const std::filesystem::path& RunStore::file() const
 bool RunStore::writable() const
 {
     return d->writable;
+}
+
+void RunStore::requireWritable() const
+{
+    QW_REQUIRE(d->writable, ErrorCode::Store, file().string(),
+               ": the run store can only be read: its file or its folder cannot be written");
 }
 
 std::string RunStore::newRunId() const

@@ -21,10 +21,10 @@ struct RunFilter {
     std::int64_t limit = 0; ///< 0: all
 };
 
-/// How a store is opened.
+/// How a store is opened. One whose file or folder cannot be written is only read.
 enum class StoreAccess {
     Create,         ///< made if it is not there
-    Existing,       ///< must be there; only read where its file or folder cannot be written
+    Existing,       ///< must be there
     ExistingOrNone, ///< as Existing; one that is not there has no runs and is not made
 };
 
@@ -50,6 +50,9 @@ public:
     static std::filesystem::path defaultFile(); ///< by XDG
     const std::filesystem::path& file() const;
     bool writable() const; ///< else it is only read: whoever changes it gets Error::Store
+    /// For whoever is about to work long for what is to be stored.
+    /// @throws Error::Store with the reason, if it can only be read
+    void requireWritable() const;
 
     /// An id for a new run, which is not stored yet: short, unique across stores, sorted by time.
     std::string newRunId() const;

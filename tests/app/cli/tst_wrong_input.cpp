@@ -198,7 +198,7 @@ void TestWrongInput::oneSentence_data()
     // Stores and runs.
     row("runs list --store damaged.sqlite", {"damaged.sqlite", "damaged"});
     row("run demo --store damaged.sqlite", {"damaged.sqlite", "damaged"});
-    row("runs list --store empty_folder", {"empty_folder", "cannot be opened"});
+    row("runs list --store empty_folder", {"empty_folder", "is a folder"});
     row("runs merge good.sqlite --store short.txt/new.sqlite", {"short.txt", "cannot be made"});
     row("runs merge good.sqlite --store /proc/new.sqlite",
         {"/proc/new.sqlite", "cannot be opened"});

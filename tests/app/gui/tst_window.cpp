@@ -15,8 +15,11 @@
 #include <QToolButton>
 #include <QTreeView>
 
+#include <unistd.h>
+
 #include "app/gui/app_state.h"
 #include "app/gui/queue_dock.h"
+#include "app/gui/start_page.h"
 #include "base/files.h"
 #include "store/run_store.h"
 #include "support/base_results.h"
@@ -44,6 +47,7 @@ private Q_SLOTS:
     void aFolderThatIsNoModelIsExplained();
     void recentModelsAreRemembered();
     void sessionIsRestored();
+    void aStoreThatCanOnlyBeReadIsShown();
     void unfinishedRunsAreOffered();
     void runInViewFollowsTheHeader();
     void ofTwoRunsTheOneWantedLastIsShown();
@@ -127,6 +131,41 @@ void TstWindow::sessionIsRestored()
     QTest::qWait(200); // for a run to be looked up
     QVERIFY(problems.isEmpty());
     QVERIFY(!gui.window->state().runInView().has_value());
+}
+
+void TstWindow::aStoreThatCanOnlyBeReadIsShown()
+{
+    namespace fs = std::filesystem;
+    GuiFixture gui;
+    gui.window->state().store().save(qw::test::sampleResult("abcdefgh1234"));
+    gui.window.reset();
+    struct Bound { // file modes do not bind the superuser
+        explicit Bound(fs::path made) : folder(std::move(made))
+        {
+            fs::permissions(folder, fs::perms(0555));
+            if (::geteuid() == 0 && ::seteuid(65534) != 0) {
+                qFatal("cannot become another user");
+            }
+        }
+        ~Bound()
+        {
+            if (::getuid() == 0 && ::seteuid(0) != 0) {
+                qFatal("cannot become the superuser again");
+            }
+            fs::permissions(folder, fs::perms(0755));
+        }
+        fs::path folder;
+    } bound(gui.folder.path().toStdString());
+    gui.reopen();
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), std::size_t{1}, kPatience);
+    QVERIFY(gui.find<qw::ElidedLabel>("storeLabel")->fullText().contains(u"only be read"_s));
+    QVERIFY(!gui.find<QAction>("startRunAction")->isEnabled());
+    QSignalSpy problems(&gui.dialogs, &qw::Dialogs::problemShown);
+    QVERIFY(QMetaObject::invokeMethod(gui.find<qw::StartPage>("startPage"), "resumeWanted",
+                                      Q_ARG(QString, u"abcdefgh1234"_s)));
+    QCOMPARE(problems.size(), 1);
+    QVERIFY(problems.front().front().toString().contains(u"only be read"_s));
+    gui.window.reset(); // before its folder can be written again
 }
 
 void TstWindow::unfinishedRunsAreOffered()

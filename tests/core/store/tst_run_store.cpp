@@ -291,6 +291,10 @@ void TestRunStore::readWhereNothingCanBeWritten()
     QCOMPARE(store.list().size(), 1U);
     QVERIFY(!store.writable());
     QVERIFY(refusal(ErrorCode::Store, [&] { store.tag("run1", "x"); }).contains("readonly"));
+    const RunStore window(file); // whoever would make one reads it, too, and is told before working
+    QCOMPARE(window.list().size(), 1U);
+    QVERIFY(refusal(ErrorCode::Store, [&] { window.requireWritable(); }).contains("only be read"));
+    QVERIFY(refusal(ErrorCode::Store, [&] { RunStore(file.parent_path()); }).contains("a folder"));
     const QTemporaryDir elsewhere;
     RunStore into(fs::path(elsewhere.path().toStdString()) / "into.sqlite");
     QVERIFY(into.writable());
