@@ -83,7 +83,7 @@ std::vector<RunResult> GroupRun::execute()
 void GroupRun::prepare()
 {
     m_watch.begin("prepare");
-    m_run.beginPhase("prepare");
+    requireTexts(common());
     m_checkpoint.emplace(resolveModel(common().model));
     std::vector<RunSpec> specs;
     std::int64_t factorRank = 0;
@@ -92,6 +92,7 @@ void GroupRun::prepare()
         factorRank = std::max(factorRank, one.provenance.factorRank);
     }
     m_group = planGroup(std::move(specs), *m_checkpoint, factorRank);
+    m_run.beginPhase("prepare"); // what is wrong in the specs is said by now
     m_tokenizer.emplace(Tokenizer::fromFolder(m_checkpoint->folder()));
     m_decoder.emplace(*m_checkpoint, DecoderOptions{at::kFloat, common().device});
     readTexts();
@@ -121,7 +122,6 @@ std::filesystem::path GroupRun::artifactPlace() const
 
 void GroupRun::readTexts()
 {
-    requireTexts(common());
     m_texts = qw::readTexts(common(), m_checkpoint->config(), *m_tokenizer, m_run);
     for (const std::optional<TextWindows>* windows : {&m_texts.calibration, &m_texts.evaluation}) {
         if (*windows) {

@@ -17,6 +17,11 @@ void requireTexts(const RunSpec& spec)
     QW_REQUIRE(spec.activation.scale != "tensor" || !spec.calibration.text.empty(),
                ErrorCode::BadInput,
                "activation.scale tensor is found from data: give a calibration text");
+    for (const std::string& text : {spec.calibration.text, spec.evaluation.text}) {
+        if (!text.empty()) {
+            resolveText(text);
+        }
+    }
     if (!trainsModel(spec.method)) {
         return;
     }
@@ -25,6 +30,7 @@ void requireTexts(const RunSpec& spec)
     QW_REQUIRE(spec.training.init != "qera-exact" || !spec.calibration.text.empty(),
                ErrorCode::BadInput,
                "training.init qera-exact looks at inputs of layers: give a calibration text");
+    resolveText(spec.training.text);
 }
 
 RunTexts readTexts(const RunSpec& spec, const ModelConfig& config, const Tokenizer& tokenizer,

@@ -16,7 +16,8 @@ struct RunTexts {
     std::optional<TrainingText> training; ///< of methods that train the model
 };
 
-/// @throws Error::BadInput if the method learns from data and the spec names no text for it
+/// @throws Error::BadInput if the method learns from data and the spec names no text for it,
+/// NotFound for a text that is not there
 void requireTexts(const RunSpec& spec);
 
 /// @throws Error::NotFound, BadInput for a text that is too short; Cancelled between texts

@@ -15,6 +15,7 @@ private Q_SLOTS:
     void initTestCase();
     void oneSentence_data();
     void oneSentence();
+    void refusedBeforeTheFirstPhase();
 
 private:
     QwProgram m_qw;
@@ -228,6 +229,16 @@ void TestWrongInput::oneSentence()
     QVERIFY2(!outcome.err.contains("exception"), qPrintable(outcome.err)); // of a library
     for (const QString& part : said) {
         QVERIFY2(sentences.front().contains(part), qPrintable(outcome.err));
+    }
+}
+
+void TestWrongInput::refusedBeforeTheFirstPhase()
+{
+    for (const char* line : {"run demo --method rnt", "run demo --text nowhere.txt",
+                             "run demo --method lrq --text demo:evaluation"}) {
+        const QwOutcome outcome = m_qw.run(line);
+        QCOMPARE(outcome.status, 2);
+        QVERIFY2(!outcome.err.contains("prepare\n"), qPrintable(outcome.err));
     }
 }
 
