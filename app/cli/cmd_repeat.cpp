@@ -20,7 +20,7 @@ void print(const Session& session, const RunResult& result)
     if (session.json) {
         printJson(toPublicJson(result, true));
     } else {
-        std::cout << runTable({result});
+        std::cout << runReport(result);
     }
 }
 

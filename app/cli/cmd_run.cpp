@@ -49,12 +49,6 @@ RunSpec specOf(Session& session, const CLI::App& command, const std::string& tar
     return spec;
 }
 
-/// "12 MB (predicted 11 MB)"; an unknown prediction is left out.
-std::string beside(const std::string& actual, const std::string& predicted, bool known)
-{
-    return actual + (known ? " (predicted " + predicted + ")" : "");
-}
-
 void announce(const RunResult& run)
 {
     const Estimate& estimate = run.estimate;
@@ -81,20 +75,7 @@ int run(Session& session, const CLI::App& command, const std::string& target,
         printJson(toPublicJson(result, true));
         return 0;
     }
-    const Estimate& estimate = result.estimate;
-    std::cout << layerTable(result) << blockTable(result) << '\n' << runTable({result}) << '\n';
-    std::cout << measureLine(result) << "size "
-              << beside(formatMegabytes(result.bytes), formatMegabytes(estimate.bytes), true)
-              << ", peak memory "
-              << beside(formatMegabytes(result.peakRssBytes),
-                        formatMegabytes(estimate.peakRssBytes), estimate.peakRssBytes > 0)
-              << ", time "
-              << beside(formatDuration(result.seconds), formatDuration(estimate.seconds),
-                        estimate.seconds > 0)
-              << '\n';
-    for (const std::string& sentence : result.substitutions) {
-        std::cout << "note: " << sentence << '\n';
-    }
+    std::cout << runReport(result);
     return 0;
 }
 } // namespace

@@ -18,6 +18,12 @@ std::size_t shownWidth(const std::string& text)
         return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
     }));
 }
+
+/// "12 MB (predicted 11 MB)"; an unknown prediction is left out.
+std::string beside(const std::string& actual, const std::string& predicted, bool known)
+{
+    return actual + (known ? " (predicted " + predicted + ")" : "");
+}
 } // namespace
 
 Table::Table(std::vector<std::string> header)
@@ -122,6 +128,25 @@ std::string layerTable(const RunResult& run)
                    formatNumber(layer.bitsPerWeight, 2)});
     }
     return table.text();
+}
+
+std::string runReport(const RunResult& run)
+{
+    const Estimate& estimate = run.estimate;
+    std::string text = layerTable(run) + blockTable(run) + '\n' + runTable({run}) + '\n';
+    text += measureLine(run) + "size " +
+            beside(formatMegabytes(run.bytes), formatMegabytes(estimate.bytes), true) +
+            ", peak memory " +
+            beside(formatMegabytes(run.peakRssBytes), formatMegabytes(estimate.peakRssBytes),
+                   estimate.peakRssBytes > 0) +
+            ", time " +
+            beside(formatDuration(run.seconds), formatDuration(estimate.seconds),
+                   estimate.seconds > 0) +
+            '\n';
+    for (const std::string& sentence : run.substitutions) {
+        text += "note: " + sentence + '\n';
+    }
+    return text;
 }
 
 } // namespace qw::cli

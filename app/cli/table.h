@@ -31,5 +31,8 @@ std::string measureLine(const RunResult& run);
 std::string layerTable(const RunResult& run);
 /// One line a block, after an empty one; nothing for methods that go layer by layer.
 std::string blockTable(const RunResult& run);
+/// All of a finished run for people: layers, blocks, quality, size, memory and time beside what was
+/// predicted, notes.
+std::string runReport(const RunResult& run);
 
 } // namespace qw::cli
