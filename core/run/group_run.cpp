@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -24,6 +25,17 @@ namespace {
 constexpr double kOverlapWarning = 0.01;
 /// What a sweep collects for all its methods: beside the autocorrelation the others cost nothing.
 constexpr StatisticsNeeds kAllStatistics = {true, true, true, true};
+
+/// What the block took, without the calibration windows' way through it.
+double secondsOf(const BlockArtifact& block, std::size_t run)
+{
+    if (block.result) {
+        return block.result->seconds;
+    }
+    return std::accumulate(
+        block.results[run].begin(), block.results[run].end(), 0.0,
+        [](double sum, const LayerResult& layer) { return sum + layer.seconds; });
+}
 } // namespace
 
 std::string firstLine(const std::exception& problem)
@@ -280,6 +292,7 @@ void GroupRun::quantizeBlocks()
             lastMissing = index;
             continue;
         }
+        m_keptBlocks.insert(index);
         std::filesystem::remove(m_artifact->stateFile(index)); // killed between the two, both stay
         if (m_options.layerKept || m_options.blockDone) {
             m_run.checkpoint();
@@ -390,9 +403,20 @@ void GroupRun::writeModel()
     m_artifact->writeModel(model);
 }
 
+/// Seconds of training steps before this start.
+double GroupRun::trainedBefore() const
+{
+    double seconds = m_training ? m_training->seconds : 0;
+    for (const PhaseTime& phase : m_watch.phases()) {
+        seconds -= phase.phase == "train" ? phase.seconds : 0;
+    }
+    return std::max(seconds, 0.0);
+}
+
 void GroupRun::collect()
 {
     m_watch.begin("collect");
+    double kept = trainedBefore(); // seconds of the work that is kept of earlier starts
     const ModelArtifact model = m_artifact->readModel();
     std::vector<std::unique_ptr<Hasher>> hashers;
     for (RunResult& result : m_runs) {
@@ -404,6 +428,7 @@ void GroupRun::collect()
     for (std::int64_t index = 0; index < m_decoder->blockCount(); ++index) {
         m_run.checkpoint();
         const BlockArtifact block = readBlock(index);
+        kept += m_keptBlocks.count(index) > 0 ? secondsOf(block, m_group.largest) : 0;
         for (std::size_t i = 0; i < m_runs.size(); ++i) {
             RunResult& result = m_runs[i];
             result.bytes += bytesOf(block.replaced);
@@ -424,6 +449,9 @@ void GroupRun::collect()
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
         RunResult& result = m_runs[i];
         result.artifactHash = hashers[i]->hex();
+        if (m_resume) { // a run that was killed could not store its time
+            m_secondsBefore[i] = std::max(m_secondsBefore[i], kept);
+        }
         result.bitsPerWeight =
             static_cast<double>(result.bytes) * 8 / static_cast<double>(m_group.plans[i].weights);
     }

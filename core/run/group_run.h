@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ private:
     void tell(const BlockArtifact& block, const std::function<void(const LayerResult&)>& to) const;
     std::unique_ptr<LayerMethod> trainLayers(const QuantMethod& method, bool somethingMissing);
     void writeModel();
+    double trainedBefore() const;
     void collect();
     void evaluate();
     void finish();
@@ -74,7 +76,8 @@ private:
     std::optional<FileLock> m_lock;
     std::vector<std::string> m_said; ///< substitutions and warnings that concern all runs
     std::vector<double> m_secondsBefore;
-    std::int64_t m_peakRss = 0; ///< of the parts that are over
+    std::set<std::int64_t> m_keptBlocks; ///< finished by an earlier start
+    std::int64_t m_peakRss = 0;          ///< of the parts that are over
     Stopwatch m_watch;
 };
 

@@ -279,6 +279,33 @@ private Q_SLOTS:
         QVERIFY(store.get(id) == stored);
     }
 
+    void theTimeOfAKilledRunIsThatOfItsBlocks()
+    {
+        RunStore store(storeFile());
+        const std::string id = cancelInSecondBlock(baseSpec(), store);
+        RunResult killed = store.get(id);
+        killed.status = "running"; // as a process leaves it that could not say good-bye
+        killed.seconds = 0;
+        store.save(killed);
+        std::vector<LayerResult> kept;
+        RunOptions counted = options();
+        counted.layerKept = [&](const LayerResult& layer) { kept.push_back(layer); };
+        const RunResult resumed = resumeRuns(id, store, counted, {}).front();
+        QVERIFY(!kept.empty());
+        double before = 0;
+        for (const LayerResult& layer : kept) {
+            before += layer.seconds;
+        }
+        double now = 0;
+        for (const PhaseTime& phase : resumed.phases) {
+            now += phase.seconds;
+        }
+        QVERIFY(before > 0);
+        QVERIFY2(resumed.seconds >= now + before - 1e-9,
+                 qPrintable(
+                     QStringLiteral("%1 of %2 and %3").arg(resumed.seconds).arg(now).arg(before)));
+    }
+
     void blocksElsewhereAreFound()
     {
         RunStore store(storeFile());
