@@ -182,6 +182,9 @@ QString RunTableModel::tip(const RunSummary& run, const Cached& cached, int colu
                                            m_reference, cached.reason)
                                 : tr("Not drawn: %1").arg(cached.reason));
     }
+    for (const std::string& substitution : run.result.substitutions) { // unlike what was asked
+        told += u'\n' + textOf(substitution);
+    }
     return told;
 }
 

@@ -120,6 +120,7 @@ void TstRunTableModel::missingIsADash()
     run.result.id = "abcdefgh1234";
     run.result.status = "failed";
     run.result.problem = "no room";
+    run.result.substitutions = {"group_size 64 instead of 128"};
     model.setRuns({run});
     for (const int column :
          {Model::PerplexityColumn, Model::DeltaNllColumn, Model::KlColumn, Model::Top1Column,
@@ -127,6 +128,7 @@ void TstRunTableModel::missingIsADash()
         QCOMPARE(model.index(0, column).data().toString(), u"–"_s);
     }
     const QString tip = model.index(0, Model::NameColumn).data(Qt::ToolTipRole).toString();
+    QVERIFY2(tip.contains(u"group_size 64 instead of 128"_s), qPrintable(tip));
     QVERIFY2(tip.contains(u"failed: no room"_s), qPrintable(tip));
 }
 
