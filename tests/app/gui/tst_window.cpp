@@ -15,13 +15,12 @@
 #include <QToolButton>
 #include <QTreeView>
 
-#include <unistd.h>
-
 #include "app/gui/app_state.h"
 #include "app/gui/queue_dock.h"
 #include "app/gui/start_page.h"
 #include "base/files.h"
 #include "store/run_store.h"
+#include "support/base_read_only.h"
 #include "support/base_results.h"
 #include "support/gui_fixture.h"
 #include "widgets/card_button.h"
@@ -135,27 +134,10 @@ void TstWindow::sessionIsRestored()
 
 void TstWindow::aStoreThatCanOnlyBeReadIsShown()
 {
-    namespace fs = std::filesystem;
     GuiFixture gui;
     gui.window->state().store().save(qw::test::sampleResult("abcdefgh1234"));
     gui.window.reset();
-    struct Bound { // file modes do not bind the superuser
-        explicit Bound(fs::path made) : folder(std::move(made))
-        {
-            fs::permissions(folder, fs::perms(0555));
-            if (::geteuid() == 0 && ::seteuid(65534) != 0) {
-                qFatal("cannot become another user");
-            }
-        }
-        ~Bound()
-        {
-            if (::getuid() == 0 && ::seteuid(0) != 0) {
-                qFatal("cannot become the superuser again");
-            }
-            fs::permissions(folder, fs::perms(0755));
-        }
-        fs::path folder;
-    } bound(gui.folder.path().toStdString());
+    const qw::test::ReadOnlyFolder bound(gui.folder.path().toStdString());
     gui.reopen();
     QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), std::size_t{1}, kPatience);
     QVERIFY(gui.find<qw::ElidedLabel>("storeLabel")->fullText().contains(u"only be read"_s));

@@ -3,6 +3,7 @@
 #include "store/migrations.h"
 #include "store/run_id.h"
 #include "store/run_store.h"
+#include "support/base_read_only.h"
 #include "support/base_results.h"
 
 #include <QtTest>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 using namespace qw;
+using test::ReadOnlyFolder;
 using test::sampleResult;
 
 namespace {
@@ -268,24 +270,8 @@ void TestRunStore::readWhereNothingCanBeWritten()
     namespace fs = std::filesystem;
     const fs::path file = m_file.parent_path() / "100% of #1?.sqlite";
     RunStore(file).save(sampleResult("run1"));
-    struct Bound { // file modes do not bind the superuser
-        explicit Bound(fs::path made) : folder(std::move(made))
-        {
-            fs::permissions(folder.parent_path(), fs::perms(0755));
-            fs::permissions(folder, fs::perms(0555));
-            if (::geteuid() == 0 && ::seteuid(65534) != 0) {
-                qFatal("cannot become another user");
-            }
-        }
-        ~Bound()
-        {
-            if (::getuid() == 0 && ::seteuid(0) != 0) {
-                qFatal("cannot become the superuser again");
-            }
-            fs::permissions(folder, fs::perms(0755));
-        }
-        fs::path folder;
-    } bound(file.parent_path());
+    fs::permissions(file.parent_path().parent_path(), fs::perms(0755));
+    const ReadOnlyFolder bound(file.parent_path());
     RunStore store(file, StoreAccess::Existing);
     QVERIFY(store.get("run1") == sampleResult("run1"));
     QCOMPARE(store.list().size(), 1U);
