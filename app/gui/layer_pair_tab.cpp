@@ -190,7 +190,7 @@ void LayerPairTab::fillTable()
     const auto metric = static_cast<LayerMetric>(m_metric->currentData().toInt());
     std::vector<LayerDifference> layers;
     QString note;
-    if (runs.size() < 2) {
+    if (runs.size() < 2 || isAwaited()) {
         note = m_runs.loading() ? tr("reading layers\u2026")
                                 : tr("Tick or select two runs to see their layers side by side.");
     } else {
@@ -216,6 +216,15 @@ void LayerPairTab::fillTable()
     m_model->setLayers(layers, metric);
     m_following = false;
     followLayer();
+}
+
+bool LayerPairTab::isAwaited() const
+{
+    const std::vector<RunResult>& selected = m_runs.selected();
+    return m_runs.loading() && selected.size() == 2 &&
+           std::any_of(selected.begin(), selected.end(), [this](const RunResult& run) {
+               return m_a->findData(QString::fromStdString(run.id)) < 0;
+           });
 }
 
 void LayerPairTab::followLayer()

@@ -28,6 +28,7 @@ private:
     void fillTable();
     /// Of a metric that nobody chose: the first that layers of both runs have.
     void startWithWhatBothHave(const RunResult& a, const RunResult& b);
+    bool isAwaited() const; ///< whether layers of the two runs selected are still being read
     void followLayer();
 
     AppState& m_state;
