@@ -183,6 +183,7 @@ private Q_SLOTS:
         const RunResult resumed = resumeRuns(id, store, options(), {}).front();
         QCOMPARE(resumed.artifactHash, whole.artifactHash);
         QCOMPARE(resumed.score.nll, whole.score.nll);
+        QVERIFY(verifyRun(resumed, {}).same); // nothing evaluated, which a run may leave out
     }
 
 private:
