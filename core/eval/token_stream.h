@@ -52,7 +52,7 @@ struct TrainingText {
 
 /// @throws Error::NotFound, BadInput if the text is shorter than one window
 TrainingText trainingText(const TrainingSpec& spec, const std::string& textFile,
-                          const ModelConfig& config, const Tokenizer& tokenizer,
-                          std::uint64_t seed, const RunContext& run = {});
+                          const ModelConfig& config, const Tokenizer& tokenizer, std::uint64_t seed,
+                          const RunContext& run = {});
 
 } // namespace qw

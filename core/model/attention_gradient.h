@@ -19,7 +19,6 @@ at::Tensor differentiableAttention(const at::Tensor& q, const at::Tensor& k, con
 /// processor may be asked for; @return in the types and shapes of q, k, v
 std::vector<at::Tensor> attentionGradients(const at::Tensor& q, const at::Tensor& k,
                                            const at::Tensor& v, const at::Tensor& gradient,
-                                           const AttentionOptions& options,
-                                           Simd simd = bestSimd());
+                                           const AttentionOptions& options, Simd simd = bestSimd());
 
 } // namespace qw

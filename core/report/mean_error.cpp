@@ -48,10 +48,10 @@ std::vector<std::string> pairedSentences(const std::vector<RunResult>& runs)
     for (std::size_t i = 1; i < runs.size(); ++i) {
         const MeanError difference = pairedDifference(runs.front(), runs[i]);
         if (std::isfinite(difference.mean)) {
-            sentences.push_back(message(
-                "nll of ", names[i], " minus nll of ", names.front(), ": ",
-                formatWithError(difference.mean, difference.standardError, 4), " (paired over ",
-                runs[i].score.windowNll.size(), " windows)"));
+            sentences.push_back(
+                message("nll of ", names[i], " minus nll of ", names.front(), ": ",
+                        formatWithError(difference.mean, difference.standardError, 4),
+                        " (paired over ", runs[i].score.windowNll.size(), " windows)"));
         }
     }
     return sentences;

@@ -60,7 +60,7 @@ qw::RunResult made(int number)
     run.bytes = static_cast<std::int64_t>(run.bitsPerWeight * 1e8);
     const double loss = std::exp2(-run.bitsPerWeight) * (1 + 0.1 * (number % 7));
     run.score = {"gptq",   "text", "tokenizer",        2048, 100, 204700, "f32",
-                 2 + loss, 0.01,   std::exp(2 + loss), 60,    {}};
+                 2 + loss, 0.01,   std::exp(2 + loss), 60,   {}};
     run.comparison = {2, std::exp(2.0), loss, 0.002, loss, loss, loss, loss, 1 - loss};
     run.seconds = 300;
     for (int i = 0; i < kLayers; ++i) {
@@ -80,8 +80,8 @@ qw::RunResult made(int number)
     return run;
 }
 
-/// Serves events until @p ready. @param held  the longest time one event took, in milliseconds; more
-/// than one may be counted together
+/// Serves events until @p ready. @param held  the longest time one event took, in milliseconds;
+/// more than one may be counted together
 template <class Ready>
 bool waitFor(Ready ready, double& held)
 {

@@ -35,8 +35,9 @@ struct Parameter {
 class DemoModel
 {
 public:
-    /// `products` is the type of the matrix products: float32, or bfloat16 (float32 weights, sums of
-    /// gradients, norms and softmax all the same), four times as fast on processors that have it.
+    /// `products` is the type of the matrix products: float32, or bfloat16 (float32 weights, sums
+    /// of gradients, norms and softmax all the same), four times as fast on processors that have
+    /// it.
     DemoModel(const ModelShape& shape, uint64_t seed, at::ScalarType products = at::kFloat);
 
     /// Mean next-token cross entropy (nats) of windows [batch, tokens + 1] of int64 ids; adds the

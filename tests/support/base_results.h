@@ -54,10 +54,11 @@ inline RunResult sampleResult(const std::string& id)
                    0.125},
                   {"a.k_proj", 2, 6, 2, kMissing, 0.2, 14, 3.5, 98, 0.25, {}, kMissing}};
     run.blocks = {{3, 1e-3, {9.5, 1.0 / 3}, 9.5, 0.25, 910, 12.5, 1 << 22, {{"a.q_proj", 0.35}}}};
-    run.training = {
-        1e-3, 1e-5, 0.1,
-        3,    8,    910,
-        4321, 1 << 20, 12.5, {{2.5, 1e-4, 0.5, 900, kMissing}, {1.0 / 3, 1e-3, 0.25, 950, 12.5}}};
+    run.training = {1e-3, 1e-5,
+                    0.1,  3,
+                    8,    910,
+                    4321, 1 << 20,
+                    12.5, {{2.5, 1e-4, 0.5, 900, kMissing}, {1.0 / 3, 1e-3, 0.25, 950, 12.5}}};
     return run;
 }
 

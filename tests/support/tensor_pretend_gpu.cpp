@@ -25,8 +25,8 @@ c10::Storage makeStorage(std::size_t bytes)
     void* memory = bytes > 0 ? std::calloc(bytes, 1) : nullptr;
     void* address = memory != nullptr ? static_cast<char*>(memory) + kAway : nullptr;
     return c10::Storage(c10::make_intrusive<c10::StorageImpl>(
-        c10::StorageImpl::use_byte_size_t(), bytes,
-        at::DataPtr(address, memory, &std::free, kGpu), nullptr, false));
+        c10::StorageImpl::use_byte_size_t(), bytes, at::DataPtr(address, memory, &std::free, kGpu),
+        nullptr, false));
 }
 
 /// The same memory as a tensor of the host.
@@ -69,9 +69,9 @@ at::Tensor emptyStrided(at::IntArrayRef sizes, at::IntArrayRef strides,
                         c10::optional<at::Device> /*device*/, c10::optional<bool> /*pinned*/)
 {
     const caffe2::TypeMeta meta = at::scalarTypeToTypeMeta(type.value_or(at::kFloat));
-    at::Tensor made = at::detail::make_tensor<at::TensorImpl>(
-        makeStorage(bytesOf(sizes, strides, meta)), at::DispatchKeySet(at::DispatchKey::CUDA),
-        meta);
+    at::Tensor made =
+        at::detail::make_tensor<at::TensorImpl>(makeStorage(bytesOf(sizes, strides, meta)),
+                                                at::DispatchKeySet(at::DispatchKey::CUDA), meta);
     made.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
     return made;
 }
@@ -173,8 +173,7 @@ bool pretendGpu()
         return false;
     }
     at::CUDAHooksRegistry()->Register(
-        "CUDAHooks",
-        [](at::CUDAHooksArgs) -> std::unique_ptr<at::CUDAHooksInterface> {
+        "CUDAHooks", [](at::CUDAHooksArgs) -> std::unique_ptr<at::CUDAHooksInterface> {
             return std::make_unique<Hooks>();
         });
     static Guard guard;
@@ -191,9 +190,8 @@ bool pretendGpu()
     own.impl("_copy_from_and_resize", &copyAndResize);
     own.impl("_local_scalar_dense", &value);
     own.impl("as_strided", &at::native::as_strided_tensorimpl);
-    own.impl("view", [](const at::Tensor& x, at::IntArrayRef sizes) {
-        return at::native::view(x, sizes);
-    });
+    own.impl("view",
+             [](const at::Tensor& x, at::IntArrayRef sizes) { return at::native::view(x, sizes); });
     own.impl("_reshape_alias", &at::native::_reshape_alias);
     own.impl("unfold", [](const at::Tensor& x, std::int64_t axis, std::int64_t size,
                           std::int64_t step) { return at::native::unfold(x, axis, size, step); });
