@@ -168,7 +168,7 @@ void requireDevice(const std::string& device)
     const EngineInfo info = engineInfo();
     QW_REQUIRE(info.cuda, ErrorCode::BadInput, "device \"", device,
                "\" is not there: this program was built with a libtorch without CUDA (", info.torch,
-               "); see the README, section GPU");
+               "); see \"Another libtorch, GPU\" in the README");
     QW_REQUIRE(info.cudaDevices > 0, ErrorCode::BadInput, "device \"", device,
                "\" is not there: no CUDA driver or no GPU was found");
     if (device.size() > 4) {

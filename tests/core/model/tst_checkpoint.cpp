@@ -58,6 +58,8 @@ private Q_SLOTS:
     void conv1dIsTransposed();
     void badTensor_data();
     void badTensor();
+    void tensorNobodyNeeds();
+    void shardsMayBeLinks();
     void badIndex_data();
     void badIndex();
     void pickleIsRefused();
@@ -124,6 +126,33 @@ void TestCheckpoint::badTensor()
     writeSafetensors(m_folder / "model.safetensors", tensors);
     const std::string said = sentence();
     QVERIFY2(QString::fromStdString(said).contains(expected), said.c_str());
+}
+
+void TestCheckpoint::tensorNobodyNeeds()
+{
+    Tensors tensors = gpt2("transformer.");
+    tensors["transformer.h.0.attn.bias"] =
+        at::ones({1, 1, 8, 8}, at::kBool); // as in Pythia's files
+    writeSafetensors(m_folder / "model.safetensors", tensors);
+    const Checkpoint model(m_folder);
+    QCOMPARE(model.linears().size(), std::size_t{4});
+    QCOMPARE(model.hash(), Checkpoint(m_folder).hash());
+}
+
+void TestCheckpoint::shardsMayBeLinks()
+{
+    const QTemporaryDir elsewhere; // as in the cache of Hugging Face's hub
+    const std::filesystem::path blob = elsewhere.filePath("blob").toStdString();
+    writeSafetensors(blob, gpt2("transformer."));
+    std::filesystem::create_symlink(blob, m_folder / "one.safetensors");
+    Json map = Json::object();
+    for (const auto& [name, tensor] : gpt2("transformer.")) {
+        map[name] = "one.safetensors";
+    }
+    test::writeBytes(m_folder / "model.safetensors.index.json", Json{{"weight_map", map}}.dump());
+    QCOMPARE(Checkpoint(m_folder).linears().size(), std::size_t{4});
+    std::filesystem::remove(blob);
+    QVERIFY2(QString::fromStdString(sentence()).contains("it is not there"), sentence().c_str());
 }
 
 void TestCheckpoint::badIndex_data()
