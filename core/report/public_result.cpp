@@ -107,6 +107,10 @@ Json toPublicJson(const RunResult& result, bool withLayers)
     json["trained_parameters"] = trained.parameters;
 
     if (withLayers) {
+        const Json stored = toJson(result);
+        for (const char* key : {"spec", "provenance", "phases"}) {
+            json[key] = stored[key];
+        }
         Json blocks = Json::array();
         for (const BlockResult& block : result.blocks) {
             blocks.push_back(publicBlock(block));

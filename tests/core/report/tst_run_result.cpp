@@ -98,6 +98,10 @@ void TestRunResult::publicNames()
     for (const char* name : fixed) {
         QVERIFY2(json.contains(name), name);
     }
+    for (const char* name :
+         {"spec", "provenance", "phases"}) { // all that a script needs to repeat it
+        QVERIFY2(json.contains(name), name);
+    }
     for (const char* name : fixedOfLayer) {
         QVERIFY2(json["layers"][0].contains(name), name);
     }
