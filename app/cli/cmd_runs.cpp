@@ -248,6 +248,7 @@ void addRuns(CLI::App& app, Session& session)
 {
     CLI::App& command = *app.add_subcommand("runs", "List, show, compare and tidy stored runs");
     command.require_subcommand(1);
+    session.addTo(command);
     static Options options;
     command.footer("Examples:\n  qw runs list --method l2qer\n  qw runs compare ID ID");
     const auto add = [&](const char* name, const char* help,

@@ -69,6 +69,7 @@ int main(int argc, char** argv)
     app.set_version_flag("--version", std::string("qw ") + QW_VERSION);
     app.require_subcommand(1);
     qw::cli::Session session;
+    session.addTo(app);
     qw::cli::addInspect(app, session);
     qw::cli::addRun(app, session);
     qw::cli::addSweep(app, session);
