@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <limits>
 
 namespace qw::tok {
@@ -82,7 +83,7 @@ Bpe::Bpe(const Part& part)
     m_prefix = part["continuing_subword_prefix"].textOr({});
     m_suffix = part["end_of_word_suffix"].textOr({});
     readVocabulary(part["vocab"]);
-    readMerges(part["merges"]);
+    const std::vector<MergeRule> rules = readMerges(part["merges"]);
 
     const Part unknown = part["unk_token"];
     if (!unknown.isNull()) {
@@ -97,6 +98,7 @@ Bpe::Bpe(const Part& part)
         const std::string name = {'<', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15], '>'};
         m_byteIds.push_back(idOf(name).value_or(-1));
     }
+    findCrossings(rules);
 }
 
 void Bpe::readVocabulary(const Part& part)
@@ -132,7 +134,7 @@ void Bpe::readVocabulary(const Part& part)
     }
 }
 
-void Bpe::readMerges(const Part& part)
+std::vector<Bpe::MergeRule> Bpe::readMerges(const Part& part)
 {
     if (!part.isArray()) {
         part.bad("must be a list, not " + std::string(part.value().type_name()));
@@ -143,6 +145,7 @@ void Bpe::readMerges(const Part& part)
         ++prefixLength;
     }
     std::int32_t rank = 0;
+    std::vector<MergeRule> rules;
     for (std::size_t i = 0; i < part.size(); ++i) {
         const JsonTree& entry = part.value()[i];
         if (entry.is_string() && entry.get_ref<const std::string&>().starts_with("#version")) {
@@ -167,8 +170,65 @@ void Bpe::readMerges(const Part& part)
         if (right.size() < prefixLength) {
             fail("a second token shorter than continuing_subword_prefix");
         }
-        m_merges.insert(leftId, rightId, {rank++, known(left + right.substr(prefixLength))});
+        const std::int32_t merged = known(left + right.substr(prefixLength));
+        m_merges.insert(leftId, rightId, {rank++, merged});
+        rules.push_back({leftId, rightId, merged});
     }
+    return rules;
+}
+
+/// Between two symbols that no merge ever brings together a word falls into parts that are merged
+/// alone: tokenizers without a pre-tokenizer see a whole text as one word.
+void Bpe::findCrossings(const std::vector<MergeRule>& rules)
+{
+    constexpr std::int32_t kNone = -1;
+    struct Ends {
+        std::int32_t first = kNone; ///< the symbol that the token begins with before all merges
+        std::int32_t last = kNone;
+    };
+    std::vector<Ends> ends(m_tokens.size());
+    const auto isSymbol = [&](std::int32_t id) {
+        if (id >= 0) {
+            ends[static_cast<std::size_t>(id)] = {id, id};
+        }
+    };
+    isSymbol(m_unknown);
+    std::for_each(m_byteIds.begin(), m_byteIds.end(), isSymbol);
+    for (const auto& [token, id] : m_ids) {
+        if (!token.empty() && codePointAt(token, 0).length == token.size()) {
+            isSymbol(id);
+        }
+    }
+    std::vector<bool> done(rules.size());
+    std::vector<std::pair<std::int32_t, std::int32_t>> crossings;
+    for (bool more = true; more;) { // a rule may stand before those that make its tokens
+        more = false;
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            const Ends& left = ends[static_cast<std::size_t>(rules[i].left)];
+            const Ends& right = ends[static_cast<std::size_t>(rules[i].right)];
+            if (done[i] || left.first == kNone || right.first == kNone) {
+                continue;
+            }
+            done[i] = more = true;
+            crossings.emplace_back(left.last, right.first);
+            Ends& merged = ends[static_cast<std::size_t>(rules[i].merged)];
+            if (merged.first == kNone) {
+                merged = {left.first, right.last};
+            } else if (merged.first != left.first || merged.last != right.last) {
+                return; // a token with two beginnings: words stay whole
+            }
+        }
+    }
+    m_crossings.reserve(crossings.size());
+    for (const auto& [left, right] : crossings) {
+        m_crossings.insert(left, right, {0, 0});
+    }
+    m_partsWords = m_prefix.empty() && m_suffix.empty(); // else symbols depend on the place
+}
+
+bool Bpe::parts(std::int32_t left, std::int32_t right) const
+{
+    return m_partsWords && m_crossings.find(left, right) == nullptr;
 }
 
 std::optional<std::int32_t> Bpe::idOf(std::string_view token) const
@@ -301,10 +361,18 @@ void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const
     std::vector<std::int32_t> own;
     own.reserve(word.size());
     appendCharacters(word, own);
-    if (own.size() > 1) {
-        merge(own);
+    std::vector<std::int32_t> part;
+    for (auto begin = own.cbegin(), end = begin; begin != own.cend(); begin = end) {
+        while (++end != own.cend() && !parts(*std::prev(end), *end)) {
+        }
+        if (end - begin == 1) {
+            ids.push_back(*begin);
+            continue;
+        }
+        part.assign(begin, end);
+        merge(part);
+        ids.insert(ids.end(), part.begin(), part.end());
     }
-    ids.insert(ids.end(), own.begin(), own.end());
 }
 
 } // namespace qw::tok

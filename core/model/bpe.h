@@ -54,6 +54,9 @@ private:
         std::int32_t next;
         bool alive;
     };
+    struct MergeRule {
+        std::int32_t left, right, merged;
+    };
     struct Hash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const
@@ -62,13 +65,17 @@ private:
         }
     };
     void readVocabulary(const Part& part);
-    void readMerges(const Part& part);
+    std::vector<MergeRule> readMerges(const Part& part);
+    void findCrossings(const std::vector<MergeRule>& rules);
+    bool parts(std::int32_t left, std::int32_t right) const;
     void appendCharacters(std::string_view word, std::vector<std::int32_t>& ids) const;
     void merge(std::vector<std::int32_t>& ids) const;
 
     std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> m_ids;
     std::vector<std::string> m_tokens;
     MergeTable m_merges;
+    MergeTable m_crossings;              ///< pairs of first symbols that some merge brings together
+    bool m_partsWords = false;           ///< whether m_crossings is known
     std::vector<std::int32_t> m_byteIds; ///< of <0x00>..<0xFF>, -1 where missing
     std::int32_t m_unknown = -1;
     bool m_byteFallback = false;
