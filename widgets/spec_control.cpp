@@ -65,6 +65,14 @@ SpecControl groupSizeBox(const Changed& changed, const Refused& refused)
     return {box, [box](const Json& value) { box->setEditText(plainText(value)); }};
 }
 
+/// Setting a name writes the text anew, over what is being typed: only where it is another one.
+void nameLeast(QAbstractSpinBox& box, const QString& name)
+{
+    if (name != box.specialValueText()) {
+        box.setSpecialValueText(name);
+    }
+}
+
 SpecControl integerBox(const ParamSpec& param, const Changed& changed)
 {
     constexpr double kMost = std::numeric_limits<int>::max();
@@ -74,10 +82,12 @@ SpecControl integerBox(const ParamSpec& param, const Changed& changed)
                   static_cast<int>(ranged ? std::min(param.maximum, kMost) : kMost));
     box->setKeyboardTracking(false);
     QObject::connect(box, &QSpinBox::valueChanged, box, [changed](int value) { changed(value); });
-    return {box, [box](const Json& value) {
+    return {box,
+            [box](const Json& value) {
                 const QSignalBlocker quiet(box);
                 box->setValue(value.get<int>());
-            }};
+            },
+            [box](const QString& name) { nameLeast(*box, name); }};
 }
 
 /// "0.4", not "0.400000": as many digits as the number has.
@@ -91,6 +101,15 @@ public:
             .toString(value, 'f', QLocale::FloatingPointShortest)
             .remove(locale().groupSeparator());
     }
+    /// All numbers below 0 stand for one thing, the least of them: nothing lies between it and 0.
+    void stepBy(int steps) override
+    {
+        if (minimum() < 0 && steps > 0 && value() < 0) {
+            setValue(0);
+        } else {
+            QDoubleSpinBox::stepBy(steps);
+        }
+    }
 };
 
 SpecControl realBox(const ParamSpec& param, const Changed& changed)
@@ -101,12 +120,20 @@ SpecControl realBox(const ParamSpec& param, const Changed& changed)
     box->setDecimals(6);
     box->setStepType(QAbstractSpinBox::AdaptiveDecimalStepType);
     box->setKeyboardTracking(false);
-    QObject::connect(box, &QDoubleSpinBox::valueChanged, box,
-                     [changed](double value) { changed(value); });
-    return {box, [box](const Json& value) {
+    QObject::connect(box, &QDoubleSpinBox::valueChanged, box, [box, changed](double value) {
+        if (value < 0 && value > box->minimum()) {
+            box->setValue(box->minimum()); // comes back here
+        } else {
+            changed(value);
+        }
+    });
+    return {box,
+            [box](const Json& value) {
                 const QSignalBlocker quiet(box);
-                box->setValue(value.get<double>());
-            }};
+                const auto number = value.get<double>();
+                box->setValue(number < 0 ? box->minimum() : number);
+            },
+            [box](const QString& name) { nameLeast(*box, name); }};
 }
 
 SpecControl choiceBox(const ParamSpec& param, const Changed& changed, const QStringList& names)

@@ -16,6 +16,8 @@ namespace qw {
 struct SpecControl {
     QWidget* widget = nullptr;
     std::function<void(const Json&)> show; ///< puts a value in without telling anybody
+    /// Of numbers: what their least value is shown as; empty: as it is.
+    std::function<void(const QString&)> nameLeast = {};
 };
 
 /// @param changed  gets what the user has set, in the JSON type of the parameter

@@ -1,15 +1,18 @@
 #include "widgets/spec_form.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <QEvent>
 #include <QGridLayout>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QLocale>
 #include <QToolButton>
 #include <QVBoxLayout>
 
 #include "base/error.h"
+#include "report/open_numbers.h"
 #include "widgets/spec_control.h"
 #include "widgets/theme.h"
 
@@ -47,6 +50,14 @@ QPalette problemColors(QPalette palette)
     palette.setColor(QPalette::WindowText, color);
     palette.setColor(QPalette::Text, color);
     return palette;
+}
+
+/// "1024", "0.006", "0.00001": whole numbers as they are, others to four digits.
+QString shortNumber(double value)
+{
+    const double shown =
+        value == std::floor(value) ? value : QString::number(value, 'g', 4).toDouble();
+    return QString::number(shown, 'f', QLocale::FloatingPointShortest);
 }
 
 QLabel* quiet(const QString& text)
@@ -315,6 +326,38 @@ void SpecForm::setNote(const std::string& path, const QString& sentence)
     m_notes[path] = sentence;
 }
 
+void SpecForm::setSettled(const std::map<std::string, double>& settled)
+{
+    if (settled != m_settled) {
+        m_settled = settled;
+        for (const auto& row : m_rows) { // no more: something may be typed at this moment
+            nameLeast(*row);
+        }
+    }
+}
+
+void SpecForm::nameLeast(const Row& row) const
+{
+    const double least = row.field.param.minimum;
+    if (row.control.nameLeast) {
+        row.control.nameLeast(openNumber(row.field.path, least).empty() ? QString()
+                                                                        : shownValue(row, least));
+    }
+}
+
+QString SpecForm::shownValue(const Row& row, const Json& value) const
+{
+    const std::string word =
+        value.is_number() ? openNumber(row.field.path, value.get<double>()) : std::string();
+    if (word.empty()) {
+        return plainText(value);
+    }
+    const auto settled = m_settled.find(row.field.path);
+    return settled == m_settled.end()
+               ? QString::fromStdString(word)
+               : tr("%1: %2").arg(QString::fromStdString(word), shortNumber(settled->second));
+}
+
 void SpecForm::showNotes()
 {
     for (const auto& row : m_rows) {
@@ -351,10 +394,12 @@ void SpecForm::refresh()
         const Json& value = at(spec, row->field.path);
         const Json& usual = at(preset, row->field.path);
         row->control.show(value);
+        nameLeast(*row);
         row->setVisible(!row->field.relevant || row->field.relevant(m_spec));
         row->reset->setVisible(usual != value);
-        row->reset->setToolTip(tr("Changed; the preset has %1")
-                                   .arg(usual == "" ? tr("nothing here") : plainText(usual)));
+        row->reset->setToolTip(
+            tr("Changed; the preset has %1")
+                .arg(usual == "" ? tr("nothing here") : shownValue(*row, usual)));
     }
     showProblems();
 }

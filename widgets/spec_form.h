@@ -49,6 +49,8 @@ public:
     /// What happened to a setting without the user, in place of its help and from the next
     /// setSpec() on. Empty: nothing.
     void setNote(const std::string& path, const QString& sentence);
+    /// The numbers that a run takes where the spec leaves them open, by path, as far as known.
+    void setSettled(const std::map<std::string, double>& settled);
     /// What is wrong with the spec shown, by validate(), or with what was typed; empty if nothing.
     QString problem() const { return m_problem; }
 
@@ -69,6 +71,9 @@ private:
     QWidget* makeCell(Row& row);
     void change(const std::string& path, const Json& value);
     void refresh();
+    /// A value as its field shows it.
+    QString shownValue(const Row& row, const Json& value) const;
+    void nameLeast(const Row& row) const;
     void refuse(const std::string& path, const QString& sentence);
     void showProblems();
     void showProblem(const QString& sentence);
@@ -85,7 +90,8 @@ private:
     QLabel* m_general = nullptr; ///< for a sentence that names no field
     QString m_problem;
     QString m_outside;
-    std::map<std::string, QString> m_notes; ///< by path
+    std::map<std::string, QString> m_notes;  ///< by path
+    std::map<std::string, double> m_settled; ///< by path
 };
 
 /// The value at a path of a spec's JSON, and the spec with another one there.

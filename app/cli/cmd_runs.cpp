@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "report/mean_error.h"
+#include "report/open_numbers.h"
 #include "report/run_tables.h"
 #include "session.h"
 #include "store/run_activity.h"
@@ -143,7 +144,9 @@ int compare(const Session& session, const Options& options)
     Table table(header);
     for (const SettingRow& setting : differingSettings(runs)) {
         std::vector<std::string> row{setting.key};
-        row.insert(row.end(), setting.values.begin(), setting.values.end());
+        for (const std::string& value : setting.values) {
+            row.push_back(readableValue(setting.key, value));
+        }
         table.add(std::move(row));
     }
     std::cout << table.text() << '\n' << runTable(runs);

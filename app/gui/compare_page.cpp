@@ -17,6 +17,7 @@
 #include "app/gui/settings.h"
 #include "base/error.h"
 #include "report/method_style.h"
+#include "report/open_numbers.h"
 #include "report/run_tables.h"
 #include "widgets/elided_label.h"
 #include "widgets/run_table_model.h"
@@ -53,7 +54,7 @@ bool shownAtFirst(int column)
 QString settingText(const std::string& key, const std::string& value)
 {
     const bool method = key == "method" || key == "low_rank.correction";
-    return QString::fromStdString(method ? methodStyle(value).title : value);
+    return QString::fromStdString(method ? methodStyle(value).title : readableValue(key, value));
 }
 
 QString filterHelp()

@@ -149,4 +149,10 @@ Estimate estimate(const RunSpec& spec)
     return estimateRun(spec);
 }
 
+std::map<std::string, double> settled(const RunSpec& spec)
+{
+    requireWorker();
+    return settledNumbers(spec);
+}
+
 } // namespace qw::engine_calls

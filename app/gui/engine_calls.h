@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "engine.h"
 #include "engine_export.h"
 #include "engine_import.h"
+#include "engine_settled.h"
 #include "text_comparison.h"
 
 /// The window's only way into the engine. Engine work takes from milliseconds to hours: each of
@@ -47,6 +49,7 @@ TextComparison compareText(const std::string& id, const std::filesystem::path& s
                            const RunContext& run);
 
 Estimate estimate(const RunSpec& spec);
+std::map<std::string, double> settled(const RunSpec& spec);
 
 /// @param id  of a stored run whose artifact was kept
 std::vector<ExportPlan> planExports(const std::string& id, const std::filesystem::path& storeFile,

@@ -283,7 +283,28 @@ void QuantizePage::showDraft()
     m_clearOverrides->setVisible(!lines.isEmpty());
     m_form->setOutsideProblem({});
     m_estimate->ask(m_form->problem().isEmpty());
+    askSettled();
     showButtons();
+}
+
+void QuantizePage::askSettled()
+{
+    if (m_state.modelState() != AppState::ModelState::Ready) {
+        m_settling.cancel();
+        m_form->setSettled({});
+    } else if (m_form->problem().isEmpty()) {
+        m_settling.ask(
+            [spec = m_state.draft()](const RunContext&) { return engine_calls::settled(spec); },
+            [this](std::map<std::string, double> settled) {
+                const std::int64_t threads = m_state.settings().number(Settings::Key::Threads);
+                if (threads > 0) {
+                    settled["threads"] = static_cast<double>(threads);
+                } else if (m_state.facts()) {
+                    settled["threads"] = static_cast<double>(m_state.facts()->info.physicalCores);
+                }
+                m_form->setSettled(settled);
+            });
+    }
 }
 
 bool QuantizePage::asTurned() const

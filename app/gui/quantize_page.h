@@ -6,6 +6,7 @@
 
 #include <QWidget>
 
+#include "app/gui/background.h"
 #include "app/gui/presets.h"
 #include "report/run_spec.h"
 
@@ -56,6 +57,7 @@ private:
     void choosePreset(int index);
     void browse(const QString& path);
     void showButtons();
+    void askSettled(); ///< what the program takes for the numbers that the draft leaves open
     RunSpec preset() const;
     std::int64_t context() const; ///< tokens that the open model sees at most; 0: none is open
     /// Why calibration windows are shorter than the preset's, or empty.
@@ -73,6 +75,7 @@ private:
     QPushButton* m_start = nullptr;
     QPushButton* m_enqueue = nullptr;
     QLabel* m_why = nullptr;
+    Background m_settling;
     std::string m_method;         ///< the fields shown are this one's
     std::optional<RunSpec> m_own; ///< with the number formats from before methods changed them
     RunSpec m_turned;             ///< what it became by that

@@ -9,6 +9,7 @@
 #include <QVBoxLayout>
 
 #include "app/gui/compared_runs.h"
+#include "report/open_numbers.h"
 #include "report/run_groups.h"
 #include "report/run_tables.h"
 #include "widgets/method_icon.h"
@@ -79,8 +80,9 @@ void SettingsTab::refresh()
     for (const SettingRow& row : rows) {
         QList<QStandardItem*> items = {new QStandardItem(QString::fromStdString(row.key))};
         for (const std::string& value : row.values) {
-            items << new QStandardItem(QString::fromStdString(value));
-            items.back()->setToolTip(QString::fromStdString(value));
+            const QString text = QString::fromStdString(readableValue(row.key, value));
+            items << new QStandardItem(text);
+            items.back()->setToolTip(text);
         }
         m_model->appendRow(items);
     }

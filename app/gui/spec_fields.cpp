@@ -175,10 +175,10 @@ void addData(std::vector<SpecField>& fields)
               Text::tr("What perplexity is measured on: a text file, or demo:evaluation; "
                        "empty: not measured")),
          {}});
-    fields.push_back(
-        {"evaluation.windows", section, false, false,
-         number("windows", Text::tr("Evaluated windows"), "", 0, kMany, Text::tr("0: all")),
-         [](const RunSpec& spec) { return !spec.evaluation.text.empty(); }});
+    fields.push_back({"evaluation.windows", section, false, false,
+                      number("windows", Text::tr("Evaluated windows"), "", 0, kMany,
+                             Text::tr("How many of the text's windows are measured")),
+                      [](const RunSpec& spec) { return !spec.evaluation.text.empty(); }});
     fields.push_back({"seed",
                       section,
                       false,
@@ -193,17 +193,19 @@ void addAdvanced(std::vector<SpecField>& fields)
     const auto add = [&fields](const char* path, ParamSpec param) {
         fields.push_back({path, Text::tr("Data and machine"), true, false, std::move(param), {}});
     };
-    add("calibration.seqlen", number("seqlen", Text::tr("Calibration length"), "tokens", 0, kMany,
-                                     Text::tr("Tokens of a window; 0: the model's context, at most "
-                                              "2048")));
+    add("calibration.seqlen",
+        number("seqlen", Text::tr("Calibration length"), "tokens", 0, kMany,
+               Text::tr("Tokens of a window; automatic: the model's context, at "
+                        "most 2048")));
     add("calibration.windows",
         choice("windows", Text::tr("Choice of windows"), {"random", "sequential"},
                Text::tr("Random places of the text, or from its beginning")));
     add("calibration.stat_batch",
         number("stat_batch", Text::tr("Windows in a batch"), "", 1, kMany,
                Text::tr("The unit of L\u00b2QER's maximum over batches")));
-    add("evaluation.seqlen", number("seqlen", Text::tr("Evaluation length"), "tokens", 0, kMany,
-                                    Text::tr("Tokens of a window; 0: what the protocol says")));
+    add("evaluation.seqlen",
+        number("seqlen", Text::tr("Evaluation length"), "tokens", 0, kMany,
+               Text::tr("Tokens of a window; automatic: what the protocol says")));
     add("evaluation.protocol",
         choice("protocol", Text::tr("Protocol"), {"gptq", "llama.cpp"},
                Text::tr("How windows are cut and scored; only equal protocols are compared")));
@@ -232,8 +234,9 @@ void addAdvanced(std::vector<SpecField>& fields)
                             Text::tr("Kept ones can be inspected, exported and generated with")));
     add("device",
         choice("device", Text::tr("Device"), {"cpu", "cuda"}, Text::tr("Where tensor work runs")));
-    add("threads", number("threads", Text::tr("Threads"), "", 0, 4096,
-                          Text::tr("0: as in the settings; the number decides the last bits")));
+    add("threads",
+        number("threads", Text::tr("Threads"), "", 0, 4096,
+               Text::tr("Automatic: as in the settings; the number decides the last bits")));
 }
 } // namespace
 

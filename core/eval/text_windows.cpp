@@ -11,13 +11,11 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "eval/usual_length.h"
 
 namespace qw {
 
 namespace {
-constexpr std::int64_t kDefaultSeqlen = 2048;
-constexpr std::int64_t kLlamaCppSeqlen = 512;
-
 void copyWindow(const std::vector<std::int32_t>& ids, std::size_t from, at::Tensor& windows,
                 std::int64_t row)
 {
@@ -87,7 +85,7 @@ TextWindows evaluationWindows(const EvaluationSpec& spec, const std::string& tex
     const Protocol protocol = protocolFromName(spec.protocol);
     const bool llamaCpp = protocol == Protocol::LlamaCpp;
     const std::int64_t seqlen =
-        windowLength(spec.seqlen, llamaCpp ? kLlamaCppSeqlen : kDefaultSeqlen, config, "seqlen");
+        windowLength(spec.seqlen, llamaCpp ? kLlamaCppLength : kUsualLength, config, "seqlen");
     QW_REQUIRE(!llamaCpp || seqlen >= 3, ErrorCode::BadInput, "seqlen ", seqlen,
                " is too short: protocol llama.cpp scores the second half, which needs at least 3");
     const std::vector<std::int32_t> ids = encodeInto(out, textFile, config, tokenizer, run);
@@ -120,7 +118,7 @@ TextWindows calibrationWindows(const CalibrationSpec& spec, const std::string& t
 {
     TextWindows out;
     const std::int64_t seqlen =
-        windowLength(spec.seqlen, kDefaultSeqlen, config, "calibration seqlen");
+        windowLength(spec.seqlen, kUsualLength, config, "calibration seqlen");
     const std::vector<std::int32_t> ids = encodeInto(out, textFile, config, tokenizer, run);
     requireOneWindow(textFile, ids.size(), seqlen);
     std::int64_t count = spec.nsamples;

@@ -7,11 +7,11 @@
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
+#include "eval/usual_length.h"
 
 namespace qw {
 
 namespace {
-constexpr std::int64_t kTrainingSeqlen = 1024;
 constexpr std::int64_t kEnoughToHoldOut = 20;
 constexpr std::int64_t kMostHeldOut = 32;
 } // namespace
@@ -72,7 +72,7 @@ TrainingText trainingText(const TrainingSpec& spec, const std::string& textFile,
                           const RunContext& run)
 {
     const std::int64_t seqlen =
-        windowLength(spec.seqlen, kTrainingSeqlen, config, "training seqlen");
+        windowLength(spec.seqlen, kTrainingLength, config, "training seqlen");
     EncodedText encoded = encodeFile(textFile, config, tokenizer, run);
     requireOneWindow(textFile, encoded.ids.size(), seqlen);
     TrainingText text{TokenStream(std::move(encoded.ids), seqlen, seed),

@@ -48,7 +48,7 @@ std::vector<ParamSpec> lowRankParams(bool withStatistic)
         number("rank", "Rank", "", 32, 0, 1 << 16, "Columns of A and rows of B; 0: no correction",
                "LQER, section 3"),
         number("factor_bits", "Factor bits", "bit", 0, 0, 8,
-               "MXINT width of A and B; 0 keeps them float32", "LQER, section 4"),
+               "MXINT width of A and B, or float32: not quantized", "LQER, section 4"),
         choice("solver", "Solver", {"randomized", "full"},
                "Randomized subspace iteration, or a full SVD", "Halko et al. 2011"),
     };
@@ -74,7 +74,7 @@ std::vector<ParamSpec> reconstructionParams(bool withRank)
          0,
          1,
          {},
-         "At the start, then along a cosine to 0; 0: from LRQ's table or its rule",
+         "At the start, then along a cosine to 0; automatic: from LRQ's table or its rule",
          "LRQ, released scripts"},
         number("reconstruction.batch_size", "Batch", "windows", 2, 1, 1 << 16,
                "Calibration windows of one iteration", "LRQ, official code"),
@@ -130,22 +130,24 @@ std::vector<ParamSpec> trainingParams(bool lowRank, bool weights)
         number("training.grad_accum", "Batches a step", "", 8, 1, 1 << 16,
                "Whose gradients are added up", kRecipe),
         number("training.seqlen", "Length of a window", "tokens", 0, 0, 1 << 20,
-               "0: 1024, or the model's context", kRecipe),
+               "Automatic: 1024, or the model's context", kRecipe),
     };
     if (weights) {
         params.push_back(real("training.lr", "Learning rate", -1, -1, 1,
-                              "Of what is no scale, at its highest; below 0: by the rule",
+                              "Of what is no scale, at its highest; automatic: by the rule",
                               kRecipe));
     }
     params.push_back(real("training.lr_scale", "Learning rate of scales", -1, -1, 1,
-                          "At its highest; 0: they stay as found, below 0: by the rule", kRecipe));
+                          "At its highest; 0: they stay as found; automatic: by the rule",
+                          kRecipe));
     params.push_back(number("training.warmup", "Warm-up", "steps", -1, -1, kMostUpdates,
-                            "Until the rate is at its highest; below 0: a tenth of the steps",
+                            "Until the rate is at its highest; automatic: a tenth of the steps",
                             kRecipe));
     if (lowRank) {
-        params.push_back(number("training.rank", "Rank", "", 0, 0, 1 << 16,
-                                "Columns of A and rows of B; 0: 32, or a quarter of the width",
-                                "LR-QAT, section 4"));
+        params.push_back(
+            number("training.rank", "Rank", "", 0, 0, 1 << 16,
+                   "Columns of A and rows of B; automatic: 32, or a quarter of the width",
+                   "LR-QAT, section 4"));
         params.push_back(real("training.alpha", "Alpha", 1, 0, 1e6,
                               "The product counts alpha over rank", kRecipe));
         params.push_back(
@@ -157,10 +159,10 @@ std::vector<ParamSpec> trainingParams(bool lowRank, bool weights)
     }
     if (weights) {
         params.push_back(real("training.weight_decay", "Weight decay", -1, -1, 1,
-                              "Of what is no scale; below 0: as published", kRecipe));
+                              "Of what is no scale; automatic: as published", kRecipe));
     }
     params.push_back(real("training.clip", "Gradient clip", 1, 0, 1e6,
-                          "Largest norm of the gradient; 0: any", kRecipe));
+                          "Largest norm of the gradient, or none", kRecipe));
     params.push_back(choice("training.compute", "Products", {"auto", "f32", "bf16"},
                             "Type of the products while training; auto: bf16 where the processor "
                             "has it",
@@ -213,8 +215,8 @@ std::vector<ParamSpec> smoothParams()
              0,
              1,
              {},
-             "Share of the activations' range that goes into the weights; 0: what the official "
-             "code takes for the family",
+             "Share of the activations' range that goes into the weights; automatic: what the "
+             "official code takes for the family",
              "SmoothQuant, equation 4"}};
 }
 

@@ -1,4 +1,5 @@
 #include "report/report_content.h"
+#include "report/open_numbers.h"
 
 #include <algorithm>
 #include <cmath>
@@ -231,8 +232,9 @@ ReportSection differences(const std::vector<RunResult>& runs)
         }
         for (const SettingRow& setting : settings) {
             table.rows.push_back({setting.key});
-            table.rows.back().insert(table.rows.back().end(), setting.values.begin(),
-                                     setting.values.end());
+            for (const std::string& value : setting.values) {
+                table.rows.back().push_back(readableValue(setting.key, value));
+            }
         }
     } else {
         table.header = {"run"};
@@ -243,7 +245,7 @@ ReportSection differences(const std::vector<RunResult>& runs)
         for (std::size_t i = 0; i < runs.size(); ++i) {
             table.rows.push_back({runs[i].id});
             for (const SettingRow& setting : settings) {
-                table.rows.back().push_back(setting.values[i]);
+                table.rows.back().push_back(readableValue(setting.key, setting.values[i]));
             }
         }
     }

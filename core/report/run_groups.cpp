@@ -1,4 +1,5 @@
 #include "report/run_groups.h"
+#include "report/open_numbers.h"
 
 #include <algorithm>
 #include <cctype>
@@ -60,7 +61,7 @@ std::vector<std::string> distinctions(const std::vector<const RunResult*>& runs)
         result.emplace_back();
         for (const std::string& key : differing) {
             result.back() += (result.back().empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) +
-                             " " + of[key];
+                             " " + readableValue(key, of[key]);
         }
     }
     return result;

@@ -1,7 +1,9 @@
 #include <set>
 
+#include <QAbstractSpinBox>
 #include <QClipboard>
 #include <QComboBox>
+#include <QDoubleSpinBox>
 #include <QGuiApplication>
 #include <QLabel>
 #include <QLineEdit>
@@ -72,6 +74,7 @@ private Q_SLOTS:
     void everyMethodTakesWhatItIsTurnedTo();
     void aMethodWithoutTheFormatChangesItAndSaysSo();
     void theFormatComesBackAfterSeveralMethods();
+    void numbersLeftOpenSayWhatIsTaken();
     void presetFillsAndResetGoesBack();
     void wrongCombinationsAreExplainedInPlace();
     void refusedByTheModelIsExplainedInPlace();
@@ -291,6 +294,38 @@ void TstQuantize::theFormatComesBackAfterSeveralMethods()
     choose(u"l2qer"_s);
     QCOMPARE(draftOf(gui).weight.format, std::string("int"));
     QCOMPARE(draftOf(gui).weight.bits, 3);
+}
+
+void TstQuantize::numbersLeftOpenSayWhatIsTaken()
+{
+    GuiFixture gui;
+    openQuantize(gui);
+    const auto text = [&](const char* name) { return gui.find<QAbstractSpinBox>(name)->text(); };
+    const std::int64_t context = gui.window->state().model()->maxPositions;
+    const QString length = u"automatic: %1"_s.arg(context);
+    QTRY_COMPARE_WITH_TIMEOUT(text("calibrationSeqlenField"), length, kPatience);
+    chooseText(*gui.find<QComboBox>("methodField"), u"lr-qat"_s);
+    gui.find<QSpinBox>("trainingStepsField")->setValue(1000);
+    QTRY_COMPARE_WITH_TIMEOUT(text("trainingLrField"), u"automatic: 0.01"_s, kPatience);
+    QCOMPARE(text("trainingLrScaleField"), u"automatic: 0.0001"_s);
+    QCOMPARE(text("trainingWarmupField"), u"automatic: 100"_s);
+    QCOMPARE(text("trainingSeqlenField"), length);
+    QVERIFY2(text("trainingRankField").startsWith(u"automatic: "_s),
+             qPrintable(text("trainingRankField")));
+    // One step up from there is 0, and below 0 there is nothing else.
+    auto* rate = gui.find<QDoubleSpinBox>("trainingLrField");
+    rate->stepUp();
+    QCOMPARE(draftOf(gui).training.lr, 0);
+    rate->setValue(-0.5);
+    QCOMPARE(draftOf(gui).training.lr, -1);
+    rate->setValue(0.002);
+    QCOMPARE(text("trainingLrField"), u"0.002"_s);
+    QTRY_VERIFY(shown(gui, u"trainingLrResetButton"_s));
+    const QString tip = gui.find<QToolButton>("trainingLrResetButton")->toolTip();
+    QVERIFY2(tip.contains(u"automatic"_s) && !tip.contains(u"-1"_s), qPrintable(tip));
+    chooseText(*gui.find<QComboBox>("methodField"), u"lrq"_s);
+    QTRY_VERIFY_WITH_TIMEOUT(text("reconstructionLrField").startsWith(u"automatic: 0."_s),
+                             kPatience);
 }
 
 void TstQuantize::presetFillsAndResetGoesBack()

@@ -1,5 +1,6 @@
 #include "report/method_style.h"
 #include "report/number_format.h"
+#include "report/open_numbers.h"
 #include "report/run_tables.h"
 #include "support/base_results.h"
 
@@ -19,6 +20,8 @@ private Q_SLOTS:
     void movedIntegersOfABlock();
     void onlyWhatDiffers();
     void onlyWhatIsLookedAt();
+    void openNumbersAreWords_data();
+    void openNumbersAreWords();
     void numbers_data();
     void numbers();
     void methodsLookDifferent();
@@ -134,6 +137,37 @@ void TestRunTables::onlyWhatIsLookedAt()
     a.spec.lowRank.correction = "lqer"; // which has a rank
     QVERIFY(differingSettings({a, b})[0] == (SettingRow{"low_rank.correction", {"lqer", "none"}}));
     QVERIFY(differingSettings({a, b})[1] == (SettingRow{"low_rank.rank", {"8", kMissingText}}));
+}
+
+void TestRunTables::openNumbersAreWords_data()
+{
+    QTest::addColumn<QString>("setting");
+    QTest::addColumn<QString>("value");
+    QTest::addColumn<QString>("shown");
+    const auto row = [](const char* setting, const char* value, const char* shown) {
+        QTest::addRow("%s %s", setting, value)
+            << QString::fromLatin1(setting) << QString::fromLatin1(value)
+            << QString::fromLatin1(shown);
+    };
+    row("training.lr", "-1.0", "automatic");
+    row("training.lr", "0.001", "0.001");
+    row("training.lr_scale", "0.0", "0.0"); // scales stay as found
+    row("training.warmup", "-1", "automatic");
+    row("training.rank", "0", "automatic");
+    row("low_rank.rank", "0", "0");
+    row("calibration.seqlen", "0", "automatic");
+    row("evaluation.windows", "0", "all");
+    row("low_rank.factor_bits", "0", "float32");
+    row("method", "lr-qat", "lr-qat");
+    row("reconstruction.rank", "relative", "relative");
+}
+
+void TestRunTables::openNumbersAreWords()
+{
+    QFETCH(QString, setting);
+    QFETCH(QString, value);
+    QFETCH(QString, shown);
+    QCOMPARE(readableValue(setting.toStdString(), value.toStdString()), shown.toStdString());
 }
 
 void TestRunTables::numbers_data()
