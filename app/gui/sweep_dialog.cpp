@@ -15,6 +15,7 @@
 #include "app/gui/app_state.h"
 #include "app/gui/run_text.h"
 #include "base/error.h"
+#include "report/learned_rank.h"
 #include "report/method_style.h"
 #include "report/sweep_grid.h"
 #include "widgets/number_text.h"
@@ -92,6 +93,45 @@ QStringList aboutRanks(const std::vector<RunSpec>& specs)
         said << SweepDialog::tr("each rank of %1 is learned anew").arg(title);
     }
     return said;
+}
+
+/// The rank that a spec asks for, whatever it is of; 0: none, or left to the method.
+std::int64_t rankOf(const RunSpec& spec)
+{
+    if (spec.method == "lr-qat") {
+        return std::max(spec.lowRank.rank, spec.training.rank);
+    }
+    return learnsRank(spec) ? std::max<std::int64_t>(
+                                  spec.lowRank.rank,
+                                  QString::fromStdString(spec.reconstruction.rank).toLongLong())
+                            : spec.lowRank.rank;
+}
+
+/// What runs make of a rank that is larger than a layer, or nothing.
+QStringList aboutCuts(const std::vector<RunSpec>& specs, const std::vector<LayerOverview>& layers)
+{
+    std::int64_t asked = 0;
+    for (const RunSpec& spec : specs) {
+        asked = std::max(asked, rankOf(spec));
+    }
+    std::int64_t most = 0;
+    std::size_t cut = 0;
+    for (const LayerOverview& layer : layers) {
+        const std::int64_t full = std::min(layer.rows, layer.cols);
+        most = std::max(most, full);
+        cut += full < asked ? 1 : 0;
+    }
+    if (cut == 0) {
+        return {};
+    }
+    return {cut < layers.size()
+                ? SweepDialog::tr("rank %1 is cut to the size of the layer in %2 of %3 layers")
+                      .arg(asked)
+                      .arg(cut)
+                      .arg(layers.size())
+                : SweepDialog::tr("rank %1 is larger than any layer: the largest of use is %2")
+                      .arg(asked)
+                      .arg(most)};
 }
 } // namespace
 
@@ -276,14 +316,16 @@ void SweepDialog::refresh()
 void SweepDialog::estimate()
 {
     m_cost->setText(tr("estimating\u2026"));
-    m_worker.ask([specs = m_specs](const RunContext& run) { return costOf(specs, run); },
-                 [this](const Cost& cost) {
-                     const QStringList parts = QStringList{tr("%1 at most, and %2 of memory")
-                                                               .arg(text::duration(cost.seconds),
-                                                                    text::megabytes(cost.memory))} +
-                                               aboutRanks(m_specs);
-                     m_cost->setText(parts.join(tr("; ", "between parts of a list")));
-                 });
+    m_worker.ask(
+        [specs = m_specs](const RunContext& run) { return costOf(specs, run); },
+        [this](const Cost& cost) {
+            const QStringList parts =
+                QStringList{tr("%1 at most, and %2 of memory")
+                                .arg(text::duration(cost.seconds), text::megabytes(cost.memory))} +
+                aboutRanks(m_specs) +
+                (m_state.model() ? aboutCuts(m_specs, m_state.model()->layers) : QStringList());
+            m_cost->setText(parts.join(tr("; ", "between parts of a list")));
+        });
 }
 
 } // namespace qw

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <atomic>
+#include <limits>
 #include <memory>
 
 #include <QCheckBox>
@@ -68,6 +70,7 @@ class TstSweep : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void countsAndEstimates();
+    void ranksLargerThanLayersAreTold();
     void problemsAreExplainedInPlace();
     void resultsAppearAsTheyCome();
 };
@@ -98,6 +101,32 @@ void TstSweep::countsAndEstimates()
     QTRY_VERIFY_WITH_TIMEOUT(text(gui, "sweepCostLabel").contains(u"LRQ is learned anew"_s),
                              kPatience);
     QVERIFY(!text(gui, "sweepCostLabel").contains(u"share"_s));
+}
+
+void TstSweep::ranksLargerThanLayersAreTold()
+{
+    GuiFixture gui;
+    openDialog(gui);
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    std::int64_t most = 0;
+    for (const qw::LayerOverview& layer : gui.window->state().model()->layers) {
+        least = std::min({least, layer.rows, layer.cols});
+        most = std::max(most, std::min(layer.rows, layer.cols));
+    }
+    QVERIFY(least < most);
+    const auto cost = [&](std::int64_t rank) {
+        gui.find<QLineEdit>("sweepRanksLineEdit")->setText(u"8, %1"_s.arg(rank));
+        const bool known = QTest::qWaitFor(
+            [&] { return text(gui, "sweepCostLabel").contains(u"at most"_s); }, kPatience);
+        return known ? text(gui, "sweepCostLabel") : u"no estimate"_s;
+    };
+    QVERIFY2(!cost(least).contains(u"rank %1 is"_s.arg(least)), qPrintable(cost(least)));
+    QVERIFY2(cost(most).contains(u"rank %1 is cut"_s.arg(most)), qPrintable(cost(most)));
+    const QString beyond = cost(most + 1);
+    QVERIFY2(beyond.contains(u"rank %1 is larger"_s.arg(most + 1)) &&
+                 beyond.contains(u"of use is %1"_s.arg(most)),
+             qPrintable(beyond));
+    QVERIFY(gui.find<QPushButton>("queueSweepButton")->isEnabled()); // as qw sweep takes it
 }
 
 void TstSweep::problemsAreExplainedInPlace()
