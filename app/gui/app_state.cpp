@@ -238,6 +238,16 @@ void AppState::reloadRuns()
                      });
 }
 
+QString AppState::storeProblem() const
+{
+    try {
+        m_store->requireWritable();
+        return {};
+    } catch (const Error& error) {
+        return QString::fromStdString(error.what());
+    }
+}
+
 void AppState::storeChanged()
 {
     reloadRuns();

@@ -62,6 +62,7 @@ public:
     bool runsLoaded() const { return m_runsLoaded; }
     void reloadRuns();
     RunStore& store() { return *m_store; } ///< for small changes; call storeChanged() after them
+    QString storeProblem() const;          ///< why it cannot be changed; empty: it can
     void storeChanged();
     std::vector<RunSummary> runsOfModel() const; ///< finished ones of the open model
     const std::optional<RunResult>& runInView() const { return m_runInView; }

@@ -116,7 +116,10 @@ void ComparePage::makeTable()
     m_table->sortByColumn(Model::StartedColumn, Qt::DescendingOrder);
     m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
     m_table->setSelectionMode(QAbstractItemView::ExtendedSelection);
-    m_table->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
+    const bool writable = m_state.store().writable();
+    m_table->setEditTriggers(writable ? QAbstractItemView::DoubleClicked |
+                                            QAbstractItemView::EditKeyPressed
+                                      : QAbstractItemView::NoEditTriggers);
     m_table->setTextElideMode(Qt::ElideMiddle);
     m_table->setWordWrap(false);
     m_table->setShowGrid(false);
@@ -146,14 +149,15 @@ void ComparePage::makeTable()
                              Model::IdColumn, Model::NotesColumn}) {
         m_table->setColumnWidth(column, 20 * letter);
     }
-    connect(m_table, &QTableView::clicked, this, [this](const QModelIndex& index) {
-        if (index.column() == Model::StarColumn) {
+    connect(m_table, &QTableView::clicked, this, [this, writable](const QModelIndex& index) {
+        if (writable && index.column() == Model::StarColumn) {
             const QString id = index.data(Model::IdRole).toString();
             run_edits::setStarred(m_state, {id}, !find(id)->starred);
         }
     });
-    connect(m_table, &QTableView::doubleClicked, this, [this](const QModelIndex& index) {
-        if (!(index.flags() & Qt::ItemIsEditable) && index.column() != Model::StarColumn) {
+    connect(m_table, &QTableView::doubleClicked, this, [this, writable](const QModelIndex& index) {
+        const bool edited = writable && (index.flags() & Qt::ItemIsEditable) != 0;
+        if (!edited && index.column() != Model::StarColumn) {
             showRun();
         }
     });

@@ -26,13 +26,23 @@ namespace qw {
 using namespace Qt::Literals::StringLiterals;
 using Model = RunTableModel;
 
+namespace {
+bool changesRuns(const QAction& action)
+{
+    const QStringList names = {u"starRunsAction"_s, u"tagRunsAction"_s, u"noteRunAction"_s,
+                               u"deleteRunsAction"_s};
+    return names.contains(action.objectName());
+}
+} // namespace
+
 QAction* ComparePage::makeAction(const QString& name, const QString& text, const QString& tip,
                                  const QKeySequence& shortcut, void (ComparePage::*act)())
 {
     auto* action = new QAction(text, this);
     action->setObjectName(name + u"Action"_s);
-    action->setStatusTip(tip);
-    action->setToolTip(tip);
+    const QString problem = changesRuns(*action) ? m_state.storeProblem() : QString();
+    action->setStatusTip(problem.isEmpty() ? tip : problem);
+    action->setToolTip(action->statusTip());
     action->setShortcut(shortcut);
     action->setShortcutContext(Qt::WidgetShortcut); // keys of the table, not of the window
     connect(action, &QAction::triggered, this, act);
@@ -146,7 +156,9 @@ void ComparePage::updateActions()
         const bool one =
             name == u"showRunAction" || name == u"exportRunAction" || name == u"noteRunAction";
         const bool any = name == u"tickBestRunsAction" || name == u"copyRunsAction";
-        action->setEnabled(one                           ? selected == 1
+        const bool refused = changesRuns(*action) && !m_state.store().writable();
+        action->setEnabled(refused                       ? false
+                           : one                         ? selected == 1
                            : any                         ? m_proxy->rowCount() > 0
                            : name == u"untickRunsAction" ? !m_model->ticked().isEmpty()
                                                          : selected > 0);

@@ -337,8 +337,10 @@ void MainWindow::updateActions()
         action->setEnabled(ready);
     }
     for (QAction* action : std::as_const(m_runActions)) {
-        action->setEnabled(m_quantizePage->canRun() && m_state.store().writable());
+        action->setEnabled(m_quantizePage->canRun());
     }
+    const QString problem = m_state.storeProblem();
+    m_sweepAction->setEnabled(ready && problem.isEmpty());
 }
 
 void MainWindow::closeEvent(QCloseEvent* event)

@@ -96,7 +96,6 @@ private:
     /// One run, or runs that go through the engine together as a sweep.
     void enqueue(std::vector<RunSpec> specs, const QString& title);
     void runDraft(bool showIt);
-    bool storeTakesRuns(); ///< else a box says why not
     void prepareSweep();
     void prepareExport(const QString& id);
     /// @param source  a folder or file, or empty
@@ -142,7 +141,8 @@ private:
     Background m_merger;
     QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far
     QList<QAction*> m_modelActions; // need an open model
-    QList<QAction*> m_runActions;   // need a draft that can run
+    QAction* m_sweepAction = nullptr;
+    QList<QAction*> m_runActions; // need a draft that can run
 };
 
 } // namespace qw

@@ -199,11 +199,10 @@ void MainWindow::createRunMenu()
     QAction* enqueue = add(run, u"enqueueRun"_s, tr("&Add to Queue"), tr("Queue it and stay here"),
                            QKeySequence(tr("Ctrl+Shift+R")));
     connect(enqueue, &QAction::triggered, this, [this] { runDraft(false); });
-    QAction* sweep = add(run, u"sweep"_s, tr("S&weep\u2026"),
-                         tr("Run every combination of methods, bits, ranks, groups and seeds"),
-                         QKeySequence(tr("Ctrl+Shift+S")));
-    connect(sweep, &QAction::triggered, this, &MainWindow::prepareSweep);
-    m_modelActions << sweep;
+    m_sweepAction = add(run, u"sweep"_s, tr("S&weep\u2026"),
+                        tr("Run every combination of methods, bits, ranks, groups and seeds"),
+                        QKeySequence(tr("Ctrl+Shift+S")));
+    connect(m_sweepAction, &QAction::triggered, this, &MainWindow::prepareSweep);
     m_runActions << start << enqueue;
     run->addSeparator();
     const auto addFor = [&](const QString& name, const QString& text, const QString& tip,

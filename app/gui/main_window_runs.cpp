@@ -90,18 +90,6 @@ void MainWindow::connectQueue()
             });
 }
 
-bool MainWindow::storeTakesRuns()
-{
-    try {
-        m_state.store().requireWritable();
-        return true;
-    } catch (const Error& error) {
-        m_dialogs.showProblem(this, tr("No Run Can Be Stored"),
-                              QString::fromStdString(error.what()));
-        return false;
-    }
-}
-
 void MainWindow::resumeRun(const QString& id)
 {
     try {
@@ -174,9 +162,6 @@ void MainWindow::runDraft(bool showIt)
         setMode(Mode::Quantize); // it says why not
         return;
     }
-    if (!storeTakesRuns()) {
-        return;
-    }
     enqueue({m_state.draft()}, run_text::settings(m_state.draft()));
     m_queueDock->show();
     if (showIt) {
@@ -213,9 +198,6 @@ void MainWindow::showRunOf(const QString& id, const QString& model)
 
 void MainWindow::prepareSweep()
 {
-    if (!storeTakesRuns()) {
-        return;
-    }
     auto* dialog = new SweepDialog(m_state, this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &SweepDialog::runsWanted, this, [this](const std::vector<RunSpec>& specs) {

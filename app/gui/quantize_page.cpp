@@ -160,10 +160,16 @@ QWidget* QuantizePage::makeButtons()
     auto* copy = new QPushButton(tr("Cop&y as Command"));
     copy->setObjectName(QStringLiteral("copyCommandButton"));
     copy->setToolTip(tr("The qw command that does the same, for scripts and clusters"));
-    auto* sweep = new QPushButton(tr("S&weep\u2026"));
-    sweep->setObjectName(QStringLiteral("sweepButton"));
-    sweep->setToolTip(tr("Run every combination of methods, bits, ranks, groups and seeds"));
-    connect(sweep, &QPushButton::clicked, this, &QuantizePage::sweepWanted);
+    m_sweep = new QPushButton(tr("S&weep\u2026"));
+    m_sweep->setObjectName(QStringLiteral("sweepButton"));
+    m_sweep->setToolTip(tr("Run every combination of methods, bits, ranks, groups and seeds"));
+    connect(m_sweep, &QPushButton::clicked, this, &QuantizePage::sweepWanted);
+    if (const QString problem = m_state.storeProblem(); !problem.isEmpty()) {
+        m_sweep->setEnabled(false);
+        for (QPushButton* button : {m_start, m_enqueue, m_sweep}) {
+            button->setToolTip(problem);
+        }
+    }
     m_why = new QLabel;
     m_why->setObjectName(QStringLiteral("whyNotLabel"));
     m_why->setForegroundRole(QPalette::PlaceholderText);
@@ -172,14 +178,14 @@ QWidget* QuantizePage::makeButtons()
     auto* layout = new QHBoxLayout(line);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(theme::kGap);
-    for (QPushButton* button : {import, save, copy, sweep, m_enqueue, m_start}) {
+    for (QPushButton* button : {import, save, copy, m_sweep, m_enqueue, m_start}) {
         button->setMinimumWidth(button->sizeHint().width() + theme::kSection);
     }
     layout->addWidget(import);
     layout->addWidget(save);
     layout->addWidget(copy);
     layout->addWidget(m_why, 1);
-    layout->addWidget(sweep);
+    layout->addWidget(m_sweep);
     layout->addWidget(m_enqueue);
     layout->addWidget(m_start);
     connect(m_start, &QPushButton::clicked, this, [this] { Q_EMIT runWanted(true); });
@@ -190,10 +196,16 @@ QWidget* QuantizePage::makeButtons()
     return line;
 }
 
-bool QuantizePage::canRun() const
+QString QuantizePage::whyNot() const
 {
-    return m_state.modelState() == AppState::ModelState::Ready && m_form->problem().isEmpty() &&
-           m_estimate->problem().isEmpty();
+    if (!m_state.storeProblem().isEmpty()) {
+        return tr("The run store can only be read");
+    }
+    if (m_state.modelState() != AppState::ModelState::Ready) {
+        return tr("Open a model first");
+    }
+    const bool fits = m_form->problem().isEmpty() && m_estimate->problem().isEmpty();
+    return fits ? QString() : tr("Mend the setting marked \u26a0 first");
 }
 
 std::int64_t QuantizePage::context() const
@@ -388,13 +400,10 @@ void QuantizePage::browse(const QString& path)
 
 void QuantizePage::showButtons()
 {
-    const bool can = canRun();
-    m_start->setEnabled(can);
-    m_enqueue->setEnabled(can);
-    m_why->setText(can ? QString()
-                   : m_state.modelState() != AppState::ModelState::Ready
-                       ? tr("Open a model first")
-                       : tr("Mend the setting marked \u26a0 first"));
+    const QString why = whyNot();
+    m_start->setEnabled(why.isEmpty());
+    m_enqueue->setEnabled(why.isEmpty());
+    m_why->setText(why);
     Q_EMIT canRunChanged();
 }
 

@@ -29,7 +29,7 @@ class QuantizePage : public QWidget
 public:
     QuantizePage(AppState& state, Dialogs& dialogs, QWidget* parent = nullptr);
 
-    bool canRun() const; ///< a model is open and nothing is refused
+    bool canRun() const { return whyNot().isEmpty(); }
     void chooseRecipe();
     void importRecipe(const QString& file);
     void exportRecipe();
@@ -56,6 +56,7 @@ private:
     void showPreset(int index);
     void choosePreset(int index);
     void browse(const QString& path);
+    QString whyNot() const; ///< the draft cannot run, in a few words; empty: it can
     void showButtons();
     void askSettled(); ///< what the program takes for the numbers that the draft leaves open
     RunSpec preset() const;
@@ -74,6 +75,7 @@ private:
     QPushButton* m_clearOverrides = nullptr;
     QPushButton* m_start = nullptr;
     QPushButton* m_enqueue = nullptr;
+    QPushButton* m_sweep = nullptr;
     QLabel* m_why = nullptr;
     Background m_settling;
     std::string m_method;         ///< the fields shown are this one's

@@ -10,6 +10,7 @@
 #include <QMenuBar>
 #include <QPushButton>
 #include <QSignalSpy>
+#include <QTableView>
 #include <QTest>
 #include <QTimer>
 #include <QToolButton>
@@ -141,7 +142,23 @@ void TstWindow::aStoreThatCanOnlyBeReadIsShown()
     gui.reopen();
     QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), std::size_t{1}, kPatience);
     QVERIFY(gui.find<qw::ElidedLabel>("storeLabel")->fullText().contains(u"only be read"_s));
-    QVERIFY(!gui.find<QAction>("startRunAction")->isEnabled());
+    gui.openDemo();
+    for (const char* name : {"startRunAction", "enqueueRunAction", "sweepAction"}) {
+        QVERIFY2(!gui.find<QAction>(name)->isEnabled(), name);
+    }
+    QVERIFY(gui.find<QLabel>("whyNotLabel")->text().contains(u"only be read"_s));
+    for (const char* name : {"startRunButton", "enqueueButton", "sweepButton"}) {
+        QVERIFY2(!gui.find<QPushButton>(name)->isEnabled(), name);
+        QVERIFY2(gui.find<QPushButton>(name)->toolTip().contains(u"only be read"_s), name);
+    }
+    gui.trigger("compareAction");
+    gui.find<QTableView>("runTable")->selectRow(0);
+    for (const char* name :
+         {"starRunsAction", "tagRunsAction", "noteRunAction", "deleteRunsAction"}) {
+        QVERIFY2(!gui.find<QAction>(name)->isEnabled(), name);
+        QVERIFY2(gui.find<QAction>(name)->toolTip().contains(u"only be read"_s), name);
+    }
+    QVERIFY(gui.find<QAction>("copyRunsAction")->isEnabled());
     QSignalSpy problems(&gui.dialogs, &qw::Dialogs::problemShown);
     QVERIFY(QMetaObject::invokeMethod(gui.find<qw::StartPage>("startPage"), "resumeWanted",
                                       Q_ARG(QString, u"abcdefgh1234"_s)));
