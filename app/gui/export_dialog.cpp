@@ -163,9 +163,10 @@ QWidget* ExportDialog::makeOptions()
         m_base->setPlaceholderText(tr("Folder or name of the quantized base, if you know it"));
         form->addRow(tr("&Base of the adapter"), m_base);
     }
-    auto* label = new QLabel(tr("&Folder"));
-    form->addRow(label, makePlace());
-    label->setBuddy(m_place);
+    m_placeLabel = new QLabel(tr("&Folder"));
+    m_placeLabel->setObjectName(u"exportPlaceLabel"_s);
+    form->addRow(m_placeLabel, makePlace());
+    m_placeLabel->setBuddy(m_place);
     return widget;
 }
 
@@ -173,7 +174,6 @@ QWidget* ExportDialog::makePlace()
 {
     m_place = new QLineEdit;
     m_place->setObjectName(u"exportPlaceLineEdit"_s);
-    m_place->setAccessibleName(tr("Folder to write"));
     connect(m_place, &QLineEdit::textEdited, this, [this] { m_ownPlace = true; });
     connect(m_place, &QLineEdit::textChanged, this, &ExportDialog::check);
     m_browse = new QPushButton(tr("B&rowse\u2026"));

@@ -50,6 +50,7 @@ private:
     void showTarget();
     void chooseTarget(const std::string& target);
     void suggestPlace();
+    bool writesFile() const; ///< GGUF: a name that ends in .gguf is the file, else a folder
     void browse();
     /// Whether all is said that writing needs; shows what is wrong.
     void check();
@@ -70,6 +71,7 @@ private:
     QListWidget* m_targets = nullptr;
     QTextBrowser* m_details = nullptr;
     QPushButton* m_nearest = nullptr;
+    QLabel* m_placeLabel = nullptr;
     QLineEdit* m_place = nullptr;
     QPushButton* m_browse = nullptr;
     QLabel* m_space = nullptr;

@@ -141,10 +141,18 @@ void ExportDialog::browse()
     }
 }
 
+bool ExportDialog::writesFile() const
+{
+    return chosen() != nullptr && chosen()->target == "gguf" &&
+           m_place->text().trimmed().endsWith(u".gguf"_s);
+}
+
 void ExportDialog::check()
 {
     m_problem->clear();
     m_space->clear();
+    m_placeLabel->setText(writesFile() ? tr("&File") : tr("&Folder"));
+    m_place->setAccessibleName(writesFile() ? tr("File to write") : tr("Folder to write"));
     const ExportPlan* plan = chosen();
     const QFileInfo place(m_place->text().trimmed());
     bool ready = plan != nullptr && plan->possible && !m_place->text().trimmed().isEmpty();
@@ -154,7 +162,8 @@ void ExportDialog::check()
                              .arg(text::megabytes(plan->bytes), text::megabytes(free)));
         QString problem;
         if (!place.isAbsolute()) {
-            problem = tr("Give the folder with its full path.");
+            problem = writesFile() ? tr("Give the file with its full path.")
+                                   : tr("Give the folder with its full path.");
         } else if (place.exists()) {
             problem = tr("%1 is there already; exports replace nothing.").arg(place.fileName());
         } else if (!QFileInfo(place.absolutePath()).isDir()) {

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "export/gguf_model.h"
+#include "report/number_format.h"
 
 namespace qw {
 
@@ -30,6 +31,37 @@ bool chooseTypes(TargetPlan& plan, const RunFacts& facts, bool dequantized)
         plan.ggufTypes[layer.info.name] = coded ? layer.gguf.type : ggufTypeOf(plan.dtype);
     }
     return true;
+}
+
+double bitsPerWeight(double bits, double weights)
+{
+    return weights > 0 ? bits / weights : 0;
+}
+
+/// What the blocks of the layers written as codes take, against what the run has.
+void noteWider(TargetPlan& plan, const RunFacts& facts)
+{
+    double blocks = 0;
+    double own = 0;
+    double weights = 0;
+    const LayerFacts* first = nullptr;
+    for (const LayerFacts& layer : facts.layers) {
+        const GgufType type = plan.ggufTypes.at(layer.info.name);
+        if (layer.quantized && ggufBlock(type) > 1) {
+            const std::int64_t elements = layer.info.out * layer.info.in;
+            blocks += static_cast<double>(8 * bytesOf(type, elements));
+            own += static_cast<double>(layer.codeBits);
+            weights += static_cast<double>(elements);
+            first = first == nullptr ? &layer : first;
+        }
+    }
+    if (blocks > own) {
+        plan.shown.notes.push_back(
+            message("GGUF's blocks take ", formatNumber(bitsPerWeight(blocks, weights), 2),
+                    " bits per weight, the run's codes of ", first->format.bits,
+                    " bits and their scales ", formatNumber(bitsPerWeight(own, weights), 2),
+                    ": the values are the same, the file larger"));
+    }
 }
 
 std::string describeTypes(const TargetPlan& plan)
@@ -91,10 +123,12 @@ TargetPlan planGguf(const RunFacts& facts, const ExportOptions& options)
         return plan;
     }
     std::int64_t coded = 0;
+    std::int64_t weights = 0;
     bool floats = false;
     for (const LayerFacts& layer : facts.layers) {
         const GgufType type = plan.ggufTypes.at(layer.info.name);
         coded += bytesOf(type, layer.info.out * layer.info.in);
+        weights += layer.info.out * layer.info.in;
         floats = floats || (layer.quantized && ggufBlock(type) == 1 && plan.dtype != at::kFloat);
     }
     if (floats) {
@@ -106,9 +140,14 @@ TargetPlan planGguf(const RunFacts& facts, const ExportOptions& options)
     }
     loseRoundedTensors(plan, facts);
     loseActivations(plan, facts);
-    plan.shown.storage = describeTypes(plan);
+    plan.shown.storage =
+        message(describeTypes(plan), ": ",
+                formatNumber(
+                    bitsPerWeight(8 * static_cast<double>(coded), static_cast<double>(weights)), 2),
+                " bits per weight");
     plan.shown.bytes = coded + facts.plainElements * ggufBlockBytes(ggufTypeOf(plan.dtype)) +
                        (plan.separateFactors ? factorBytes(facts) : 0);
+    noteWider(plan, facts);
     addNotes(plan, facts);
     return plan;
 }

@@ -21,6 +21,7 @@ LayerFacts factsOf(const QuantizedLinear& linear, const LinearInfo& info)
     facts.info = info;
     facts.format = linear.format;
     facts.rank = linear.rank();
+    facts.codeBits = storedBits(linear.withRank(0));
     facts.activation = linear.activation;
     facts.group = scaleGroup(linear);
     facts.problem = integerProblem(linear);

@@ -21,6 +21,7 @@ struct LayerFacts {
     bool bf16Scales = true;      ///< exact in it
     std::int64_t lowestZero = 0; ///< of the zero points, if there are any
     std::int64_t rank = 0;
+    std::int64_t codeBits = 0; ///< of codes and scales as the run has them, no factors
     ActivationQuantizer activation;
     GgufStorage gguf; ///< block type that holds the codes, or why none does
 };

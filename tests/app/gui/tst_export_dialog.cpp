@@ -162,6 +162,15 @@ void TstExportDialog::optionsChangeThePlans()
     choose(gui, u"GGUF"_s);
     auto* details = gui.find<QTextBrowser>("exportDetailsText");
     QVERIFY(details->toPlainText().contains(u"Q4_0"_s));
+    QVERIFY2(details->toPlainText().contains(u"4.50 bits per weight"_s),
+             qPrintable(details->toPlainText()));
+    QCOMPARE(text(gui, "exportPlaceLabel"), u"&Folder"_s);
+    gui.find<QLineEdit>("exportPlaceLineEdit")->setText(gui.folder.filePath(u"model.gguf"_s));
+    QCOMPARE(text(gui, "exportPlaceLabel"), u"&File"_s);
+    choose(gui, u"GPTQ"_s); // whatever it is called, it is a folder
+    gui.find<QLineEdit>("exportPlaceLineEdit")->setText(gui.folder.filePath(u"model.gguf"_s));
+    QCOMPARE(text(gui, "exportPlaceLabel"), u"&Folder"_s);
+    choose(gui, u"GGUF"_s);
     gui.find<QComboBox>("exportTypeComboBox")->setCurrentIndex(1);     // F32
     QVERIFY(!gui.find<QPushButton>("exportStartButton")->isEnabled()); // until it is known
     QTRY_VERIFY_WITH_TIMEOUT(details->toPlainText().contains(u"F32 for"_s), kPatience);
