@@ -210,7 +210,8 @@ void MainWindow::createRunMenu()
         connect(add(run, name, text, tip, keys), &QAction::triggered, m_queueDock, act);
     };
     addFor(u"pauseRun"_s, tr("&Pause or Resume"),
-           tr("The run selected in the queue stops after its last finished block, or goes on"),
+           tr("The run selected in the queue stops after its last finished block or step, or "
+              "goes on"),
            &QueueDock::pauseOrResume);
     addFor(u"cancelRun"_s, tr("&Cancel"),
            tr("The run selected in the queue stops at its next step; what is finished is kept"),

@@ -339,10 +339,10 @@ bool MainWindow::mayClose()
     if (m_queue.idle()) {
         return true;
     }
+    const QueueEntry* current = m_queue.current();
     const QString sentence =
-        m_queue.muchToLose()
-            ? tr("A run is working, and more than a minute of work on the current block would "
-                 "be lost. Finished blocks are kept and the run can be resumed.")
+        current != nullptr && m_queue.muchToLose()
+            ? tr("A run is working. %1").arg(run_text::lost(current->shown()))
             : tr("A run is working. What is finished is kept and the run can be resumed at the "
                  "next start.");
     return m_dialogs.askChoice(this, tr("Quit During a Run"), sentence, {tr("Quit")}) == 0;

@@ -88,6 +88,7 @@ void QueueDetail::show(const QueueEntry* entry)
 {
     m_state->setText(entry != nullptr ? run_text::state(*entry)
                                       : tr("Select a run to see how it gets on."));
+    m_state->setVisible(!m_state->text().isEmpty());
     const bool done = entry != nullptr && entry->state == RunState::Finished;
     m_runId = done && !entry->results.empty() ? QString::fromStdString(entry->results.back().id)
                                               : QString();

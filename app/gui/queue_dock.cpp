@@ -312,8 +312,8 @@ void QueueDock::showLine()
     const QueueEntry* acted = target();
     const bool resumes = acted != nullptr && mayResume(*acted);
     m_pause->setText(resumes ? tr("Resume") : tr("Pause"));
-    m_pause->setToolTip(resumes ? tr("Goes on after the last finished block")
-                                : tr("Stops after the last finished block and keeps the place"));
+    const RunSpec spec = acted != nullptr ? acted->shown() : RunSpec();
+    m_pause->setToolTip(resumes ? run_text::resumes(spec) : run_text::pauses(spec));
     m_pause->setEnabled(acted != nullptr && (resumes || mayPause(*acted)));
     m_cancel->setEnabled(acted != nullptr &&
                          (acted->state == RunState::Running || acted->state == RunState::Pausing ||

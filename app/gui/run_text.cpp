@@ -95,7 +95,7 @@ QString state(const QueueEntry& entry)
         }
         return text;
     default:
-        return entry.busy() ? progress(entry) : text;
+        return entry.busy() ? QString() : text;
     }
 }
 
@@ -103,6 +103,28 @@ QString kept(const RunSpec& spec)
 {
     return trainsModel(spec.method) ? Text::tr("finished steps are kept")
                                     : Text::tr("finished blocks are kept");
+}
+
+QString lost(const RunSpec& spec)
+{
+    return trainsModel(spec.method)
+               ? Text::tr("More than a minute of work on the current step would be lost. Finished "
+                          "steps are kept and the run can be resumed.")
+               : Text::tr("More than a minute of work on the current block would be lost. "
+                          "Finished blocks are kept and the run can be resumed.");
+}
+
+QString pauses(const RunSpec& spec)
+{
+    return trainsModel(spec.method)
+               ? Text::tr("Stops after the last finished step and keeps the place")
+               : Text::tr("Stops after the last finished block and keeps the place");
+}
+
+QString resumes(const RunSpec& spec)
+{
+    return trainsModel(spec.method) ? Text::tr("Goes on after the last finished step")
+                                    : Text::tr("Goes on after the last finished block");
 }
 
 QString path(const QString& file)

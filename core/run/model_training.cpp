@@ -277,7 +277,7 @@ void Training::save() const
 
 std::string Training::describeStep() const
 {
-    const std::string where = message("step ", m_steps.size() + 1, " of ", m_training.steps);
+    const std::string where = message(m_steps.size(), " of ", m_training.steps, " steps");
     if (m_steps.empty()) {
         return where;
     }

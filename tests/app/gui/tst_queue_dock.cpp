@@ -161,7 +161,7 @@ void TstQueueDock::detailsShowTheLossOfATraining()
                 options.stepDone({loss});
             }
             while (!quantize) {
-                run.checkpoint(3, "step 4 of 9, loss 1.5");
+                run.checkpoint(3, "3 of 9 steps, loss 1.5");
                 QThread::msleep(1);
             }
             qw::LayerResult layer;
@@ -177,7 +177,9 @@ void TstQueueDock::detailsShowTheLossOfATraining()
     QTRY_VERIFY(plot->data().series.size() == 1 && plot->data().series.front().y.size() == 3);
     QCOMPARE(plot->data().series.front().y, (std::vector<double>{3, 2, 1.5}));
     QVERIFY(plot->data().yLabel.find("loss") != std::string::npos);
-    QTRY_VERIFY2(summary(gui).contains(u"step 4 of 9"_s), qPrintable(summary(gui)));
+    QTRY_VERIFY2(summary(gui).contains(u"3 of 9 steps"_s), qPrintable(summary(gui)));
+    QVERIFY(!gui.find<QLabel>("queueStateLabel")->isVisible()); // the line has said it
+    QCOMPARE(plot->data().series.front().x.back(), 3.0);        // as many as that says are done
     shoot(*gui.window, u"queue-training"_s);
     QVERIFY(plot->isVisible());
     QVERIFY(!gui.find<qw::BlockTable>("queueBlockTable")->isVisible());

@@ -258,8 +258,18 @@ void TstRunQueue::aPausedRunSaysWhatIsKept()
     entry.state = RunState::Paused;
     entry.runId = QStringLiteral("run1");
     QVERIFY(qw::run_text::state(entry).contains(QStringLiteral("blocks are kept")));
+    const auto speaksOf = [&entry](const QString& yes, const QString& no) {
+        const qw::RunSpec& spec = entry.shown();
+        const QStringList texts = {qw::run_text::state(entry), qw::run_text::lost(spec),
+                                   qw::run_text::pauses(spec), qw::run_text::resumes(spec)};
+        return std::all_of(texts.begin(), texts.end(), [&](const QString& text) {
+            return text.contains(yes) && !text.contains(no);
+        });
+    };
+    QVERIFY(speaksOf(QStringLiteral("block"), QStringLiteral("step")));
     entry.request.specs.front().method = "lr-qat";
     QVERIFY(qw::run_text::state(entry).contains(QStringLiteral("steps are kept")));
+    QVERIFY(speaksOf(QStringLiteral("step"), QStringLiteral("block")));
 }
 
 QTEST_MAIN(TstRunQueue)
