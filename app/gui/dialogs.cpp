@@ -49,6 +49,18 @@ QString Dialogs::askSaveFile(QWidget* parent, const QString& title, const QStrin
     return dialog.exec() == QDialog::Accepted ? dialog.selectedFiles().value(0) : QString();
 }
 
+QString Dialogs::askAnyFile(QWidget* parent, const QString& title, const QString& filter)
+{
+    if (m_nextPath) {
+        return *std::exchange(m_nextPath, std::nullopt);
+    }
+    QFileDialog dialog(parent, title, {}, filter);
+    dialog.setAcceptMode(QFileDialog::AcceptSave);
+    dialog.setOption(QFileDialog::DontConfirmOverwrite); // nothing is
+    dialog.setLabelText(QFileDialog::Accept, tr("&Open"));
+    return dialog.exec() == QDialog::Accepted ? dialog.selectedFiles().value(0) : QString();
+}
+
 QString Dialogs::askText(QWidget* parent, const QString& title, const QString& label,
                          const QString& text)
 {

@@ -23,6 +23,8 @@ public:
     QString askOpenFile(QWidget* parent, const QString& title, const QString& filter);
     QString askSaveFile(QWidget* parent, const QString& title, const QString& name,
                         const QString& filter);
+    /// One that is there, or a name for a new one.
+    QString askAnyFile(QWidget* parent, const QString& title, const QString& filter);
     QString askText(QWidget* parent, const QString& title, const QString& label,
                     const QString& text);
     /// Of several lines. Nothing if the user changes their mind.

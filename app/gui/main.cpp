@@ -10,6 +10,7 @@
 #include "app/gui/main_window.h"
 #include "app/gui/report_file.h"
 #include "app/gui/settings.h"
+#include "app/gui/store_choice.h"
 #include "base/error.h"
 #include "store/run_store.h"
 #include "widgets/icons.h"
@@ -27,29 +28,6 @@ void allowNoDisplay()
 struct Text {
     Q_DECLARE_TR_FUNCTIONS(Main)
 };
-
-/// Whether the store of the settings opens; if not, the default one is offered instead.
-bool haveStore(qw::Settings& settings, qw::Dialogs& dialogs)
-{
-    const QString file = settings.text(qw::Settings::Key::StoreFile);
-    if (file.isEmpty()) {
-        return true;
-    }
-    try {
-        const qw::RunStore opened(file.toStdString());
-        return true;
-    } catch (const qw::Error& error) {
-        const int choice =
-            dialogs.askChoice(nullptr, Text::tr("The Store of Runs Cannot Be Opened"),
-                              Text::tr("%1\nUse the default store from now on? Nothing is deleted.")
-                                  .arg(QString::fromUtf8(error.what())),
-                              {Text::tr("Use the Default Store")});
-        if (choice == 0) {
-            settings.set(qw::Settings::Key::StoreFile, QString());
-        }
-        return choice == 0;
-    }
-}
 
 /// @return the exit status
 int report(const QCommandLineParser& parser, const QString& storeFile)
@@ -122,10 +100,11 @@ int main(int argc, char** argv)
     try {
         qw::Settings settings;
         qw::Dialogs dialogs;
-        if (!parser.isSet(store) && !haveStore(settings, dialogs)) {
+        const auto storeFile = qw::usableStore(settings, dialogs, parser.value(store));
+        if (!storeFile) {
             return 1;
         }
-        qw::MainWindow window(settings, dialogs, parser.value(store), qw::RunJob::engineWork());
+        qw::MainWindow window(settings, dialogs, *storeFile, qw::RunJob::engineWork());
         window.restoreSession();
         const QStringList arguments = parser.positionalArguments();
         if (!arguments.isEmpty()) {
@@ -133,7 +112,7 @@ int main(int argc, char** argv)
         }
         window.show();
         return QApplication::exec();
-    } catch (const std::exception& error) { // the store of --store, or the default one
+    } catch (const std::exception& error) {
         qCritical("%s", error.what());
         return 1;
     }
