@@ -9,6 +9,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "base/error.h"
+#include "engine.h"
 #include "report/method_settings.h"
 #include "report/spec_command.h"
 
@@ -442,9 +443,18 @@ void SpecFlags::takeShared(RunSpec& made, bool trains, bool othersToo) const
     }
 }
 
-/// A flag that would be lost is most likely a mistake.
+/// A flag that would be lost is most likely a mistake. An unknown method has no flags: that there
+/// is none of that name is said by whoever looks for it.
 void SpecFlags::refuseForeign(const std::vector<std::string>& methods) const
 {
+    const std::vector<MethodDescription> known = describeMethods();
+    const auto isKnown = [&](const std::string& method) {
+        return std::any_of(known.begin(), known.end(),
+                           [&](const MethodDescription& one) { return one.id == method; });
+    };
+    if (!std::all_of(methods.begin(), methods.end(), isKnown)) {
+        return;
+    }
     for (const CLI::Option* option : m_command->get_options()) {
         const std::string flag = option->get_name();
         QW_REQUIRE(option->count() == 0 ||

@@ -90,6 +90,11 @@ void GroupRun::prepare()
         factorRank = std::max(factorRank, one.provenance.factorRank);
     }
     m_group = planGroup(std::move(specs), *m_checkpoint, factorRank);
+    if (!m_inStore) { // of a sweep it was said for all of it
+        for (const std::string& sentence : unusedOverrides(common(), *m_checkpoint)) {
+            m_run.log("warning: " + sentence);
+        }
+    }
     m_run.beginPhase("prepare"); // what is wrong in the specs is said by now
     m_tokenizer.emplace(Tokenizer::fromFolder(m_checkpoint->folder()));
     m_decoder.emplace(*m_checkpoint, DecoderOptions{at::kFloat, common().device});

@@ -101,11 +101,11 @@ std::int64_t replacedBytes(const BlockMethod& method, const RunPlan& plan,
     }
     return bytes;
 }
+} // namespace
 
-/// A pattern that matches nothing is most likely a typing error.
-void noteUnusedOverrides(const RunSpec& spec, const Checkpoint& checkpoint,
-                         std::vector<std::string>& said)
+std::vector<std::string> unusedOverrides(const RunSpec& spec, const Checkpoint& checkpoint)
 {
+    std::vector<std::string> said;
     for (const LayerOverride& entry : spec.overrides) {
         const std::regex pattern(entry.pattern, std::regex::ECMAScript);
         const auto matches = [&](const LinearInfo& linear) {
@@ -116,8 +116,8 @@ void noteUnusedOverrides(const RunSpec& spec, const Checkpoint& checkpoint,
                                    checkpoint.linears().size(), " linear layers"));
         }
     }
+    return said;
 }
-} // namespace
 
 std::string divisorsOf(std::int64_t columns)
 {
@@ -205,7 +205,7 @@ RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint)
         blockwise->check(spec);
     }
     RunPlan plan;
-    noteUnusedOverrides(spec, checkpoint, plan.substitutions);
+    plan.substitutions = unusedOverrides(spec, checkpoint);
     if (spec.activation.scale == "tensor") {
         plan.substitutions.emplace_back(
             "experimental: activations have one scale for each layer, from the least and the "

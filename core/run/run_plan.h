@@ -33,6 +33,9 @@ struct RunPlan {
 /// @throws Error::BadInput naming the layer and the group sizes that would do
 RunPlan planRun(const RunSpec& spec, const Checkpoint& checkpoint);
 
+/// A sentence for each override whose pattern matches no layer: most likely a typing error.
+std::vector<std::string> unusedOverrides(const RunSpec& spec, const Checkpoint& checkpoint);
+
 /// The layer of this name. @throws Error::BadInput naming the nearest
 const LinearInfo& findLayer(const Checkpoint& checkpoint, const std::string& name);
 

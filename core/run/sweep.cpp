@@ -121,12 +121,14 @@ std::vector<RunResult> executeAll(std::vector<RunResult> runs, bool resume, RunS
     return results;
 }
 
-/// All that can be wrong with what was asked for, before hours are spent on the first run.
+/// All that can be wrong with what was asked for, before hours are spent on the first run, and once
+/// what is most likely not meant.
 void checkAll(const std::vector<RunSpec>& specs, const RunContext& run)
 {
     std::optional<Checkpoint> checkpoint;
     std::optional<Tokenizer> tokenizer;
     const RunSpec* before = nullptr;
+    std::set<std::string> said;
     for (const RunSpec& spec : specs) {
         run.checkpoint();
         validate(spec);
@@ -137,6 +139,11 @@ void checkAll(const std::vector<RunSpec>& specs, const RunContext& run)
             tokenizer.emplace(Tokenizer::fromFolder(checkpoint->folder()));
         }
         planRun(spec, *checkpoint);
+        for (const std::string& sentence : unusedOverrides(spec, *checkpoint)) {
+            if (said.insert(sentence).second) {
+                run.log("warning: " + sentence);
+            }
+        }
         requireTexts(spec);
         if (!sameModel || before->calibration != spec.calibration ||
             before->evaluation != spec.evaluation || before->training != spec.training) {

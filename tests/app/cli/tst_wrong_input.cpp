@@ -16,6 +16,7 @@ private Q_SLOTS:
     void oneSentence_data();
     void oneSentence();
     void refusedBeforeTheFirstPhase();
+    void patternsOfNoLayerAreSaidBeforeTheWork();
 
 private:
     QwProgram m_qw;
@@ -54,6 +55,8 @@ void TestWrongInput::oneSentence_data()
     row("sweep demo --methods rtn --bit 3", {"unknown option --bit", "did you mean --bits?"});
     row("eval demo extra --text x", {"extra"});
     row("run demo --bits", {"--bits"});
+    row("run demo --method lqre --rank 4", {"\"lqre\"", "did you mean \"lqer\"?"});
+    row("sweep demo --methods rtn,lqre --ranks 4", {"\"lqre\"", "did you mean \"lqer\"?"});
     row("completion powershell", {"powershell", "bash,zsh,fish"});
     // Numbers.
     row("run demo --bits x", {"--bits \"x\" is not a whole number"});
@@ -200,6 +203,8 @@ void TestWrongInput::oneSentence_data()
     row("runs list --store damaged.sqlite", {"damaged.sqlite", "damaged"});
     row("run demo --store damaged.sqlite", {"damaged.sqlite", "damaged"});
     row("runs list --store empty_folder", {"empty_folder", "is a folder"});
+    row("run demo --store empty_folder", {"empty_folder", "is a folder"});
+    row("sweep demo --store empty_folder/", {"empty_folder/", "is a folder"});
     row("runs merge good.sqlite --store short.txt/new.sqlite", {"short.txt", "cannot be made"});
     row("runs merge good.sqlite --store /proc/new.sqlite",
         {"/proc/new.sqlite", "cannot be opened"});
@@ -239,6 +244,21 @@ void TestWrongInput::refusedBeforeTheFirstPhase()
         const QwOutcome outcome = m_qw.run(line);
         QCOMPARE(outcome.status, 2);
         QVERIFY2(!outcome.err.contains("prepare\n"), qPrintable(outcome.err));
+    }
+}
+
+void TestWrongInput::patternsOfNoLayerAreSaidBeforeTheWork()
+{
+    const QString sentence = QStringLiteral("warning: override \"q_porj\" matches none of the");
+    for (const char* line :
+         {"run demo --threads 1 --artifacts discard --skip q_porj",
+          "run demo --threads 1 --artifacts discard --override q_porj:bits=8",
+          "sweep demo --threads 1 --artifacts discard --bits 3,4 --override q_porj:bits=8"}) {
+        const QwOutcome outcome = m_qw.run(line);
+        QCOMPARE(outcome.status, 0);
+        QCOMPARE(outcome.err.count(sentence), 1); // of a sweep, too
+        QVERIFY2(outcome.err.indexOf(sentence) < outcome.err.indexOf("prepare"),
+                 qPrintable(outcome.err));
     }
 }
 
