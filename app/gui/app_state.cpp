@@ -17,8 +17,11 @@ constexpr int kUndoSteps = 200;
 class EditDraft final : public QUndoCommand
 {
 public:
-    EditDraft(AppState& state, RunSpec after, const QString& what, QString mergeKey)
-        : QUndoCommand(what), m_state(state), m_before(state.draft()), m_after(std::move(after)),
+    EditDraft(AppState& state, RunSpec after, std::optional<MethodTurn> turn, const QString& what,
+              QString mergeKey)
+        : QUndoCommand(what),
+          m_state(state), m_before{state.draft(), state.turn()}, m_after{std::move(after),
+                                                                         std::move(turn)},
           m_mergeKey(std::move(mergeKey))
     {
     }
@@ -36,16 +39,21 @@ public:
     void redo() override { apply(m_after); }
 
 private:
+    struct Draft {
+        RunSpec spec;
+        std::optional<MethodTurn> turn;
+    };
     /// The model is chosen by opening it and is no part of an edit: another one may be open by now.
-    void apply(RunSpec spec)
+    void apply(const Draft& draft)
     {
+        RunSpec spec = draft.spec;
         spec.model = m_state.draft().model;
-        m_state.setDraft(spec);
+        m_state.setDraft(spec, draft.turn);
     }
 
     AppState& m_state;
-    RunSpec m_before;
-    RunSpec m_after;
+    Draft m_before;
+    Draft m_after;
     QString m_mergeKey;
 };
 
@@ -300,10 +308,24 @@ void AppState::setDraft(const RunSpec& draft)
     Q_EMIT draftChanged();
 }
 
+void AppState::setDraft(const RunSpec& draft, const std::optional<MethodTurn>& turn)
+{
+    m_turn = turn; // first: whoever follows the draft looks at it
+    setDraft(draft);
+}
+
 void AppState::editDraft(const RunSpec& draft, const QString& what, const QString& mergeKey)
 {
     if (draft != m_draft) {
-        m_undo.push(new EditDraft(*this, draft, what, mergeKey));
+        m_undo.push(new EditDraft(*this, draft, m_turn, what, mergeKey));
+    }
+}
+
+void AppState::turnDraft(const RunSpec& draft, const std::optional<MethodTurn>& turn,
+                         const QString& what)
+{
+    if (draft != m_draft) {
+        m_undo.push(new EditDraft(*this, draft, turn, what, {}));
     }
 }
 

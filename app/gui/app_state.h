@@ -11,6 +11,7 @@
 
 #include "app/gui/background.h"
 #include "app/gui/engine_calls.h"
+#include "app/gui/method_change.h"
 #include "report/run_result.h"
 #include "store/run_store.h"
 
@@ -72,8 +73,14 @@ public:
     // --- draft of the next run
     const RunSpec& draft() const { return m_draft; }
     void setDraft(const RunSpec& draft); ///< not undoable: typing, restoring
+    void setDraft(const RunSpec& draft, const std::optional<MethodTurn>& turn);
     /// Undoable. @param mergeKey  edits with the same key in a row are undone together
     void editDraft(const RunSpec& draft, const QString& what, const QString& mergeKey = {});
+    /// The same where that decides where the number formats are from.
+    void turnDraft(const RunSpec& draft, const std::optional<MethodTurn>& turn,
+                   const QString& what);
+    /// The last change of method that led to the draft, undone and redone with it.
+    const std::optional<MethodTurn>& turn() const { return m_turn; }
     QUndoStack& undoStack() { return m_undo; }
 
 Q_SIGNALS:
@@ -106,6 +113,7 @@ private:
     bool m_runsLoaded = false;
     std::optional<RunResult> m_runInView;
     RunSpec m_draft;
+    std::optional<MethodTurn> m_turn;
     QUndoStack m_undo;
     Background m_factsWorker;
     Background m_modelWorker;

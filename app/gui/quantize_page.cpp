@@ -272,10 +272,7 @@ void QuantizePage::showDraft()
         return;
     }
     const RunSpec& draft = m_state.draft();
-    if (!asTurned()) {
-        m_said.clear(); // looked at, or undone
-    }
-    m_form->setNote("weight.format", m_said);
+    m_form->setNote("weight.format", asTurned() ? m_state.turn()->said : QString());
     m_form->setNote("calibration.nsamples", calibrationNote());
     m_form->setSpec(draft, preset());
     QStringList lines;
@@ -322,32 +319,35 @@ void QuantizePage::askSettled()
 bool QuantizePage::asTurned() const
 {
     const RunSpec& draft = m_state.draft();
-    return m_own && draft.method == m_turned.method && draft.weight == m_turned.weight &&
-           draft.activation == m_turned.activation;
+    const std::optional<MethodTurn>& turn = m_state.turn();
+    return turn && draft.method == turn->turned.method && draft.weight == turn->turned.weight &&
+           draft.activation == turn->turned.activation;
 }
 
 void QuantizePage::turnTo(const MethodDescription& method, const QString& field)
 {
     RunSpec own = m_state.draft();
-    if (asTurned() && (m_own->weight != own.weight || m_own->activation != own.activation)) {
-        own.method = m_own->method;
-        own.weight = m_own->weight;
-        own.activation = m_own->activation;
+    if (asTurned()) {
+        const RunSpec& before = m_state.turn()->own;
+        if (before.weight != own.weight || before.activation != own.activation) {
+            own.method = before.method;
+            own.weight = before.weight;
+            own.activation = before.activation;
+        }
     }
     MethodChange change = turnedTo(own, method);
-    m_said.clear();
+    QString said;
     if (own.method == method.id) { // back where the formats are from
         change.spec.weight = own.weight;
         change.spec.activation = own.activation;
     } else if (!change.said.isEmpty()) {
         const MethodDescription* home = m_state.method(own.method);
-        m_said = home == nullptr ? change.said
-                                 : tr("%1; going back to %2 restores it")
-                                       .arg(change.said, QString::fromStdString(home->title));
+        said = home == nullptr ? change.said
+                               : tr("%1; going back to %2 restores it")
+                                     .arg(change.said, QString::fromStdString(home->title));
     }
-    m_own = std::move(own);
-    m_turned = change.spec;
-    m_state.editDraft(change.spec, tr("Change %1").arg(field));
+    m_state.turnDraft(change.spec, MethodTurn{std::move(own), change.spec, said},
+                      tr("Change %1").arg(field));
 }
 
 void QuantizePage::takeEdit(const RunSpec& edited, const QString& field)
@@ -378,11 +378,9 @@ void QuantizePage::showPreset(int index)
 void QuantizePage::choosePreset(int index)
 {
     showPreset(index);
-    m_own.reset();
-    m_said.clear();
     if (index > 0) {
         const Preset& preset = m_recipes.at(static_cast<std::size_t>(index - 1));
-        m_state.editDraft(applyPreset(preset, m_state.draft(), context()),
+        m_state.turnDraft(applyPreset(preset, m_state.draft(), context()), std::nullopt,
                           tr("Preset %1").arg(preset.title));
     }
     showDraft();
@@ -424,8 +422,7 @@ void QuantizePage::importRecipe(const QString& file)
             draft.model = m_state.modelName().toStdString();
         }
         showPreset(0);
-        m_own.reset();
-        m_state.editDraft(draft, tr("Import %1").arg(QFileInfo(file).fileName()));
+        m_state.turnDraft(draft, std::nullopt, tr("Import %1").arg(QFileInfo(file).fileName()));
         Q_EMIT message(tr("Recipe read from %1").arg(file));
     } catch (const Error& error) {
         m_dialogs.showProblem(this, tr("Cannot Read the Recipe"),

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,10 +77,7 @@ private:
     QPushButton* m_sweep = nullptr;
     QLabel* m_why = nullptr;
     Background m_settling;
-    std::string m_method;         ///< the fields shown are this one's
-    std::optional<RunSpec> m_own; ///< with the number formats from before methods changed them
-    RunSpec m_turned;             ///< what it became by that
-    QString m_said;               ///< what that changed of the number format, for people
+    std::string m_method; ///< the fields shown are this one's
 };
 
 } // namespace qw

@@ -288,6 +288,20 @@ void TstQuantize::theFormatComesBackAfterSeveralMethods()
     QCOMPARE(draftOf(gui).weight, before.weight);
     QCOMPARE(draftOf(gui).activation, before.activation);
     QVERIFY(!shown(gui, u"weightFormatResetButton"_s));
+    // An undone change of method forgets nothing of the ones before it.
+    choose(u"lrq"_s);
+    choose(u"lr-qat"_s);
+    gui.trigger("undoAction");
+    QCOMPARE(draftOf(gui).method, std::string("lrq"));
+    QTRY_VERIFY(shown(gui, u"weightFormatNoteLabel"_s));
+    choose(u"l2qer"_s);
+    QCOMPARE(draftOf(gui).weight, before.weight);
+    gui.trigger("undoAction"); // lrq
+    gui.trigger("undoAction"); // l2qer
+    QCOMPARE(draftOf(gui).weight, before.weight);
+    gui.trigger("redoAction");
+    choose(u"l2qer"_s);
+    QCOMPARE(draftOf(gui).weight, before.weight);
     // What the user has set since stays.
     choose(u"lrq"_s);
     gui.find<QSpinBox>("weightBitsField")->setValue(3);
