@@ -142,7 +142,6 @@ void TstWindow::aStoreThatCanOnlyBeReadIsShown()
     gui.reopen();
     QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), std::size_t{1}, kPatience);
     QVERIFY(gui.find<qw::ElidedLabel>("storeLabel")->fullText().contains(u"only be read"_s));
-    gui.openDemo();
     for (const char* name : {"startRunAction", "enqueueRunAction", "sweepAction"}) {
         QVERIFY2(!gui.find<QAction>(name)->isEnabled(), name);
     }
