@@ -1,4 +1,5 @@
 #include <cmath>
+#include <map>
 #include <stop_token>
 
 #include <QtTest>
@@ -6,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
+#include "engine_settled.h"
 #include "store/run_store.h"
 #include "support/tensor_model_files.h"
 
@@ -103,6 +105,37 @@ private Q_SLOTS:
             evaluateModel(spec.model, &run, spec.evaluation, "cpu", RunContext());
         QCOMPARE(again.score.nll, run.score.nll);
         QVERIFY(leftOvers(run).isEmpty());
+    }
+
+    void numbersLeftOpenAreToldBefore_data()
+    {
+        QTest::addColumn<QString>("method");
+        for (const char* method : {"lr-qat", "lsq", "peqa"}) {
+            QTest::newRow(method) << method;
+        }
+    }
+    void numbersLeftOpenAreToldBefore()
+    {
+        QFETCH(QString, method);
+        RunSpec spec = baseSpec(method.toStdString());
+        spec.training.rank = 0;
+        spec.training.steps = 2;
+        RunStore store(storeFile());
+        const TrainingResult taken = runQuantization(spec, store, options(), {}).training;
+        const std::map<std::string, double> told = settledNumbers(spec);
+        QCOMPARE(told.at("training.lr_scale"), taken.lrScale);
+        QCOMPARE(told.at("training.warmup"), static_cast<double>(taken.warmup));
+        QCOMPARE(told.count("training.lr") == 1, method != "peqa");
+        if (method != "peqa") {
+            QCOMPARE(told.at("training.lr"), taken.lr);
+            QCOMPARE(told.at("training.weight_decay"), taken.weightDecay);
+        }
+        QCOMPARE(told.count("training.rank") == 1, method == "lr-qat");
+        if (method == "lr-qat") {
+            QCOMPARE(told.at("training.rank"), static_cast<double>(taken.rank));
+        }
+        QCOMPARE(told.count("training.seqlen"), 0U); // the spec says it
+        QCOMPARE(told.count("evaluation.seqlen"), 0U);
     }
 
     void withoutLearningTheResultIsRoundToNearest_data()
