@@ -146,7 +146,9 @@ DivisorShape Reconstruction::shapeOf(const at::Tensor& weight) const
     shape.rank = flexRound ? 0 : divisorRank(m_spec, weight.size(0), weight.size(1));
     shape.hasZ = m_spec.without != "low-rank";
     shape.hasRow = m_spec.without != "row";
-    shape.hasColumn = !flexRound && m_spec.without != "column";
+    const bool full =
+        shape.hasZ && shape.rank == 0; // then as in FlexRound, without a column vector
+    shape.hasColumn = !flexRound && !full && m_spec.without != "column";
     shape.learnScale = m_spec.without != "scale";
     shape.product = m_spec.divisor == "product";
     return shape;

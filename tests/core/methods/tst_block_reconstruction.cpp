@@ -164,6 +164,20 @@ private Q_SLOTS:
         QCOMPARE(outcome.result.losses.size(), std::size_t{60});
     }
 
+    // As in the released code, where a layer with a full matrix is FlexRound.
+    void fullRankIsFlexRound()
+    {
+        Block block = someBlock();
+        block.spec.reconstruction.lr = 1e-3;
+        block.spec.reconstruction.rank = "full";
+        const BlockOutcome full = block.quantize();
+        block.spec.method = "flexround";
+        QVERIFY(same(full, block.quantize()));
+        block.spec.method = "lrq";
+        block.spec.reconstruction.rank = "2";
+        QVERIFY(!same(full, block.quantize()));
+    }
+
     void sameSeedSameBits()
     {
         Block block = someBlock();
