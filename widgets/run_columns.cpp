@@ -63,12 +63,14 @@ double known(double value)
 QString title(int column)
 {
     const std::array<QString, Model::ColumnCount> titles = {
-        Text::tr("run"),   Text::tr("\u2605"), Text::tr("perplexity"), Text::tr("\u0394nll"),
-        Text::tr("KL"),    Text::tr("top-1"),  Text::tr("bits/w"),     Text::tr("size"),
-        Text::tr("tags"),  Text::tr("status"), Text::tr("began"),      Text::tr("method"),
-        Text::tr("bits"),  Text::tr("group"),  Text::tr("rank"),       Text::tr("seed"),
-        Text::tr("time"),  Text::tr("memory"), Text::tr("model"),      Text::tr("text"),
-        Text::tr("sweep"), Text::tr("id"),     Text::tr("notes")};
+        Text::tr("run"),       Text::tr("\u2605"), Text::tr("perplexity"),
+        Text::tr("\u0394nll"), Text::tr("KL"),     Text::tr("top-1"),
+        Text::tr("bits/w"),    Text::tr("size"),   Text::tr("tags"),
+        Text::tr("status"),    Text::tr("began"),  Text::tr("method"),
+        Text::tr("bits"),      Text::tr("group"),  Text::tr("rank"),
+        Text::tr("seed"),      Text::tr("time"),   Text::tr("memory"),
+        Text::tr("model"),     Text::tr("text"),   Text::tr("sweep"),
+        Text::tr("id"),        Text::tr("notes"),  Text::tr("!", "title of the remarks")};
     return titles.at(static_cast<std::size_t>(column));
 }
 
@@ -97,7 +99,8 @@ QString help(int column)
         Text::tr("Text the run was measured on"),
         Text::tr("Sweep it belongs to"),
         Text::tr("For qw runs show"),
-        Text::tr("Double click to edit")};
+        Text::tr("Double click to edit"),
+        Text::tr("Remarks: what was done differently from what was asked")};
     return texts.at(static_cast<std::size_t>(column));
 }
 
@@ -116,6 +119,7 @@ QVariant alignment(int column)
     case Model::SeedColumn:
     case Model::TimeColumn:
     case Model::MemoryColumn:
+    case Model::RemarksColumn:
         return QVariant(Qt::AlignRight | Qt::AlignVCenter);
     default:
         return QVariant(Qt::AlignLeft | Qt::AlignVCenter);
@@ -172,6 +176,8 @@ QString display(const RunSummary& run, int column)
         return textOf(r.id);
     case Model::NotesColumn:
         return textOf(run.notes).simplified();
+    case Model::RemarksColumn:
+        return r.substitutions.empty() ? QString() : QString::number(r.substitutions.size());
     default:
         return {};
     }
@@ -209,9 +215,20 @@ QVariant sortKey(const RunSummary& run, int column)
         return known(r.seconds);
     case Model::MemoryColumn:
         return known(static_cast<double>(r.peakRssBytes));
+    case Model::RemarksColumn:
+        return static_cast<double>(r.substitutions.size());
     default:
         return display(run, column);
     }
+}
+
+QString remarks(const RunResult& run)
+{
+    QStringList sentences;
+    for (const std::string& sentence : run.substitutions) {
+        sentences << textOf(sentence);
+    }
+    return sentences.join(u'\n');
 }
 
 QString tip(const RunSummary& run, int column)
@@ -236,6 +253,8 @@ QString tip(const RunSummary& run, int column)
         return textOf(r.spec.evaluation.text);
     case Model::NotesColumn:
         return textOf(run.notes);
+    case Model::RemarksColumn:
+        return remarks(r);
     default:
         return {};
     }

@@ -13,6 +13,8 @@ QVariant alignment(int column);
 QString display(const RunSummary& run, int column);
 /// A number where the column is one (NaN: missing), else a text.
 QVariant sortKey(const RunSummary& run, int column);
+/// What was done differently from what was asked, a sentence a line.
+QString remarks(const RunResult& run);
 /// More than the cell shows, or empty.
 QString tip(const RunSummary& run, int column);
 

@@ -182,8 +182,8 @@ QString RunTableModel::tip(const RunSummary& run, const Cached& cached, int colu
                                            m_reference, cached.reason)
                                 : tr("Not drawn: %1").arg(cached.reason));
     }
-    for (const std::string& substitution : run.result.substitutions) { // unlike what was asked
-        told += u'\n' + textOf(substitution);
+    if (!run.result.substitutions.empty()) {
+        told += u'\n' + run_columns::remarks(run.result);
     }
     return told;
 }

@@ -41,6 +41,7 @@ public:
         SweepColumn,
         IdColumn,
         NotesColumn,
+        RemarksColumn, ///< the last, so that columns stay where a session before it had them
         ColumnCount
     };
     enum Role { SortRole = Qt::UserRole + 1, IdRole };

@@ -7,6 +7,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
+#include <QPlainTextEdit>
 #include <QSplitter>
 #include <QTableView>
 #include <QVBoxLayout>
@@ -20,6 +21,7 @@
 #include "report/open_numbers.h"
 #include "report/run_tables.h"
 #include "widgets/elided_label.h"
+#include "widgets/run_columns.h"
 #include "widgets/run_table_model.h"
 #include "widgets/table_text.h"
 #include "widgets/theme.h"
@@ -33,6 +35,7 @@ namespace {
 constexpr int kLeftShare = 540;
 constexpr int kRightShare = 680;
 constexpr std::size_t kShownDifferences = 4;
+constexpr int kRemarkLines = 4;              // more are scrolled to
 constexpr std::size_t kComparedAtOnce = 100; // selected runs, so that the window answers at once
 
 bool shownAtFirst(int column)
@@ -44,6 +47,7 @@ bool shownAtFirst(int column)
     case Model::KlColumn:
     case Model::BitsPerWeightColumn:
     case Model::TagsColumn:
+    case Model::RemarksColumn:
         return true;
     default:
         return false;
@@ -73,7 +77,7 @@ ComparePage::ComparePage(AppState& state, Dialogs& dialogs, QWidget* parent)
     : QWidget(parent), m_state(state), m_dialogs(dialogs), m_runs(state),
       m_model(new RunTableModel(this)), m_proxy(new RunTableProxy(this)), m_filter(new QLineEdit),
       m_filterProblem(new QLabel), m_count(new QLabel), m_table(new QTableView),
-      m_differences(new ElidedLabel)
+      m_differences(new ElidedLabel), m_remarks(new QPlainTextEdit)
 {
     setObjectName(u"comparePage"_s);
     m_proxy->setSourceModel(m_model);
@@ -143,7 +147,10 @@ void ComparePage::makeTable()
     }
     const int letter = header->fontMetrics().averageCharWidth();
     m_table->setColumnWidth(Model::NameColumn, 34 * letter);
-    m_table->setColumnWidth(Model::StarColumn, theme::kSmallIcon + theme::kSection);
+    for (const int column : {Model::StarColumn, Model::RemarksColumn}) {
+        m_table->setColumnWidth(column, theme::kSmallIcon + theme::kSection);
+    }
+    header->moveSection(Model::RemarksColumn, Model::StarColumn + 1);
     m_table->setColumnWidth(Model::PerplexityColumn, 17 * letter);
     for (const int column : {Model::StartedColumn, Model::ModelColumn, Model::TextColumn,
                              Model::IdColumn, Model::NotesColumn}) {
@@ -187,6 +194,11 @@ QWidget* ComparePage::makeLeft()
     m_count->setTextFormat(Qt::PlainText);
     m_differences->setObjectName(u"runDifferencesLabel"_s);
     m_differences->setContentsMargins(theme::kTight, 0, theme::kTight, 0);
+    m_remarks->setObjectName(u"runRemarksText"_s);
+    m_remarks->setAccessibleName(tr("Remarks on the run selected"));
+    m_remarks->setReadOnly(true);
+    m_remarks->setTabChangesFocus(true);
+    m_remarks->setMaximumHeight(kRemarkLines * fontMetrics().lineSpacing() + theme::kMargin);
     auto* left = new QWidget;
     left->setMinimumWidth(260);
     auto* layout = new QVBoxLayout(left);
@@ -197,6 +209,7 @@ QWidget* ComparePage::makeLeft()
     layout->addWidget(makeButtons());
     layout->addWidget(m_table, 1);
     layout->addWidget(m_differences);
+    layout->addWidget(m_remarks);
     return left;
 }
 
@@ -313,6 +326,7 @@ void ComparePage::selectionChanged()
     }
     m_runs.setSelected(selected);
     showDifferences();
+    showRemarks();
     updateActions();
 }
 
@@ -348,6 +362,16 @@ void ComparePage::showDifferences()
         tooMany ? tr("The first %1 selected differ in: %2").arg(runs.size()) : tr("Differ in: %1");
     m_differences->setFullText(rows.empty() ? tr("The runs selected have the same settings.")
                                             : differ.arg(parts.join(u"  \u00b7  "_s)));
+}
+
+void ComparePage::showRemarks()
+{
+    const std::vector<RunResult>& runs = m_runs.selected();
+    const QString text = runs.size() == 1 ? run_columns::remarks(runs.front()) : QString();
+    if (text != m_remarks->toPlainText()) { // else a reader keeps the place
+        m_remarks->setPlainText(text);
+    }
+    m_remarks->setVisible(!text.isEmpty());
 }
 
 void ComparePage::pickRun(const QString& id)

@@ -11,6 +11,7 @@ class QAction;
 class QLabel;
 class QLineEdit;
 class QMenu;
+class QPlainTextEdit;
 class QSplitter;
 class QTableView;
 
@@ -63,6 +64,7 @@ private:
     void updateDrawn();
     void selectionChanged();
     void showDifferences();
+    void showRemarks();
     void showCount();
     void updateActions();
     QStringList selectedIds() const;
@@ -91,6 +93,7 @@ private:
     QLabel* m_count = nullptr;
     QTableView* m_table = nullptr;
     ElidedLabel* m_differences = nullptr;
+    QPlainTextEdit* m_remarks = nullptr;
     ComparePlots* m_plots = nullptr;
     QSplitter* m_splitter = nullptr;
     QList<QAction*> m_actions;

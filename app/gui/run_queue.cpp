@@ -20,6 +20,21 @@ void note(QueueEntry& entry, const QString& line)
         entry.log.removeFirst();
     }
 }
+
+/// What was done differently from what was asked; runs of a sweep say the same.
+void noteRemarks(QueueEntry& entry)
+{
+    QStringList said;
+    for (const RunResult& run : entry.results) {
+        for (const std::string& sentence : run.substitutions) {
+            const QString line = QString::fromStdString(sentence);
+            if (!said.contains(line)) {
+                said << line;
+                note(entry, line);
+            }
+        }
+    }
+}
 } // namespace
 
 bool mayFollow(RunState from, RunState to)
@@ -451,6 +466,7 @@ void RunQueue::connectJob(std::int64_t number)
     });
     connect(job, &RunJob::finished, this, [this, number](const std::vector<RunResult>& results) {
         entry(number)->results = results;
+        noteRemarks(*entry(number));
         setState(*entry(number), RunState::Finished);
         Q_EMIT runFinished(results);
         closeJob();

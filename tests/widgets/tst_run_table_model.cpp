@@ -78,6 +78,8 @@ void TstRunTableModel::showsWhatIsKnown()
     };
     QCOMPARE(told(Model::SizeColumn, Qt::ToolTipRole), u"12,345 bytes"_s);
     QCOMPARE(told(Model::StarColumn, Qt::AccessibleTextRole), u"starred"_s);
+    QCOMPARE(at(Model::RemarksColumn), u"1"_s);
+    QCOMPARE(told(Model::RemarksColumn, Qt::ToolTipRole), u"group_size 64 instead of 128"_s);
     for (int column = 0; column < Model::ColumnCount; ++column) {
         QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::DisplayRole).toString().isEmpty());
         QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString().isEmpty());

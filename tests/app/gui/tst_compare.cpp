@@ -7,6 +7,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
+#include <QPlainTextEdit>
 #include <QTabWidget>
 #include <QTableView>
 #include <QTest>
@@ -104,6 +105,7 @@ private Q_SLOTS:
     void everyTabShowsItsRuns();
     void tabLeftBeforeItWasDrawnIsDrawnLater();
     void selectionSaysWhatDiffers();
+    void remarksStandWithTheRun();
     void namesAgreeEverywhere();
     void clicksSelectEverywhere();
     void pairFollowsTheSelection();
@@ -252,6 +254,28 @@ void TstCompare::selectionSaysWhatDiffers()
              qPrintable(label->fullText()));
     gui.select({});
     QCOMPARE(label->fullText(), QString());
+}
+
+void TstCompare::remarksStandWithTheRun()
+{
+    Compare gui;
+    qw::RunResult plain = gui.store().get("lqer8");
+    plain.substitutions.clear();
+    gui.store().save(plain);
+    gui.window->state().storeChanged();
+    QVERIFY(!gui.table()->isColumnHidden(Model::RemarksColumn));
+    QTRY_COMPARE_WITH_TIMEOUT(gui.cell(u"lqer8"_s, Model::RemarksColumn).data().toString(),
+                              QString(), kPatience);
+    QCOMPARE(gui.cell(u"rtn0"_s, Model::RemarksColumn).data().toString(), u"1"_s);
+    auto* remarks = gui.find<QPlainTextEdit>("runRemarksText");
+    QVERIFY(!remarks->isVisible());
+    gui.select({u"rtn0"_s});
+    QVERIFY(remarks->isVisible());
+    QCOMPARE(remarks->toPlainText(), u"group_size 64 instead of 128"_s);
+    gui.select({u"rtn0"_s, u"lqer16"_s}); // whose would they be?
+    QVERIFY(!remarks->isVisible());
+    gui.select({u"lqer8"_s});
+    QVERIFY(!remarks->isVisible());
 }
 
 /// A learned rank that is known of the layers only, and the largest of them.
@@ -465,7 +489,7 @@ void TstCompare::rowsAndPlotsGoOut()
     gui.select({u"rtn0"_s});
     gui.trigger("copyRunsAction");
     const QStringList lines = QGuiApplication::clipboard()->text().split(u'\n');
-    QVERIFY(lines[0].startsWith(u"run\t★\tperplexity"_s));
+    QVERIFY(lines[0].startsWith(u"run\t★\t!\tperplexity"_s));
     QVERIFY(lines[1].startsWith(u"RTN W3 g64\t"_s));
     QCOMPARE(lines.size(), 3);
     QTRY_COMPARE_WITH_TIMEOUT(gui.drawn("paretoPlot"), kAll, kPatience);

@@ -319,6 +319,7 @@ void TstQueueDock::theLogStaysWhereItIsRead()
                     QThread::msleep(1);
                 }
             }
+            result.substitutions = {"4 bits instead of 3"};
             return std::vector{result};
         });
     prepare(gui);
@@ -340,6 +341,7 @@ void TstQueueDock::theLogStaysWhereItIsRead()
     wanted = 1000;
     QTRY_VERIFY(gui.window->queue().idle());
     QTRY_VERIFY(log->toPlainText().contains(u"line 219"_s));
+    QTRY_VERIFY(log->toPlainText().contains(u"4 bits instead of 3"_s)); // with the result
     QCOMPARE(bar->value(), bar->maximum());
 }
 
