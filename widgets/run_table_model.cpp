@@ -83,7 +83,8 @@ void RunTableModel::setRuns(const std::vector<RunSummary>& runs)
         insertMissing(runs);
     }
     for (std::size_t i = 0; i < m_runs.size(); ++i) {
-        m_cached[i].name = textOf(shortName(m_runs[i].result));
+        m_cached[i].name =
+            textOf(m_runs[i].name.empty() ? shortName(m_runs[i].result) : m_runs[i].name);
     }
     findReasons();
 }
@@ -227,7 +228,9 @@ QVariant RunTableModel::data(const QModelIndex& index, int role) const
     case Qt::AccessibleTextRole:
         return column == StarColumn ? run_columns::tip(run, column) : display(run, column);
     case SortRole:
-        return column == StatusColumn ? status(run.result) : run_columns::sortKey(run, column);
+        return column == StatusColumn ? status(run.result)
+               : column == NameColumn ? cached.name
+                                      : run_columns::sortKey(run, column);
     case IdRole:
         return textOf(run.result.id);
     default:

@@ -8,6 +8,7 @@
 #include "app/gui/settings.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "report/run_groups.h"
 
 namespace qw {
 
@@ -56,6 +57,21 @@ private:
     Draft m_after;
     QString m_mergeKey;
 };
+
+/// The runs of a store with names that tell one from another.
+std::vector<RunSummary> namedRuns(const RunStore& store)
+{
+    std::vector<RunSummary> runs = store.list();
+    std::vector<RunResult> results;
+    for (const RunSummary& run : runs) {
+        results.push_back(run.result);
+    }
+    const std::vector<std::string> names = distinctNames(results);
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        runs[i].name = names[i];
+    }
+    return runs;
+}
 
 /// How an open model is called, and how specs of the window name it.
 QString nameOf(const QString& model)
@@ -236,7 +252,7 @@ void AppState::selectLayer(const QString& name)
 
 void AppState::reloadRuns()
 {
-    m_runsWorker.ask([file = m_storeFile](const RunContext&) { return RunStore(file).list(); },
+    m_runsWorker.ask([file = m_storeFile](const RunContext&) { return namedRuns(RunStore(file)); },
                      [this](std::vector<RunSummary> runs) {
                          if (!m_runsLoaded || runs != m_runs) { // a sweep asks every few seconds
                              m_runs = std::move(runs);

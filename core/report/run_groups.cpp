@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -41,6 +42,15 @@ bool toldAlready(const std::string& key)
     return false;
 }
 
+/// A setting for a name: of models and texts what their path ends in.
+std::string shortSetting(const std::string& key, const std::string& value)
+{
+    const std::string last = key.substr(key.rfind('.') + 1);
+    const std::string end = std::filesystem::path(value).filename().string();
+    const bool path = (last == "model" || last == "text") && !end.empty();
+    return last + " " + (path ? end : readableValue(key, value));
+}
+
 /// What tells runs of one name apart, for each of them: "seed 1, scale_dtype f32", or empty.
 std::vector<std::string> distinctions(const std::vector<const RunResult*>& runs)
 {
@@ -60,8 +70,7 @@ std::vector<std::string> distinctions(const std::vector<const RunResult*>& runs)
     for (auto& of : settings) {
         result.emplace_back();
         for (const std::string& key : differing) {
-            result.back() += (result.back().empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) +
-                             " " + readableValue(key, of[key]);
+            result.back() += (result.back().empty() ? "" : ", ") + shortSetting(key, of[key]);
         }
     }
     return result;
@@ -248,6 +257,10 @@ std::vector<std::string> distinctNames(const std::vector<RunResult>& runs)
     }
     std::vector<std::string> names(runs.size());
     for (const auto& [name, indices] : same) {
+        if (indices.size() == 1) {
+            names[indices.front()] = name;
+            continue;
+        }
         std::vector<const RunResult*> alike;
         for (const std::size_t i : indices) {
             alike.push_back(&runs[i]);

@@ -13,6 +13,7 @@ struct RunSummary {
     std::vector<std::string> tags;
     std::string notes;
     bool starred = false;
+    std::string name; ///< tells it from the others of a list; empty: nobody made one
     bool operator==(const RunSummary&) const = default;
 };
 

@@ -84,6 +84,10 @@ void TstRunTableModel::showsWhatIsKnown()
         QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::DisplayRole).toString().isEmpty());
         QVERIFY(!model.headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString().isEmpty());
     }
+    run.name = "L²QER W3 g128 r8, seed 1"; // made by who knows the others
+    model.setRuns({run});
+    QCOMPARE(at(Model::NameColumn), u"L²QER W3 g128 r8, seed 1"_s);
+    QCOMPARE(told(Model::NameColumn, Model::SortRole), at(Model::NameColumn));
 }
 
 void TstRunTableModel::pausedByTheQueueIsNotCancelled()

@@ -490,7 +490,7 @@ void TstCompare::rowsAndPlotsGoOut()
     gui.trigger("copyRunsAction");
     const QStringList lines = QGuiApplication::clipboard()->text().split(u'\n');
     QVERIFY(lines[0].startsWith(u"run\t★\t!\tperplexity"_s));
-    QVERIFY(lines[1].startsWith(u"RTN W3 g64\t"_s));
+    QVERIFY(lines[1].startsWith(u"RTN W3 g64, model demo\t"_s));
     QCOMPARE(lines.size(), 3);
     QTRY_COMPARE_WITH_TIMEOUT(gui.drawn("paretoPlot"), kAll, kPatience);
     for (const QString& name : {u"p.png"_s, u"p.pdf"_s, u"p.csv"_s}) {

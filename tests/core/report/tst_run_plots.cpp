@@ -222,6 +222,15 @@ void TestRunPlots::curvesWithOneNameAreToldApart()
     // Nothing but the id is left to tell these apart.
     QVERIFY(distinctNames({made("x", "rtn", 0, 1), made("y", "rtn", 0, 1)}) ==
             std::vector<std::string>({"RTN W3 g128, x", "RTN W3 g128, y"}));
+    // Of models and texts what their paths end in, unless that is the same.
+    std::vector<RunResult> runs = {made("x", "rtn", 0, 1), made("y", "rtn", 0, 1)};
+    runs[0].spec.model = "/models/one";
+    runs[1].spec.model = "/models/two";
+    QVERIFY(distinctNames(runs) ==
+            std::vector<std::string>({"RTN W3 g128, model one", "RTN W3 g128, model two"}));
+    runs[1].spec.model = "/others/one";
+    QVERIFY(distinctNames(runs) ==
+            std::vector<std::string>({"RTN W3 g128, model one, x", "RTN W3 g128, model one, y"}));
 }
 
 void TestRunPlots::wideRangesAreLogarithmic()
