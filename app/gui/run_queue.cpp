@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <QTime>
+#include <QDateTime>
 
 #include "base/error.h"
 
@@ -15,7 +15,8 @@ constexpr double kMuchWork = 60; // seconds
 
 void note(QueueEntry& entry, const QString& line)
 {
-    entry.log.append(QTime::currentTime().toString(QStringLiteral("HH:mm:ss  ")) + line);
+    const QDateTime now = QDateTime::currentDateTime(); // a queue may work for days
+    entry.log.append(now.toString(QStringLiteral("yyyy-MM-dd HH:mm:ss  ")) + line);
     if (entry.log.size() > kMaxLogLines) {
         entry.log.removeFirst();
     }

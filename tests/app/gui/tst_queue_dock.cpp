@@ -8,6 +8,7 @@
 #include <QPlainTextEdit>
 #include <QProcess>
 #include <QPushButton>
+#include <QRegularExpression>
 #include <QScrollBar>
 #include <QTabWidget>
 #include <QTest>
@@ -135,7 +136,11 @@ void TstQueueDock::detailsShowErrorsAndLog()
     auto* plot = gui.find<qw::SeriesPlot>("queuePlot");
     QTRY_VERIFY(plot->isVisible() && plot->data().series.size() == 1);
     QCOMPARE(plot->data().series.front().y, std::vector<double>{12});
-    QVERIFY(gui.find<QPlainTextEdit>("queueLog")->toPlainText().contains(u"run run1"_s));
+    const QString log = gui.find<QPlainTextEdit>("queueLog")->toPlainText();
+    static const QRegularExpression began(
+        u"^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d  run run1$"_s,
+        QRegularExpression::MultilineOption);
+    QVERIFY2(log.contains(began), qPrintable(log));
     gui.trigger("enqueueRunAction");
     auto* list = gui.find<QListView>("queueList");
     QTRY_COMPARE(list->currentIndex().row(), 1); // what was added last
