@@ -16,9 +16,8 @@
 #include "app/gui/compare_plots.h"
 #include "app/gui/run_edits.h"
 #include "app/gui/settings.h"
+#include "app/gui/spec_fields.h"
 #include "base/error.h"
-#include "report/method_style.h"
-#include "report/open_numbers.h"
 #include "report/run_tables.h"
 #include "widgets/elided_label.h"
 #include "widgets/run_columns.h"
@@ -52,13 +51,6 @@ bool shownAtFirst(int column)
     default:
         return false;
     }
-}
-
-/// Methods and corrections by their titles; all else as users write it.
-QString settingText(const std::string& key, const std::string& value)
-{
-    const bool method = key == "method" || key == "low_rank.correction";
-    return QString::fromStdString(method ? methodStyle(value).title : readableValue(key, value));
 }
 
 QString filterHelp()

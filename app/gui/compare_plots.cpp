@@ -306,7 +306,7 @@ void ComparePlots::addOtherViews()
 {
     View settings;
     settings.ofSelection = true;
-    auto* tab = new SettingsTab(m_runs);
+    auto* tab = new SettingsTab(m_state, m_runs);
     settings.page = tab;
     settings.draw = [tab] { tab->refresh(); };
     addView(settings, u"settingsTab"_s, tr("Settings"),

@@ -8,8 +8,9 @@
 #include <QTableView>
 #include <QVBoxLayout>
 
+#include "app/gui/app_state.h"
 #include "app/gui/compared_runs.h"
-#include "report/open_numbers.h"
+#include "app/gui/spec_fields.h"
 #include "report/run_groups.h"
 #include "report/run_tables.h"
 #include "widgets/method_icon.h"
@@ -31,9 +32,9 @@ std::vector<RunResult> shownRuns(const ComparedRuns& runs)
 }
 } // namespace
 
-SettingsTab::SettingsTab(ComparedRuns& runs, QWidget* parent)
-    : QWidget(parent), m_runs(runs), m_note(new QLabel), m_model(new QStandardItemModel(this)),
-      m_table(new QTableView)
+SettingsTab::SettingsTab(AppState& state, ComparedRuns& runs, QWidget* parent)
+    : QWidget(parent), m_state(state), m_runs(runs), m_note(new QLabel),
+      m_model(new QStandardItemModel(this)), m_table(new QTableView)
 {
     setAutoFillBackground(true);
     setBackgroundRole(QPalette::Base);
@@ -58,6 +59,11 @@ SettingsTab::SettingsTab(ComparedRuns& runs, QWidget* parent)
     layout->setSpacing(0);
     layout->addWidget(m_note);
     layout->addWidget(m_table, 1);
+    connect(&m_state, &AppState::factsKnown, this, [this] {
+        if (isVisible()) {
+            refresh(); // by their labels now
+        }
+    });
 }
 
 void SettingsTab::refresh()
@@ -65,6 +71,9 @@ void SettingsTab::refresh()
     const std::vector<RunResult> runs = shownRuns(m_runs);
     const std::vector<SettingRow> rows = differingSettings(runs);
     const std::vector<std::string> names = distinctNames(runs);
+    if (m_labels.empty() && m_state.facts()) {
+        m_labels = settingLabels(m_state.facts()->methods);
+    }
     m_model->clear();
     m_model->setColumnCount(static_cast<int>(runs.size()) + 1);
     m_model->setHeaderData(0, Qt::Horizontal, tr("setting"));
@@ -78,9 +87,12 @@ void SettingsTab::refresh()
                                Qt::ToolTipRole);
     }
     for (const SettingRow& row : rows) {
-        QList<QStandardItem*> items = {new QStandardItem(QString::fromStdString(row.key))};
+        const auto label = m_labels.find(row.key);
+        const std::string& shown = label == m_labels.end() ? row.key : label->second;
+        QList<QStandardItem*> items = {new QStandardItem(QString::fromStdString(shown))};
+        items.back()->setToolTip(QString::fromStdString(row.key));
         for (const std::string& value : row.values) {
-            const QString text = QString::fromStdString(readableValue(row.key, value));
+            const QString text = settingText(row.key, value);
             items << new QStandardItem(text);
             items.back()->setToolTip(text);
         }

@@ -5,6 +5,9 @@
 
 #include <QCoreApplication>
 
+#include "report/method_style.h"
+#include "report/open_numbers.h"
+
 namespace qw {
 
 namespace {
@@ -271,6 +274,23 @@ std::vector<SpecField> specFields(const std::vector<MethodDescription>& methods,
     addData(fields);
     addAdvanced(fields);
     return fields;
+}
+
+std::map<std::string, std::string> settingLabels(const std::vector<MethodDescription>& methods)
+{
+    std::map<std::string, std::string> labels;
+    for (const MethodDescription& method : methods) {
+        for (const SpecField& field : specFields(methods, method.id)) {
+            labels.emplace(field.path, field.param.label);
+        }
+    }
+    return labels;
+}
+
+QString settingText(const std::string& path, const std::string& value)
+{
+    const bool method = path == "method" || path == "low_rank.correction";
+    return QString::fromStdString(method ? methodStyle(value).title : readableValue(path, value));
 }
 
 } // namespace qw

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "app/gui/engine_calls.h"
@@ -11,5 +13,11 @@ namespace qw {
 /// then activations, data and what is rarely changed.
 std::vector<SpecField> specFields(const std::vector<MethodDescription>& methods,
                                   const std::string& method);
+
+/// What that form calls settings, by path; those that it does not have are left out.
+std::map<std::string, std::string> settingLabels(const std::vector<MethodDescription>& methods);
+
+/// A value of settingsOf() for people: methods and corrections by their titles.
+QString settingText(const std::string& path, const std::string& value);
 
 } // namespace qw

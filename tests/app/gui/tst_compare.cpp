@@ -247,11 +247,27 @@ void TstCompare::selectionSaysWhatDiffers()
     auto* settings = gui.find<QTableView>("settingsTable");
     QTRY_COMPARE_WITH_TIMEOUT(settings->model()->columnCount(), 3, kPatience);
     QCOMPARE(settings->model()->rowCount(), 1);
-    QCOMPARE(settings->model()->index(0, 0).data().toString(), u"low_rank.rank"_s);
+    const auto first = [settings](int column, int role) {
+        return settings->model()->index(0, column).data(role).toString();
+    };
+    QTRY_COMPARE_WITH_TIMEOUT(first(0, Qt::DisplayRole), u"Rank"_s, kPatience); // as in the form
+    QCOMPARE(first(0, Qt::ToolTipRole), u"low_rank.rank"_s);
     gui.select({u"rtn0"_s, u"l2qer8"_s});
     QVERIFY2(label->fullText().contains(u"method L\u00b2QER / RTN"_s) ||
                  label->fullText().contains(u"method RTN / L\u00b2QER"_s),
              qPrintable(label->fullText()));
+    const auto methods = [settings] {
+        QStringList found;
+        for (int row = 0; row < settings->model()->rowCount(); ++row) {
+            if (settings->model()->index(row, 0).data(Qt::ToolTipRole).toString() == u"method"_s) {
+                found << settings->model()->index(row, 1).data().toString()
+                      << settings->model()->index(row, 2).data().toString();
+            }
+        }
+        found.sort();
+        return found;
+    };
+    QTRY_COMPARE_WITH_TIMEOUT(methods(), (QStringList{u"L\u00b2QER"_s, u"RTN"_s}), kPatience);
     gui.select({});
     QCOMPARE(label->fullText(), QString());
 }
