@@ -177,6 +177,11 @@ void SeriesPlot::showAll()
         if (bars && !m_data.logY && y.low == 0) {
             range.lower = 0;
         }
+        if (!bars && !m_data.references.empty()) { // its name stands below a line
+            constexpr double kName = 0.05;
+            range.lower = m_data.logY ? range.lower / std::pow(range.upper / range.lower, kName)
+                                      : range.lower - kName * range.size();
+        }
         if (plot()->legend->visible()) { // lies in the upper corner: the data stays below it
             const double room = legendShare();
             range.upper = m_data.logY

@@ -10,6 +10,7 @@
 
 class QCPAbstractPlottable;
 class QCPAxis;
+class QCPItemLine;
 class QCPItemStraightLine;
 class QCPItemText;
 
@@ -64,6 +65,7 @@ private:
         QCPAbstractPlottable* plottable = nullptr;
         QCPAbstractPlottable* errors = nullptr;
         QCPItemText* label = nullptr;
+        QCPItemLine* tail = nullptr; ///< of a front, on to the end of the axis
     };
     struct Hit {
         std::size_t series = 0;
@@ -71,6 +73,8 @@ private:
     };
     /// Powers on a log axis, plain numbers where it spans less than a few of them.
     static void setNumbers(QCPAxis* axis);
+    bool hasBars() const;
+    bool isFront(const Series& series) const;    ///< steps through points of the other series
     static double barStep(const Series& series); ///< from one bar to the next
     void rebuild();
     void drawSeries(std::size_t index);

@@ -147,6 +147,17 @@ void SeriesPlot::setNumbers(QCPAxis* axis)
     axis->setNumberPrecision(powers ? 0 : 5);
 }
 
+bool SeriesPlot::hasBars() const
+{
+    return std::any_of(m_data.series.begin(), m_data.series.end(),
+                       [](const Series& series) { return series.draw == Series::Draw::Bars; });
+}
+
+bool SeriesPlot::isFront(const Series& series) const
+{
+    return series.draw == Series::Draw::Steps && !hasBars();
+}
+
 double SeriesPlot::barStep(const Series& series)
 {
     return series.x.size() > 1 ? series.x[1] - series.x[0] : 1;
@@ -198,6 +209,9 @@ void SeriesPlot::showSwitches()
         if (drawn.errors != nullptr) {
             drawn.errors->setVisible(on);
         }
+        if (drawn.tail != nullptr) {
+            drawn.tail->setVisible(on);
+        }
         if (drawn.label != nullptr) {
             drawn.label->setFont(font);
             drawn.label->setColor(
@@ -217,10 +231,9 @@ void SeriesPlot::drawSeries(std::size_t index)
     const Series& series = m_data.series[index];
     SeriesStyle style =
         seriesStyle(series.method, static_cast<int>(index), theme::isDark(palette()));
-    const bool overBars =
-        std::any_of(m_data.series.begin(), m_data.series.end(),
-                    [](const Series& other) { return other.draw == Series::Draw::Bars; });
-    if (series.quiet || (series.draw == Series::Draw::Steps && !overBars)) {
+    const bool overBars = hasBars();
+    const bool front = isFront(series);
+    if (series.quiet || front) {
         style.color = theme::quietText(palette()); // steps belong to all of the others
     }
     const QPen pen(style.color, series.quiet ? 1.0 : 1.6,
@@ -253,6 +266,9 @@ void SeriesPlot::drawSeries(std::size_t index)
             (series.draw == Series::Draw::LineAndPoints && series.x.size() <= kMarkersUpTo);
         if (markers) {
             graph->setScatterStyle(scatter(style, kMarkerSize));
+        } else if (front) { // rings around the points of other series
+            graph->setScatterStyle(
+                {QCPScatterStyle::ssCircle, style.color, Qt::transparent, 1.8 * kMarkerSize});
         }
         QVector<double> y = vectorOf(series.y);
         if (series.draw == Series::Draw::Steps) {
@@ -262,6 +278,13 @@ void SeriesPlot::drawSeries(std::size_t index)
         }
         graph->setData(vectorOf(series.x), y, false);
         drawn.plottable = graph;
+        if (front && !series.x.empty()) {
+            drawn.tail = new QCPItemLine(plot());
+            drawn.tail->setPen(pen);
+            drawn.tail->start->setCoords(series.x.back(), series.y.back());
+            drawn.tail->end->setTypeX(QCPItemPosition::ptAxisRectRatio);
+            drawn.tail->end->setCoords(1, series.y.back());
+        }
         if (!series.yError.empty()) {
             auto* errors = new QCPErrorBars(plot()->xAxis, plot()->yAxis);
             errors->setDataPlottable(graph);
@@ -298,10 +321,10 @@ void SeriesPlot::drawReferences()
         label->setText(QString::fromStdString(reference.name));
         label->setColor(theme::quietText(palette()));
         label->setFont(plot()->xAxis->tickLabelFont());
-        label->setPositionAlignment(Qt::AlignLeft | Qt::AlignBottom);
+        label->setPositionAlignment(Qt::AlignRight | Qt::AlignBottom);
         label->position->setTypeX(QCPItemPosition::ptAxisRectRatio);
         label->position->setTypeY(QCPItemPosition::ptPlotCoords);
-        label->position->setCoords(0.01, reference.y);
+        label->position->setCoords(0.99, reference.y);
         m_referenceLabels.push_back(label);
     }
 }

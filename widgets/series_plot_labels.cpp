@@ -42,6 +42,12 @@ void SeriesPlot::placeLabels()
     if (directLabels()) {
         placeEndLabels();
     }
+    for (QCPItemText* label : m_referenceLabels) { // data is mostly above: there if need be
+        const QRectF area = plot()->axisRect()->rect();
+        const double height = QFontMetricsF(label->font()).height() + 2;
+        const bool below = area.bottom() - label->position->pixelPosition().y() > height;
+        label->setPositionAlignment(Qt::AlignRight | (below ? Qt::AlignTop : Qt::AlignBottom));
+    }
     placePointLabels();
 }
 
@@ -120,6 +126,9 @@ std::vector<Box> SeriesPlot::pointObstacles() const
                 add(x(series.x[p - 1]), before, x(series.x[p]), before);
                 add(x(series.x[p]), before, x(series.x[p]), y(series.y[p]));
             }
+        }
+        if (isShown(i) && isFront(series) && !series.x.empty()) {
+            add(x(series.x.back()), y(series.y.back()), area.right(), y(series.y.back()));
         }
     }
     return boxes;

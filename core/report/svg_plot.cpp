@@ -246,6 +246,9 @@ private:
             }
             if (!path.empty()) {
                 const bool front = series.draw == Series::Draw::Steps;
+                if (front) { // holds for all that is larger: a front of one point is seen so
+                    path += "L" + coordinate(m_area.right) + " " + coordinate(last);
+                }
                 m_canvas.stroke(path, paint, front ? 1.2 : 1.8, dashesOf(series.variant));
             }
         }

@@ -84,6 +84,8 @@ private Q_SLOTS:
     void keysZoomAndMove();
     void labelsDoNotCoverEachOther();
     void pointsAreLabelledWhereThereIsRoom();
+    void aFrontOfOnePointIsSeen();
+    void referenceNamesLeaveTheDataFree();
     void barsAreWhole();
     void savesPictureDocumentAndNumbers();
     void followsThePalette();
@@ -336,6 +338,58 @@ void TstPlots::pointsAreLabelledWhereThereIsRoom()
     plot.setData(data);
     inner(plot).replot();
     QCOMPARE(written(), QStringList());
+}
+
+void TstPlots::aFrontOfOnePointIsSeen()
+{
+    PlotData data;
+    Series points;
+    points.name = "RTN";
+    points.draw = Series::Draw::Points;
+    points.x = {1, 2};
+    points.y = {10, 12};
+    Series front;
+    front.name = "best for its size";
+    front.draw = Series::Draw::Steps;
+    front.x = {1};
+    front.y = {10};
+    data.series = {points, front};
+    SeriesPlot plot;
+    plot.setData(data);
+    show(plot);
+    QCOMPARE(inner(plot).graph(1)->scatterStyle().shape(), QCPScatterStyle::ssCircle);
+    QCPItemLine* tail = nullptr;
+    for (int i = 0; i < inner(plot).itemCount(); ++i) {
+        tail = tail != nullptr ? tail : qobject_cast<QCPItemLine*>(inner(plot).item(i));
+    }
+    QVERIFY(tail != nullptr);
+    QCOMPARE(tail->start->pixelPosition().toPoint(), pixel(plot, 1, 10));
+    QCOMPARE(tail->end->pixelPosition().toPoint().x(), inner(plot).axisRect()->right() + 1);
+    auto* entry = inner(plot).legend->itemWithPlottable(inner(plot).graph(1));
+    QVERIFY(entry != nullptr);
+    Q_EMIT inner(plot).legendClick(inner(plot).legend, entry, nullptr);
+    QVERIFY(!tail->visible());
+}
+
+void TstPlots::referenceNamesLeaveTheDataFree()
+{
+    SeriesPlot plot;
+    plot.setData(twoLines()); // above the reference, the first of them at the left edge
+    show(plot);
+    QCPItemText* name = nullptr;
+    for (int i = 0; i < inner(plot).itemCount(); ++i) {
+        auto* text = qobject_cast<QCPItemText*>(inner(plot).item(i));
+        name = text != nullptr && text->text() == u"full precision"_s ? text : name;
+    }
+    QVERIFY(name != nullptr);
+    const QRect area = inner(plot).axisRect()->rect();
+    QCOMPARE_GT(name->topLeft->pixelPosition().x(), area.center().x());
+    inner(plot).yAxis->setRange(8, 15);
+    inner(plot).replot();
+    QCOMPARE_GE(name->topLeft->pixelPosition().y(), pixel(plot, 16, 11).y() - 1); // below it
+    inner(plot).yAxis->setRange(11, 15);                                          // no room there
+    inner(plot).replot();
+    QCOMPARE_LE(name->bottomRight->pixelPosition().y(), area.bottom() + 1);
 }
 
 void TstPlots::barsAreWhole()

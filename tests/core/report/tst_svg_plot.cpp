@@ -193,6 +193,7 @@ private Q_SLOTS:
     void brokenUtf8();
     void fewSeriesAreNamedAtTheirEnds();
     void missingValuesLeaveGaps();
+    void aFrontOfOnePointIsSeen();
     void barsAreProportional();
     void higherValuesStandHigher();
     void logarithmicPowers();
@@ -341,6 +342,26 @@ void TestSvgPlot::missingValuesLeaveGaps()
     QCOMPARE(starts(plot), 1);
     plot.series[0].y[2] = qQNaN();
     QCOMPARE(starts(plot), 2);
+}
+
+void TestSvgPlot::aFrontOfOnePointIsSeen()
+{
+    PlotData plot = lines(1);
+    plot.series[0].draw = Series::Draw::Steps;
+    plot.series[0].x = {8};
+    plot.series[0].y = {12};
+    plot.series[0].yError.clear();
+    plot.series[0].labels.clear();
+    plot.series[0].keys.clear();
+    const QRegularExpression level(QStringLiteral("^M(\\S+) (\\S+)L(\\S+) \\2$"));
+    const QStringList paths = parsed(toSvg(plot)).paths;
+    QVERIFY2(std::any_of(paths.begin(), paths.end(),
+                         [&](const QString& path) {
+                             const auto found = level.match(path);
+                             const double from = found.captured(1).toDouble();
+                             return from > 150 && found.captured(3).toDouble() > from + 100;
+                         }),
+             qPrintable(paths.join(u'\n')));
 }
 
 void TestSvgPlot::barsAreProportional()
