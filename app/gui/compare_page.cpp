@@ -1,6 +1,7 @@
 #include "app/gui/compare_page.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <QAction>
 #include <QHeaderView>
@@ -208,6 +209,7 @@ QWidget* ComparePage::makeLeft()
 void ComparePage::readRuns()
 {
     m_model->setRuns(m_state.runs());
+    selectKept();
     updateDrawn();
     selectionChanged();
 }
@@ -391,12 +393,33 @@ void ComparePage::saveSession()
 {
     m_state.settings().set(Settings::Key::RunColumns, m_table->horizontalHeader()->saveState());
     m_state.settings().set(Settings::Key::CompareSplitter, m_splitter->saveState());
+    m_state.settings().set(Settings::Key::CompareViews, m_plots->session());
+    m_state.settings().set(Settings::Key::RunFilter, m_filter->text());
+    m_state.settings().set(Settings::Key::TickedRuns, m_model->ticked());
+    m_state.settings().set(Settings::Key::SelectedRuns, selectedIds() + m_kept);
 }
 
 void ComparePage::restoreSession()
 {
     m_table->horizontalHeader()->restoreState(m_state.settings().bytes(Settings::Key::RunColumns));
     m_splitter->restoreState(m_state.settings().bytes(Settings::Key::CompareSplitter));
+    m_plots->restoreSession(m_state.settings().value(Settings::Key::CompareViews).toMap());
+    m_filter->setText(m_state.settings().text(Settings::Key::RunFilter));
+    m_model->setTicked(m_state.settings().list(Settings::Key::TickedRuns));
+    m_kept = m_state.settings().list(Settings::Key::SelectedRuns);
+    selectKept();
+}
+
+void ComparePage::selectKept()
+{
+    if (m_kept.isEmpty() || !m_state.runsLoaded()) {
+        return;
+    }
+    for (const QString& id : std::exchange(m_kept, {})) {
+        const int row = m_model->rowOf(id); // -1: deleted since, or of another store
+        m_table->selectionModel()->select(m_proxy->mapFromSource(m_model->index(row, 0)),
+                                          QItemSelectionModel::Select | QItemSelectionModel::Rows);
+    }
 }
 
 } // namespace qw

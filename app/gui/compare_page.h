@@ -70,6 +70,7 @@ private:
     QStringList selectedIds() const;
     const RunSummary* find(const QString& id) const;
     void pickRun(const QString& id);
+    void selectKept();
 
     // actions
     void toggleTicks();
@@ -97,6 +98,7 @@ private:
     ComparePlots* m_plots = nullptr;
     QSplitter* m_splitter = nullptr;
     QList<QAction*> m_actions;
+    QStringList m_kept; ///< runs selected at the last start, until they are read
 };
 
 } // namespace qw

@@ -1,5 +1,6 @@
 #include "app/gui/compare_plots.h"
 
+#include <array>
 #include <set>
 #include <utility>
 
@@ -31,6 +32,10 @@ namespace qw {
 using namespace Qt::Literals::StringLiterals;
 
 namespace {
+/// What of the plots is kept between starts: all but the layer and the block, which depend on runs.
+constexpr std::array kKeptBoxes = {"paretoQualityComboBox", "paretoSizeComboBox",
+                                   "rankQualityComboBox", "layerMetricComboBox"};
+
 Quality qualityOf(const QComboBox* box)
 {
     return static_cast<Quality>(box->currentData().toInt());
@@ -404,6 +409,31 @@ void ComparePlots::fillBlocks()
                             static_cast<qlonglong>(block));
     }
     m_blockBox->setCurrentIndex(std::max(0, m_blockBox->findData(before)));
+}
+
+QVariantMap ComparePlots::session() const
+{
+    QVariantMap kept{{u"tab"_s, currentWidget()->objectName()}};
+    for (const char* name : kKeptBoxes) {
+        const QString key = QString::fromLatin1(name);
+        kept.insert(key, findChild<QComboBox*>(key)->currentData());
+    }
+    return kept;
+}
+
+void ComparePlots::restoreSession(const QVariantMap& kept)
+{
+    for (const char* name : kKeptBoxes) {
+        auto* box = findChild<QComboBox*>(QString::fromLatin1(name));
+        const int index = box->findData(kept.value(box->objectName()).toInt());
+        box->setCurrentIndex(kept.contains(box->objectName()) ? std::max(0, index) : 0);
+    }
+    for (int i = 0; i < count(); ++i) {
+        if (widget(i)->objectName() == kept.value(u"tab"_s).toString()) {
+            setCurrentIndex(i);
+        }
+    }
+    refreshAll();
 }
 
 void ComparePlots::showHighlights()

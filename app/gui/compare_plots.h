@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <QTabWidget>
+#include <QVariant>
 
 #include "app/gui/background.h"
 
@@ -32,6 +33,10 @@ class ComparePlots : public QTabWidget
     Q_OBJECT
 public:
     ComparePlots(AppState& state, ComparedRuns& runs, Dialogs& dialogs, QWidget* parent = nullptr);
+
+    /// The tab in front and what the plots measure, by object name.
+    QVariantMap session() const;
+    void restoreSession(const QVariantMap& kept);
 
 Q_SIGNALS:
     void runPicked(const QString& id);

@@ -54,7 +54,10 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     m_tree->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_tree->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed |
                             QAbstractItemView::AnyKeyPressed);
-    m_tree->sortByColumn(Model::NameColumn, Qt::AscendingOrder);
+    const QVariantList sort = m_state.settings().value(Settings::Key::LayerSort).toList();
+    m_tree->sortByColumn(
+        std::clamp<int>(sort.value(0, Model::NameColumn).toInt(), 0, Model::ColumnCount - 1),
+        sort.value(1).toBool() ? Qt::DescendingOrder : Qt::AscendingOrder);
     m_tree->setIndentation(12);
     m_tree->header()->setStretchLastSection(false);
     m_tree->header()->setSectionResizeMode(QHeaderView::Fixed); // fitColumns() does it
@@ -188,6 +191,10 @@ void LayerDock::saveSession()
         kept.insert(kShownNames[shown], hidden);
     }
     m_state.settings().set(Settings::Key::LayerColumns, kept);
+    const QHeaderView* header = m_tree->header();
+    m_state.settings().set(Settings::Key::LayerSort,
+                           QVariantList{header->sortIndicatorSection(),
+                                        header->sortIndicatorOrder() == Qt::DescendingOrder});
 }
 
 void LayerDock::showPlans(bool plans)

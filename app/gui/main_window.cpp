@@ -377,6 +377,7 @@ void MainWindow::saveSession()
     m_inspectPage->saveSession();
     m_layerDock->saveSession();
     m_comparePage->saveSession();
+    m_settings.set(Key::QueueDetails, m_queueDock->session());
     const bool open = m_state.modelState() == AppState::ModelState::Ready;
     m_settings.set(Key::LastModel, open ? m_state.modelName() : QString());
     m_settings.set(Key::LastLayer, m_state.layer());
@@ -388,6 +389,8 @@ void MainWindow::saveSession()
 void MainWindow::restoreSession()
 {
     restoreGeometry(m_settings.bytes(Key::WindowGeometry));
+    // Before the docks' heights: unfolding takes a height of its own.
+    m_queueDock->restoreSession(m_settings.value(Key::QueueDetails).toList());
     restoreState(m_settings.bytes(Key::WindowState), kStateVersion);
     m_inspectPage->restoreSession();
     m_comparePage->restoreSession();

@@ -46,7 +46,7 @@ public:
     /// A model folder, or a file of one, opens; a recipe fills the form, a store is offered for
     /// comparison.
     void openPath(const QString& given);
-    /// Geometry, docks, mode, model, run and layer of the last time.
+    /// Geometry, docks, mode, model, run and layer of the last time, and how runs were compared.
     void restoreSession();
 
 protected:

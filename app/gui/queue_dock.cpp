@@ -207,6 +207,24 @@ void QueueDock::setDetailsShown(bool shown)
     }
 }
 
+QVariantList QueueDock::session() const
+{
+    QVariantList kept{detailsShown()};
+    for (const QSplitter* splitter : m_details->findChildren<QSplitter*>()) {
+        kept << splitter->saveState();
+    }
+    return kept;
+}
+
+void QueueDock::restoreSession(const QVariantList& kept)
+{
+    const QList<QSplitter*> splitters = m_details->findChildren<QSplitter*>();
+    for (qsizetype i = 0; i < splitters.size(); ++i) {
+        splitters[i]->restoreState(kept.value(i + 1).toByteArray());
+    }
+    setDetailsShown(kept.value(0).toBool());
+}
+
 void QueueDock::schedule()
 {
     if (!m_timer->isActive()) {

@@ -28,6 +28,9 @@ public:
     bool detailsShown() const;
     void setDetailsShown(bool shown);
     void toggleDetails() { setDetailsShown(!detailsShown()); }
+    /// Whether the details are shown, and the places of their splitters.
+    QVariantList session() const;
+    void restoreSession(const QVariantList& kept);
     void pauseOrResume();
     void cancel();
     void clearDone();

@@ -42,6 +42,12 @@ const std::map<Settings::Key, Entry>& table()
         {Key::RunColumns, {u"window/runColumns"_s, QByteArray()}},
         {Key::InspectSplitters, {u"window/inspectSplitters"_s, QVariantList()}},
         {Key::CompareSplitter, {u"window/compareSplitter"_s, QByteArray()}},
+        {Key::CompareViews, {u"window/compareViews"_s, QVariantMap()}},
+        {Key::RunFilter, {u"session/runFilter"_s, QString()}},
+        {Key::TickedRuns, {u"session/tickedRuns"_s, QStringList()}},
+        {Key::SelectedRuns, {u"session/selectedRuns"_s, QStringList()}},
+        {Key::LayerSort, {u"window/layerSort"_s, QVariantList()}},
+        {Key::QueueDetails, {u"window/queueDetails"_s, QVariantList()}},
         {Key::ExportFolder, {u"session/exportFolder"_s, QString()}},
     };
     return kTable;

@@ -36,6 +36,12 @@ public:
         RunColumns,
         InspectSplitters,
         CompareSplitter,
+        CompareViews, ///< the tab in front and what its plots measure, by object name
+        RunFilter,    ///< what is typed above the runs
+        TickedRuns,   ///< ids
+        SelectedRuns, ///< ids
+        LayerSort,    ///< column and order of the layer tree
+        QueueDetails, ///< whether they are shown, and their splitters
         ExportFolder, ///< the last model was exported into; empty: the user's home
     };
 

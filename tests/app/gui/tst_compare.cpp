@@ -116,6 +116,7 @@ private Q_SLOTS:
     void newRunsAppear();
     void rowsAndPlotsGoOut();
     void columnsAreChosenAndRemembered();
+    void howRunsWereComparedIsRemembered();
     void worksWithTheKeyboard();
     void runOpensInInspect();
     void emptyStoreSaysWhatToDo();
@@ -537,6 +538,39 @@ void TstCompare::columnsAreChosenAndRemembered()
     gui.window->restoreSession();
     QVERIFY(!gui.table()->isColumnHidden(Model::SeedColumn));
     QVERIFY(gui.table()->isColumnHidden(Model::MemoryColumn));
+}
+
+void TstCompare::howRunsWereComparedIsRemembered()
+{
+    Compare gui;
+    gui.find<QLineEdit>("runFilterLineEdit")->setText(u"method=lqer"_s);
+    gui.tick({u"lqer8"_s, u"lqer16"_s});
+    gui.select({u"lqer32"_s, u"lqer8"_s});
+    gui.openTab("layersTab");
+    auto* metric = gui.find<QComboBox>("layerMetricComboBox");
+    metric->setCurrentIndex(metric->count() - 1);
+    const QVariant chosen = metric->currentData();
+    gui.find<QComboBox>("paretoQualityComboBox")->setCurrentIndex(2);
+    gui.window->close();
+    gui.reopen();
+    gui.window->restoreSession();
+    QCOMPARE(gui.find<QTabWidget>("compareTabs")->currentWidget()->objectName(), u"layersTab"_s);
+    QCOMPARE(gui.find<QComboBox>("layerMetricComboBox")->currentData(), chosen);
+    QCOMPARE(gui.find<QComboBox>("paretoQualityComboBox")->currentIndex(), 2);
+    QCOMPARE(gui.find<QLineEdit>("runFilterLineEdit")->text(), u"method=lqer"_s);
+    const auto selected = [&] {
+        QStringList ids;
+        for (const QModelIndex& row : gui.table()->selectionModel()->selectedRows()) {
+            ids << row.data(Model::IdRole).toString();
+        }
+        ids.sort();
+        return ids;
+    };
+    QTRY_COMPARE_WITH_TIMEOUT(selected(), (QStringList{u"lqer32"_s, u"lqer8"_s}), kPatience);
+    QCOMPARE(gui.table()->model()->rowCount(), 3);
+    QCOMPARE(gui.cell(u"lqer8"_s, 0).data(Qt::CheckStateRole).toInt(), int(Qt::Checked));
+    QCOMPARE(gui.cell(u"lqer16"_s, 0).data(Qt::CheckStateRole).toInt(), int(Qt::Checked));
+    QCOMPARE(gui.cell(u"lqer32"_s, 0).data(Qt::CheckStateRole).toInt(), int(Qt::Unchecked));
 }
 
 void TstCompare::worksWithTheKeyboard()

@@ -114,6 +114,9 @@ void TstWindow::sessionIsRestored()
     const QString layer = QString::fromStdString(gui.window->state().model()->layers.back().name);
     gui.window->state().selectLayer(layer);
     gui.window->resize(1100, 700);
+    using Columns = qw::LayerTreeModel;
+    gui.find<QTreeView>("layerTree")->sortByColumn(Columns::ShapeColumn, Qt::DescendingOrder);
+    gui.find<qw::QueueDock>("queueDock")->setDetailsShown(true);
     gui.window->close();
     gui.reopen();
     gui.window->restoreSession();
@@ -121,6 +124,10 @@ void TstWindow::sessionIsRestored()
     QCOMPARE(gui.window->state().modelName(), u"demo"_s);
     QCOMPARE(gui.window->state().layer(), layer);
     QCOMPARE(gui.window->size(), QSize(1100, 700));
+    const QHeaderView* header = gui.find<QTreeView>("layerTree")->header();
+    QCOMPARE(header->sortIndicatorSection(), int(Columns::ShapeColumn));
+    QCOMPARE(header->sortIndicatorOrder(), Qt::DescendingOrder);
+    QVERIFY(gui.find<qw::QueueDock>("queueDock")->detailsShown());
     gui.window->close();
     gui.reopen();
     gui.settings->set(qw::Settings::Key::LastRun, u"dddddddd4444"_s); // of another store
