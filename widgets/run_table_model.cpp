@@ -312,6 +312,12 @@ void RunTableProxy::setQuery(const RunQuery& query)
     invalidateFilter();
 }
 
+void RunTableProxy::setGrouped(bool byModel)
+{
+    m_grouped = byModel;
+    invalidate();
+}
+
 bool RunTableProxy::filterAcceptsRow(int row, const QModelIndex& /*parent*/) const
 {
     const auto* model = static_cast<const RunTableModel*>(sourceModel()); // set by the only owner
@@ -321,6 +327,14 @@ bool RunTableProxy::filterAcceptsRow(int row, const QModelIndex& /*parent*/) con
 
 bool RunTableProxy::lessThan(const QModelIndex& left, const QModelIndex& right) const
 {
+    if (m_grouped) {
+        const auto model = [this](const QModelIndex& index) {
+            return sourceModel()->index(index.row(), RunTableModel::ModelColumn).data().toString();
+        };
+        if (const int order = QString::compare(model(left), model(right), Qt::CaseInsensitive)) {
+            return (order < 0) == (sortOrder() == Qt::AscendingOrder);
+        }
+    }
     const QVariant a = left.data(RunTableModel::SortRole);
     const QVariant b = right.data(RunTableModel::SortRole);
     if (a.typeId() != QMetaType::Double || b.typeId() != QMetaType::Double) {

@@ -95,13 +95,16 @@ private:
     QStringList m_paused;
 };
 
-/// Sorts by numbers (missing ones last, whichever way) and filters by a query.
+/// Sorts by numbers (missing ones last, whichever way), within a model if grouped, and filters by a
+/// query.
 class RunTableProxy : public QSortFilterProxyModel
 {
     Q_OBJECT
 public:
     explicit RunTableProxy(QObject* parent = nullptr);
     void setQuery(const RunQuery& query);
+    /// Runs of one model stand together, models by their names whichever way the rows are sorted.
+    void setGrouped(bool byModel);
 
 protected:
     bool filterAcceptsRow(int row, const QModelIndex& parent) const override;
@@ -109,6 +112,7 @@ protected:
 
 private:
     RunQuery m_query;
+    bool m_grouped = false;
 };
 
 } // namespace qw

@@ -403,6 +403,9 @@ void ComparePage::restoreSession()
 {
     m_table->horizontalHeader()->restoreState(m_state.settings().bytes(Settings::Key::RunColumns));
     m_splitter->restoreState(m_state.settings().bytes(Settings::Key::CompareSplitter));
+    const bool grouped = m_state.settings().flag(Settings::Key::GroupRuns);
+    findChild<QAction*>(u"groupRunsAction"_s)->setChecked(grouped); // its column is there already
+    m_proxy->setGrouped(grouped);
     m_plots->restoreSession(m_state.settings().value(Settings::Key::CompareViews).toMap());
     m_filter->setText(m_state.settings().text(Settings::Key::RunFilter));
     m_model->setTicked(m_state.settings().list(Settings::Key::TickedRuns));

@@ -76,6 +76,7 @@ private:
     void toggleTicks();
     void clearTicks();
     void tickBest();
+    void groupByModel();
     void toggleStars();
     void askTag();
     void askNotes();

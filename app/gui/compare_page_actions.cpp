@@ -15,6 +15,7 @@
 #include "app/gui/app_state.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/run_edits.h"
+#include "app/gui/settings.h"
 #include "report/run_plots.h"
 #include "widgets/run_table_model.h"
 #include "widgets/table_text.h"
@@ -79,6 +80,9 @@ void ComparePage::makeActions()
                tr("Takes runs off the list; Undo brings them back until the store is compacted"),
                QKeySequence::Delete, &ComparePage::deleteRuns);
     m_actions << nullptr;
+    makeAction(u"groupRuns"_s, tr("Group by &Model"), tr("Keeps the runs of each model together"),
+               {}, &ComparePage::groupByModel);
+    m_actions.last()->setCheckable(true);
     makeAction(u"copyRuns"_s, tr("&Copy Runs as Table"),
                tr("Copies the rows selected, separated by tabs"), QKeySequence::Copy,
                &ComparePage::copyRows);
@@ -155,7 +159,8 @@ void ComparePage::updateActions()
         const QString name = action->objectName();
         const bool one =
             name == u"showRunAction" || name == u"exportRunAction" || name == u"noteRunAction";
-        const bool any = name == u"tickBestRunsAction" || name == u"copyRunsAction";
+        const bool any = name == u"tickBestRunsAction" || name == u"copyRunsAction" ||
+                         name == u"groupRunsAction";
         const bool refused = changesRuns(*action) && !m_state.store().writable();
         action->setEnabled(refused                       ? false
                            : one                         ? selected == 1
@@ -183,6 +188,18 @@ void ComparePage::toggleTicks()
 void ComparePage::clearTicks()
 {
     m_model->setTicked({});
+}
+
+void ComparePage::groupByModel()
+{
+    const bool on = findChild<QAction*>(u"groupRunsAction"_s)->isChecked();
+    if (on) { // says what the groups are
+        QHeaderView* header = m_table->horizontalHeader();
+        header->showSection(Model::ModelColumn);
+        header->moveSection(header->visualIndex(Model::ModelColumn), 0);
+    }
+    m_proxy->setGrouped(on);
+    m_state.settings().set(Settings::Key::GroupRuns, on);
 }
 
 void ComparePage::tickBest()

@@ -46,6 +46,7 @@ const std::map<Settings::Key, Entry>& table()
         {Key::RunFilter, {u"session/runFilter"_s, QString()}},
         {Key::TickedRuns, {u"session/tickedRuns"_s, QStringList()}},
         {Key::SelectedRuns, {u"session/selectedRuns"_s, QStringList()}},
+        {Key::GroupRuns, {u"window/groupRuns"_s, false}},
         {Key::LayerSort, {u"window/layerSort"_s, QVariantList()}},
         {Key::QueueDetails, {u"window/queueDetails"_s, QVariantList()}},
         {Key::ExportFolder, {u"session/exportFolder"_s, QString()}},

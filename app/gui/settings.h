@@ -40,6 +40,7 @@ public:
         RunFilter,    ///< what is typed above the runs
         TickedRuns,   ///< ids
         SelectedRuns, ///< ids
+        GroupRuns,    ///< whether runs of one model stand together
         LayerSort,    ///< column and order of the layer tree
         QueueDetails, ///< whether they are shown, and their splitters
         ExportFolder, ///< the last model was exported into; empty: the user's home

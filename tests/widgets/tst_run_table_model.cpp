@@ -40,6 +40,7 @@ class TstRunTableModel : public QObject
 private Q_SLOTS:
     void showsWhatIsKnown();
     void pausedByTheQueueIsNotCancelled();
+    void modelsStandTogether();
     void missingIsADash();
     void runsComeAndGoWithoutAReset();
     void ticksAreKeptInOrder();
@@ -117,6 +118,35 @@ void TstRunTableModel::pausedByTheQueueIsNotCancelled()
     QCOMPARE(proxy.rowCount(), 0);
     QCOMPARE(column(model, Model::StatusColumn),
              (QStringList{u"cancelled"_s, u"cancelled"_s, finished}));
+}
+
+void TstRunTableModel::modelsStandTogether()
+{
+    Model model;
+    std::vector<RunSummary> runs = {summary("a", 1), summary("b", 2), summary("c", 3),
+                                    summary("d", 4)};
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        runs[i].result.spec.model = i % 2 == 0 ? "/models/small" : "/models/large";
+        runs[i].result.bitsPerWeight = static_cast<double>(i);
+    }
+    model.setRuns(runs);
+    qw::RunTableProxy proxy;
+    proxy.setSourceModel(&model);
+    proxy.sort(Model::BitsPerWeightColumn, Qt::DescendingOrder);
+    const auto ids = [&] {
+        QStringList found;
+        for (int row = 0; row < proxy.rowCount(); ++row) {
+            found << proxy.index(row, 0).data(Model::IdRole).toString();
+        }
+        return found.join(u' ');
+    };
+    QCOMPARE(ids(), u"d c b a"_s);
+    proxy.setGrouped(true);
+    QCOMPARE(ids(), u"d b c a"_s); // large before small
+    proxy.sort(Model::BitsPerWeightColumn, Qt::AscendingOrder);
+    QCOMPARE(ids(), u"b d a c"_s);
+    proxy.setGrouped(false);
+    QCOMPARE(ids(), u"a b c d"_s);
 }
 
 void TstRunTableModel::missingIsADash()

@@ -4,6 +4,7 @@
 #include <QComboBox>
 #include <QFile>
 #include <QGuiApplication>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
@@ -116,6 +117,7 @@ private Q_SLOTS:
     void newRunsAppear();
     void rowsAndPlotsGoOut();
     void columnsAreChosenAndRemembered();
+    void runsAreGroupedByModel();
     void howRunsWereComparedIsRemembered();
     void worksWithTheKeyboard();
     void runOpensInInspect();
@@ -538,6 +540,28 @@ void TstCompare::columnsAreChosenAndRemembered()
     gui.window->restoreSession();
     QVERIFY(!gui.table()->isColumnHidden(Model::SeedColumn));
     QVERIFY(gui.table()->isColumnHidden(Model::MemoryColumn));
+}
+
+void TstCompare::runsAreGroupedByModel()
+{
+    Compare gui;
+    gui.table()->sortByColumn(Model::PerplexityColumn, Qt::DescendingOrder);
+    const auto last = [&] {
+        return gui.table()->model()->index(7, Model::ModelColumn).data().toString();
+    };
+    QCOMPARE(last(), u"demo"_s); // the run of the other model is among the worst
+    gui.trigger("groupRunsAction");
+    QVERIFY(!gui.table()->isColumnHidden(Model::ModelColumn));
+    QCOMPARE(gui.table()->horizontalHeader()->visualIndex(Model::ModelColumn), 0);
+    QCOMPARE(last(), u"model"_s);
+    gui.window->close();
+    gui.reopen();
+    gui.window->restoreSession();
+    QVERIFY(gui.find<QAction>("groupRunsAction")->isChecked());
+    QTRY_COMPARE_WITH_TIMEOUT(gui.table()->model()->rowCount(), 8, kPatience);
+    QCOMPARE(last(), u"model"_s);
+    gui.trigger("groupRunsAction");
+    QCOMPARE(last(), u"demo"_s);
 }
 
 void TstCompare::howRunsWereComparedIsRemembered()
