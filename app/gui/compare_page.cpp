@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <QAction>
+#include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
@@ -11,6 +12,7 @@
 #include <QPlainTextEdit>
 #include <QSplitter>
 #include <QTableView>
+#include <QToolButton>
 #include <QVBoxLayout>
 
 #include "app/gui/app_state.h"
@@ -89,7 +91,10 @@ ComparePage::ComparePage(AppState& state, Dialogs& dialogs, QWidget* parent)
     layout->setContentsMargins(theme::kTight, theme::kTight, theme::kGap, theme::kTight);
     layout->addWidget(m_splitter);
     connect(m_plots, &ComparePlots::runPicked, this, &ComparePage::pickRun);
-    connect(m_model, &Model::tickedChanged, this, &ComparePage::updateDrawn);
+    connect(m_model, &Model::tickedChanged, this, [this] {
+        m_known = finishedRuns();
+        updateDrawn();
+    });
     connect(m_model, &Model::tagsEdited, this, [this](const QString& id, const QStringList& tags) {
         run_edits::setTags(m_state, id, tags);
     });
@@ -200,15 +205,41 @@ QWidget* ComparePage::makeLeft()
     layout->addWidget(m_filter);
     layout->addWidget(m_filterProblem);
     layout->addWidget(makeButtons());
+    layout->addWidget(makeNews());
     layout->addWidget(m_table, 1);
     layout->addWidget(m_differences);
     layout->addWidget(m_remarks);
     return left;
 }
 
+QWidget* ComparePage::makeNews()
+{
+    m_news = new QWidget;
+    m_newsText = new QLabel;
+    m_newsText->setObjectName(u"newRunsLabel"_s);
+    m_newsText->setTextFormat(Qt::PlainText);
+    auto* all = new QToolButton;
+    all->setObjectName(u"showAllRunsButton"_s);
+    all->setText(tr("Show all"));
+    all->setToolTip(tr("Clears the ticks and the filter"));
+    all->setFocusPolicy(Qt::TabFocus);
+    connect(all, &QToolButton::clicked, this, &ComparePage::showAllRuns);
+    auto* line = new QHBoxLayout(m_news);
+    line->setContentsMargins(theme::kTight, 0, 0, 0);
+    line->setSpacing(theme::kGap);
+    line->addWidget(m_newsText);
+    line->addWidget(all);
+    line->addStretch(1);
+    m_news->hide();
+    return m_news;
+}
+
 void ComparePage::readRuns()
 {
     m_model->setRuns(m_state.runs());
+    if (!std::exchange(m_read, m_state.runsLoaded())) {
+        m_known = finishedRuns();
+    }
     selectKept();
     updateDrawn();
     selectionChanged();
@@ -227,6 +258,7 @@ void ComparePage::applyFilter()
     QPalette colors = palette();
     colors.setColor(QPalette::WindowText, theme::problemText(colors));
     m_filterProblem->setPalette(colors);
+    m_known = finishedRuns();
     updateDrawn();
 }
 
@@ -281,6 +313,46 @@ void ComparePage::showCount()
     m_count->setText(!m_state.runsLoaded() ? tr("reading the store\u2026")
                      : all == 0            ? tr("no runs yet")
                                            : parts.join(tr(", ", "between parts of a list")));
+    showNews();
+}
+
+std::set<std::string> ComparePage::finishedRuns() const
+{
+    std::set<std::string> ids;
+    for (const RunSummary& run : m_model->runs()) {
+        if (run.result.status == "finished") {
+            ids.insert(run.result.id);
+        }
+    }
+    return ids;
+}
+
+void ComparePage::showNews()
+{
+    const bool ticked = std::any_of(m_model->ticked().begin(), m_model->ticked().end(),
+                                    [this](const QString& id) { return find(id) != nullptr; });
+    int hidden = 0;
+    for (const std::string& id : finishedRuns()) {
+        if (m_known.count(id) > 0) {
+            continue;
+        }
+        const QString text = QString::fromStdString(id);
+        const QModelIndex row = m_model->index(m_model->rowOf(text), 0);
+        const bool drawn =
+            ticked ? m_model->ticked().contains(text) : m_proxy->mapFromSource(row).isValid();
+        hidden += drawn ? 0 : 1;
+    }
+    const QString why = ticked ? tr("not ticked") : tr("hidden by the filter");
+    m_newsText->setText((hidden == 1 ? tr("1 new run is not drawn: %1")
+                                     : tr("%1 new runs are not drawn: %2").arg(hidden))
+                            .arg(why));
+    m_news->setVisible(hidden > 0);
+}
+
+void ComparePage::showAllRuns()
+{
+    m_filter->clear();
+    m_model->setTicked({});
 }
 
 const RunSummary* ComparePage::find(const QString& id) const

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include <QWidget>
@@ -52,6 +54,7 @@ Q_SIGNALS:
 
 private:
     QWidget* makeLeft();
+    QWidget* makeNews();
     void makeTable();
     QWidget* makeButtons();
     QAction* makeAction(const QString& name, const QString& text, const QString& tip,
@@ -66,6 +69,9 @@ private:
     void showDifferences();
     void showRemarks();
     void showCount();
+    void showNews();
+    void showAllRuns();
+    std::set<std::string> finishedRuns() const; ///< their ids
     void updateActions();
     QStringList selectedIds() const;
     const RunSummary* find(const QString& id) const;
@@ -93,13 +99,17 @@ private:
     QLineEdit* m_filter = nullptr;
     QLabel* m_filterProblem = nullptr;
     QLabel* m_count = nullptr;
+    QWidget* m_news = nullptr; ///< shown where new runs are not drawn
+    QLabel* m_newsText = nullptr;
     QTableView* m_table = nullptr;
     ElidedLabel* m_differences = nullptr;
     QPlainTextEdit* m_remarks = nullptr;
     ComparePlots* m_plots = nullptr;
     QSplitter* m_splitter = nullptr;
     QList<QAction*> m_actions;
-    QStringList m_kept; ///< runs selected at the last start, until they are read
+    std::set<std::string> m_known; ///< finished when ticks and filter were set
+    bool m_read = false;           ///< the store, once
+    QStringList m_kept;            ///< runs selected at the last start, until they are read
 };
 
 } // namespace qw

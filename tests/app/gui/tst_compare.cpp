@@ -115,6 +115,8 @@ private Q_SLOTS:
     void deletionIsUndone();
     void runningRunsAreNotDeleted();
     void newRunsAppear();
+    void newRunsThatAreNotDrawnAreSaid_data();
+    void newRunsThatAreNotDrawnAreSaid();
     void rowsAndPlotsGoOut();
     void columnsAreChosenAndRemembered();
     void runsAreGroupedByModel();
@@ -500,6 +502,49 @@ void TstCompare::newRunsAppear()
     QCOMPARE(gui.table()->model()->index(0, 0).data(Model::IdRole).toString(), u"another"_s);
     QCOMPARE(gui.table()->selectionModel()->selectedRows().first().data(Model::IdRole).toString(),
              u"rtn0"_s);
+}
+
+void TstCompare::newRunsThatAreNotDrawnAreSaid_data()
+{
+    QTest::addColumn<QString>("filter");
+    QTest::addColumn<QStringList>("ticked");
+    QTest::addColumn<QString>("said");
+    QTest::newRow("ticks") << QString() << QStringList{u"rtn0"_s, u"lqer8"_s}
+                           << u"2 new runs are not drawn: not ticked"_s;
+    QTest::newRow("filter") << u"method:rtn"_s << QStringList()
+                            << u"2 new runs are not drawn: hidden by the filter"_s;
+    QTest::newRow("filter that shows them") << u"method=l2qer"_s << QStringList() << QString();
+    QTest::newRow("neither") << QString() << QStringList() << QString();
+}
+
+void TstCompare::newRunsThatAreNotDrawnAreSaid()
+{
+    QFETCH(QString, filter);
+    QFETCH(QStringList, ticked);
+    QFETCH(QString, said);
+    Compare gui;
+    gui.tick(ticked);
+    gui.find<QLineEdit>("runFilterLineEdit")->setText(filter);
+    auto* label = gui.find<QLabel>("newRunsLabel");
+    QVERIFY(!label->isVisible());
+    for (const char* id : {"newer1", "newer2"}) {
+        qw::RunResult run = gui.store().get("l2qer32");
+        run.id = id;
+        run.started = "2026-05-07T07:00:00Z";
+        gui.store().save(run);
+    }
+    gui.window->state().storeChanged();
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), std::size_t{10}, kPatience);
+    QTRY_COMPARE(label->isVisible(), !said.isEmpty());
+    if (said.isEmpty()) {
+        return;
+    }
+    QCOMPARE(label->text(), said);
+    shoot(*gui.window, u"compare-new-runs"_s);
+    QTest::mouseClick(gui.find<QToolButton>("showAllRunsButton"), Qt::LeftButton);
+    QVERIFY(!label->isVisible());
+    QTRY_VERIFY_WITH_TIMEOUT(gui.drawn("paretoPlot").contains(u"newer1"_s), kPatience);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.drawn("paretoPlot").size(), kAll.size() + 2, kPatience);
 }
 
 void TstCompare::rowsAndPlotsGoOut()
