@@ -103,9 +103,15 @@ RunSpec defaultDraft()
 AppState::AppState(Settings& settings, const QString& storeFile, QObject* parent)
     : QObject(parent), m_settings(settings),
       m_storeFile(storeFile.isEmpty() ? RunStore::defaultFile()
-                                      : std::filesystem::absolute(storeFile.toStdString()))
+                                      : std::filesystem::absolute(storeFile.toStdString())),
+      m_storeEdits(m_storeFile)
 {
     m_undo.setUndoLimit(kUndoSteps);
+    connect(&m_undo, &QUndoStack::indexChanged, this, [this](int index) {
+        if (index > 0 && m_undo.command(index - 1)->isObsolete()) {
+            m_undo.undo(); // which only drops it
+        }
+    });
     m_store = std::make_unique<RunStore>(m_storeFile);
     restoreDraft();
     for (Background* worker : {&m_factsWorker, &m_runsWorker, &m_viewWorker, &m_weightsWorker}) {
@@ -270,6 +276,23 @@ QString AppState::storeProblem() const
     } catch (const Error& error) {
         return QString::fromStdString(error.what());
     }
+}
+
+const RunSummary* AppState::findRun(const QString& id) const
+{
+    const auto found = std::find_if(m_runs.begin(), m_runs.end(), [&](const RunSummary& run) {
+        return QString::fromStdString(run.result.id) == id;
+    });
+    return found == m_runs.end() ? nullptr : &*found;
+}
+
+void AppState::changeStore(StoreEdits::Change change, StoreEdits::Done done)
+{
+    m_storeEdits.add(std::move(change),
+                     [this, done = std::move(done)](const std::optional<Failure>& failure) {
+                         done(failure);
+                         storeChanged();
+                     });
 }
 
 void AppState::storeChanged()

@@ -12,6 +12,7 @@
 #include "app/gui/background.h"
 #include "app/gui/engine_calls.h"
 #include "app/gui/method_change.h"
+#include "app/gui/store_edits.h"
 #include "report/run_result.h"
 #include "store/run_store.h"
 
@@ -62,8 +63,13 @@ public:
     const std::vector<RunSummary>& runs() const { return m_runs; } ///< newest first, no layers
     bool runsLoaded() const { return m_runsLoaded; }
     void reloadRuns();
-    RunStore& store() { return *m_store; } ///< for small changes; call storeChanged() after them
-    QString storeProblem() const;          ///< why it cannot be changed; empty: it can
+    const RunSummary* findRun(const QString& id) const; ///< of runs()
+    RunStore& store() { return *m_store; } ///< to look at: a change may wait for another program
+    /// Changes the store in the background, after the changes asked for before, and reads it again.
+    /// @param done  on this thread; what went wrong is for the caller to say
+    void changeStore(StoreEdits::Change change, StoreEdits::Done done);
+    StoreEdits& storeEdits() { return m_storeEdits; }
+    QString storeProblem() const; ///< why it cannot be changed; empty: it can
     void storeChanged();
     std::vector<RunSummary> runsOfModel() const; ///< finished ones of the open model
     const std::optional<RunResult>& runInView() const { return m_runInView; }
@@ -101,6 +107,7 @@ private:
     Settings& m_settings;
     std::filesystem::path m_storeFile;
     std::unique_ptr<RunStore> m_store;
+    StoreEdits m_storeEdits;
     std::optional<engine_calls::Facts> m_facts;
     ModelState m_modelState = ModelState::None;
     QString m_modelName;

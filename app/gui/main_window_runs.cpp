@@ -1,7 +1,5 @@
 #include "app/gui/main_window.h"
 
-#include <algorithm>
-
 #include <QDBusConnection>
 #include <QDBusMessage>
 #include <QFileInfo>
@@ -94,7 +92,9 @@ void MainWindow::resumeRun(const QString& id)
 {
     try {
         m_state.store().requireWritable();
-        const RunResult run = m_state.store().get(id.toStdString());
+        const RunSummary* found = m_state.findRun(id);
+        QW_REQUIRE(found != nullptr, ErrorCode::NotFound, "the run is not in the store any more");
+        const RunResult& run = found->result;
         if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
             m_queue.resume(entry->number);
             return;
@@ -114,28 +114,31 @@ void MainWindow::resumeRun(const QString& id)
 
 void MainWindow::discardRun(const QString& id)
 {
-    try {
-        RunStore& store = m_state.store();
-        const RunResult run = store.get(id.toStdString());
-        if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
-            m_queue.cancel(entry->number);
-        }
-        std::vector<std::string> dismissed = {run.id};
-        if (!run.sweep.empty()) {
-            RunFilter ofSweep;
-            ofSweep.sweep = run.sweep;
-            for (const RunSummary& other : store.list(ofSweep)) {
-                dismissed.push_back(other.result.id);
-            }
-        }
-        for (const std::string& one : dismissed) {
-            store.setStatus(one, "cancelled", "interrupted and not resumed");
-        }
-        m_state.storeChanged();
-    } catch (const Error& error) {
-        m_dialogs.showProblem(this, tr("Cannot Change the Run"),
-                              QString::fromStdString(error.what()));
+    const RunSummary* found = m_state.findRun(id);
+    const std::string sweep = found != nullptr ? found->result.sweep : std::string();
+    if (const QueueEntry* entry = m_queue.findRun(id, sweep)) {
+        m_queue.cancel(entry->number);
     }
+    m_state.changeStore(
+        [run = id.toStdString(), sweep](RunStore& store) {
+            std::vector<std::string> dismissed = {run};
+            if (!sweep.empty()) {
+                RunFilter ofSweep;
+                ofSweep.sweep = sweep;
+                for (const RunSummary& other : store.list(ofSweep)) {
+                    dismissed.push_back(other.result.id);
+                }
+            }
+            for (const std::string& one : dismissed) {
+                store.setStatus(one, "cancelled", "interrupted and not resumed");
+            }
+        },
+        [this](const std::optional<Failure>& failure) {
+            if (failure) {
+                m_dialogs.showProblem(this, tr("Cannot Change the Run"), failure->sentence,
+                                      failure->details);
+            }
+        });
 }
 
 void MainWindow::enqueue(std::vector<RunSpec> specs, const QString& title)
@@ -174,12 +177,8 @@ void MainWindow::runDraft(bool showIt)
 
 void MainWindow::showRun(const QString& id)
 {
-    const auto& runs = m_state.runs();
-    const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunSummary& run) {
-        return QString::fromStdString(run.result.id) == id;
-    });
-    showRunOf(id,
-              found == runs.end() ? QString() : QString::fromStdString(found->result.spec.model));
+    const RunSummary* found = m_state.findRun(id);
+    showRunOf(id, found == nullptr ? QString() : QString::fromStdString(found->result.spec.model));
 }
 
 void MainWindow::showRunOf(const QString& id, const QString& model)
@@ -225,11 +224,7 @@ void MainWindow::exportModel()
 
 void MainWindow::prepareExport(const QString& id)
 {
-    const auto& runs = m_state.runs();
-    const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunSummary& run) {
-        return QString::fromStdString(run.result.id) == id;
-    });
-    if (found != runs.end()) {
+    if (const RunSummary* found = m_state.findRun(id)) {
         auto* dialog = new ExportDialog(m_state, m_dialogs, found->result, this);
         dialog->setAttribute(Qt::WA_DeleteOnClose);
         dialog->open();

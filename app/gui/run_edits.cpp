@@ -1,13 +1,14 @@
 #include "app/gui/run_edits.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include <QCoreApplication>
 #include <QUndoCommand>
 
 #include "app/gui/app_state.h"
-#include "base/error.h"
 #include "store/run_activity.h"
 
 namespace qw::run_edits {
@@ -19,6 +20,8 @@ struct Text {
 
 using Change = std::function<void(RunStore&)>;
 
+/// Changes the store in the background. A change that fails is taken back on the undo stack, so
+/// that it says what the store holds.
 class RunEdit final : public QUndoCommand
 {
 public:
@@ -26,24 +29,52 @@ public:
         : QUndoCommand(text), m_state(state), m_apply(std::move(apply)), m_revert(std::move(revert))
     {
     }
-    void redo() override { change(m_apply); }
-    void undo() override { change(m_revert); }
+    void redo() override { change(m_apply, true); }
+    void undo() override { change(m_revert, false); }
 
 private:
-    void change(const Change& change)
+    void change(const Change& change, bool forward)
     {
-        try {
-            change(m_state.store());
-        } catch (const Error& error) {
-            Q_EMIT m_state.problem(Text::tr("The Store Cannot Be Changed"),
-                                   QString::fromStdString(error.what()), {});
+        if (std::exchange(m_takingBack, false)) {
+            return;
         }
-        m_state.storeChanged();
+        m_state.changeStore(change, [&state = m_state, self = std::weak_ptr(m_self),
+                                     forward](const std::optional<Failure>& failure) {
+            const auto edit = self.lock(); // nothing once the stack has dropped it
+            if (edit && failure) {
+                (*edit)->takeBack(forward);
+            } else if (edit) {
+                (*edit)->m_stored |= forward;
+            }
+            if (failure) {
+                Q_EMIT state.problem(Text::tr("The Store Cannot Be Changed"), failure->sentence,
+                                     failure->details);
+            }
+        });
+    }
+
+    /// @param forward  whether it was applied, or else reverted
+    void takeBack(bool forward)
+    {
+        QUndoStack& stack = m_state.undoStack();
+        const int at = forward ? stack.index() - 1 : stack.index();
+        setObsolete(!m_stored); // the stack drops it when it gets there
+        if (stack.command(at) == this) {
+            m_takingBack = true;
+            if (forward) {
+                stack.undo();
+            } else {
+                stack.redo();
+            }
+        }
     }
 
     AppState& m_state;
     Change m_apply;
     Change m_revert;
+    bool m_stored = false; ///< it was applied once
+    bool m_takingBack = false;
+    std::shared_ptr<RunEdit*> m_self = std::make_shared<RunEdit*>(this);
 };
 
 std::vector<RunSummary> chosen(const AppState& state, const QStringList& ids)

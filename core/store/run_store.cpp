@@ -254,6 +254,11 @@ void RunStore::requireWritable() const
                ": the run store can only be read: its file or its folder cannot be written");
 }
 
+void RunStore::setPatience(std::chrono::milliseconds patience)
+{
+    d->db.setPatience(patience);
+}
+
 std::string RunStore::newRunId() const
 {
     std::string id;
@@ -441,6 +446,13 @@ void RunStore::purge(const std::vector<std::string>& kept)
     if (d->db.tryExecute("VACUUM")) {
         d->db.tryExecute("PRAGMA wal_checkpoint(TRUNCATE)");
     }
+}
+
+void RunStore::together(const std::function<void()>& changes)
+{
+    Transaction transaction(d->db);
+    changes();
+    transaction.commit();
 }
 
 void RunStore::saveSpectrum(const std::string& cacheKey, const std::vector<double>& values)

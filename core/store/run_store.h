@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +55,8 @@ public:
     /// For whoever is about to work long for what is to be stored.
     /// @throws Error::Store with the reason, if it can only be read
     void requireWritable() const;
+    /// How long a change waits for another program that holds the file, before it gets Error::Io.
+    void setPatience(std::chrono::milliseconds patience);
 
     /// An id for a new run, which is not stored yet: short, unique across stores, sorted by time.
     std::string newRunId() const;
@@ -76,6 +80,10 @@ public:
     std::vector<RunResult> removed() const;
     /// Drops hidden runs but those @p kept (ids) and compacts the file.
     void purge(const std::vector<std::string>& kept = {});
+
+    /// Makes @p changes (of tags, notes, stars, status, hiding) as one: all or nothing.
+    /// @throws what they throw
+    void together(const std::function<void()>& changes);
 
     /// Full singular-value spectra, cached by layer and kind ("W", "E", "SE", "RE").
     void saveSpectrum(const std::string& cacheKey, const std::vector<double>& values);

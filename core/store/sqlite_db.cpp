@@ -14,7 +14,7 @@ namespace qw {
 
 namespace {
 /// Long enough for another process to finish a transaction on a slow disk.
-constexpr int kBusyMilliseconds = 20000;
+constexpr std::chrono::milliseconds kPatience = std::chrono::seconds(20);
 
 /// The file as SQLite reads it without making others beside it, and without locks: nobody may be
 /// writing. It can only if nothing waits in a write-ahead log, which a finished program does not
@@ -65,7 +65,7 @@ Database::Database(const std::filesystem::path& file, Mode mode) : m_file(file)
                     message(file.string(), ": the run store cannot be opened: ", why));
     }
     sqlite3_extended_result_codes(m_handle, 1);
-    sqlite3_busy_timeout(m_handle, kBusyMilliseconds);
+    setPatience(kPatience);
 }
 
 Database::~Database()
@@ -77,6 +77,11 @@ void Database::close()
 {
     sqlite3_close(m_handle);
     m_handle = nullptr;
+}
+
+void Database::setPatience(std::chrono::milliseconds patience)
+{
+    sqlite3_busy_timeout(m_handle, static_cast<int>(patience.count()));
 }
 
 void Database::execute(const std::string& sql)

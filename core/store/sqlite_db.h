@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -33,6 +34,8 @@ public:
     bool tryExecute(const std::string& sql);
     /// First column of the first row. @throws Error::Store
     std::int64_t number(const std::string& sql);
+    /// How long to wait for another connection that is in the way.
+    void setPatience(std::chrono::milliseconds patience);
     const std::filesystem::path& file() const { return m_file; }
     sqlite3* handle() const { return m_handle; }
     /// What SQLite says went wrong last, as a sentence naming the file.

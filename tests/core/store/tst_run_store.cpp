@@ -63,6 +63,7 @@ private Q_SLOTS:
     void upgradeKeepsRunsAndACopy();
     void failedUpgradeLeavesTheFileAlone();
     void connectionsTakeTurns();
+    void changesTogether();
     void processesCreateTogether();
     void survivesKill();
     void mergeTwiceAddsNothing();
@@ -392,6 +393,37 @@ void TestRunStore::connectionsTakeTurns()
         writer.join();
     }
     QCOMPARE(RunStore(m_file).list().size(), 120U);
+}
+
+void TestRunStore::changesTogether()
+{
+    RunStore store(m_file);
+    store.save(sampleResult("run1"));
+    store.together([&] {
+        store.setStarred("run1", true);
+        store.tag("run1", "kept");
+    });
+    QCOMPARE(refusal(ErrorCode::NotFound,
+                     [&] {
+                         store.together([&] {
+                             store.setNotes("run1", "lost");
+                             store.tag("run2", "of no run");
+                         });
+                     }),
+             QString::fromStdString("no run \"run2\" in " + m_file.string()));
+    const RunSummary run = store.list().front();
+    QVERIFY(run.starred);
+    QCOMPARE(run.tags, std::vector<std::string>{"kept"});
+    QCOMPARE(run.notes, std::string());
+
+    RunStore other(m_file);
+    other.setPatience(std::chrono::milliseconds(1));
+    store.together([&] {
+        const QString held = refusal(ErrorCode::Io, [&] { other.setStarred("run1", false); });
+        QVERIFY2(held.contains(QStringLiteral("another program holds it")), qPrintable(held));
+    });
+    other.setStarred("run1", false);
+    QVERIFY(!store.list().front().starred);
 }
 
 void TestRunStore::processesCreateTogether()
