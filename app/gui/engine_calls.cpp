@@ -134,6 +134,12 @@ ExportReport exportModel(const std::string& id, const std::filesystem::path& sto
     return exportRun(store.get(id), &store, options, run);
 }
 
+std::optional<QuantizedFiles> findQuantized(const std::filesystem::path& path)
+{
+    requireWorker();
+    return qw::findQuantized(path);
+}
+
 RunResult importModel(const ImportOptions& options, const std::filesystem::path& storeFile,
                       const RunContext& run)
 {

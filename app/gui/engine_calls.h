@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ std::vector<ExportPlan> planExports(const std::string& id, const std::filesystem
 /// The verdict goes into the run's record.
 ExportReport exportModel(const std::string& id, const std::filesystem::path& storeFile,
                          const ExportOptions& options, const RunContext& run);
+std::optional<QuantizedFiles> findQuantized(const std::filesystem::path& path);
 RunResult importModel(const ImportOptions& options, const std::filesystem::path& storeFile,
                       const RunContext& run);
 

@@ -1,6 +1,8 @@
 #include "app/gui/import_dialog.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include <QCheckBox>
 #include <QDialogButtonBox>
@@ -18,7 +20,6 @@
 #include "app/gui/app_state.h"
 #include "app/gui/dialogs.h"
 #include "app/gui/export_text.h"
-#include "app/gui/model_path.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -74,7 +75,9 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
     m_measure->setEnabled(!text.empty());
     m_measure->setChecked(!text.empty());
     form->addRow({}, m_measure);
-    take(source);
+    if (!source.isEmpty()) {
+        take({source});
+    }
     setAcceptDrops(true);
     m_model->setText(state.modelState() == AppState::ModelState::Ready ? state.modelName()
                                                                        : QString());
@@ -105,6 +108,7 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
         setReading(false);
         m_problem->setText(sentence);
     });
+    connect(&m_finder, &Background::failed, m_problem, &QLabel::setText);
     connect(&m_reader, &Background::progressed, this, [this](const Progress& progress) {
         m_bar->setRange(0, static_cast<int>(progress.total));
         m_bar->setValue(static_cast<int>(progress.done));
@@ -158,15 +162,34 @@ void ImportDialog::addBrowse(QFormLayout& form, QLineEdit* edit, const QString& 
         ->addWidget(button);
 }
 
-void ImportDialog::take(const QString& given)
+void ImportDialog::take(const QStringList& given)
 {
-    const ModelPath read = modelPath(given);
-    if (read.adapter) {
-        m_adapter->setText(read.path);
+    m_finder.ask(
+        [given](const RunContext&) {
+            std::vector<std::pair<ModelPath, std::optional<QuantizedFiles>>> found;
+            for (const QString& path : given) {
+                const ModelPath read = modelPath(path);
+                found.emplace_back(read, engine_calls::findQuantized(read.path.toStdString()));
+            }
+            // An adapter given with its model counts more than one found beside the model.
+            std::stable_partition(found.begin(), found.end(),
+                                  [](const auto& one) { return !one.first.adapter; });
+            return found;
+        },
+        [this](const auto& found) {
+            for (const auto& [path, quantized] : found) {
+                put(path, quantized);
+            }
+        });
+}
+
+void ImportDialog::put(const ModelPath& given, const std::optional<QuantizedFiles>& found)
+{
+    if (given.adapter) {
+        m_adapter->setText(given.path);
         return;
     }
-    const auto found = findQuantized(read.path.toStdString());
-    m_source->setText(found ? QString::fromStdString(found->model.string()) : read.path);
+    m_source->setText(found ? QString::fromStdString(found->model.string()) : given.path);
     if (found && !found->adapter.empty()) {
         m_foundAdapter = QString::fromStdString(found->adapter.string());
         m_adapter->setText(m_foundAdapter);
@@ -197,12 +220,7 @@ void ImportDialog::dropEvent(QDropEvent* event)
             paths << url.toLocalFile();
         }
     }
-    // An adapter dropped with its model counts more than one that is found beside the model.
-    std::stable_partition(paths.begin(), paths.end(),
-                          [](const QString& path) { return !modelPath(path).adapter; });
-    for (const QString& path : paths) {
-        take(path);
-    }
+    take(paths);
 }
 
 ImportOptions ImportDialog::options() const

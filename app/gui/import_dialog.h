@@ -1,8 +1,11 @@
 #pragma once
 
+#include <optional>
+
 #include <QDialog>
 
 #include "app/gui/background.h"
+#include "app/gui/model_path.h"
 #include "engine_import.h"
 
 class QCheckBox;
@@ -42,8 +45,10 @@ private:
     /// A button beside a path that asks for a folder, or for a file if there is a filter.
     void addBrowse(QFormLayout& form, QLineEdit* edit, const QString& name, const QString& text,
                    const QString& title, const QString& filter);
-    /// Puts a model or an adapter in its place, with what lies beside it.
-    void take(const QString& given);
+    /// Puts models and adapters in their places, with what lies beside them, once it is found out
+    /// what they are.
+    void take(const QStringList& given);
+    void put(const ModelPath& given, const std::optional<QuantizedFiles>& found);
     /// One found beside another model goes with that; one that the user chose stays.
     void forgetFoundAdapter();
     ImportOptions options() const;
@@ -56,7 +61,7 @@ private:
     QLineEdit* m_source = nullptr;
     QLineEdit* m_model = nullptr;
     QLineEdit* m_adapter = nullptr;
-    QString m_foundAdapter; ///< beside the model in the dialog, put there by take()
+    QString m_foundAdapter; ///< beside the model in the dialog, put there by put()
     QCheckBox* m_measure = nullptr;
     QWidget* m_fields = nullptr;
     QLabel* m_phase = nullptr;
@@ -64,7 +69,8 @@ private:
     QLabel* m_problem = nullptr;
     QPushButton* m_import = nullptr;
     QPushButton* m_close = nullptr;
-    Background m_reader; // last: stopped and joined before the rest goes
+    Background m_reader; // these last: stopped and joined before the rest goes
+    Background m_finder;
 };
 
 } // namespace qw

@@ -206,6 +206,10 @@ void MainWindow::connectState()
             [this](const QString& title, const QString& sentence, const QString& details) {
                 m_dialogs.showProblem(this, title, sentence, details);
             });
+    connect(&m_opener, &Background::failed, this,
+            [this](const QString& sentence, const QString& details) {
+                m_dialogs.showProblem(this, tr("Cannot Open This"), sentence, details);
+            });
     connect(m_desktop, &DesktopTheme::changed, this, &MainWindow::applyTheme);
 }
 
@@ -232,14 +236,15 @@ void MainWindow::setMode(Mode mode)
 
 void MainWindow::openPath(const QString& given)
 {
+    m_opener.cancel(); // of two wishes the later one counts
     const auto [path, adapter] = modelPath(given);
     const QFileInfo info(path);
     if (adapter) {
         prepareImport(info.absoluteFilePath());
-    } else if (path != QStringLiteral("demo") && findQuantized(path.toStdString())) {
-        prepareImport(info.absoluteFilePath());
-    } else if (path == QStringLiteral("demo") || info.isDir()) {
+    } else if (path == QStringLiteral("demo")) {
         m_state.openModel(path);
+    } else if (info.isDir() || info.suffix() == QStringLiteral("gguf")) {
+        openModelPath(path);
     } else if (info.suffix() == QStringLiteral("json")) {
         setMode(Mode::Quantize);
         m_quantizePage->importRecipe(path);
@@ -252,6 +257,19 @@ void MainWindow::openPath(const QString& given)
                                  "(.sqlite).")
                                   .arg(path));
     }
+}
+
+void MainWindow::openModelPath(const QString& path)
+{
+    m_opener.ask(
+        [path](const RunContext&) { return engine_calls::findQuantized(path.toStdString()); },
+        [this, path](const std::optional<QuantizedFiles>& quantized) {
+            if (quantized) {
+                prepareImport(QFileInfo(path).absoluteFilePath());
+            } else {
+                m_state.openModel(path);
+            }
+        });
 }
 
 void MainWindow::chooseModel()

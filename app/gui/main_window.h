@@ -44,7 +44,7 @@ public:
     Mode mode() const;
     void setMode(Mode mode); ///< does nothing for a mode without a page
     /// A model folder, or a file of one, opens; a recipe fills the form, a store is offered for
-    /// comparison.
+    /// comparison. Of a folder or GGUF file it is found out in the background what it is.
     void openPath(const QString& given);
     /// Geometry, docks, mode, model, run and layer of the last time, and how runs were compared.
     void restoreSession();
@@ -80,6 +80,7 @@ private:
     void addDock(QDockWidget* dock, Qt::DockWidgetArea area, const QString& menuText);
     void createStatusBar();
     void connectState();
+    void openModelPath(const QString& path);
     void chooseModel();
     void mergeStore(const QString& path);
     void exportReport();
@@ -139,6 +140,7 @@ private:
     QLabel* m_memoryLabel = nullptr;
     Background m_reportWorker;
     Background m_merger;
+    Background m_opener;            ///< looks at what is to be opened
     QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far
     QList<QAction*> m_modelActions; // need an open model
     QAction* m_sweepAction = nullptr;

@@ -1,12 +1,15 @@
 #include <atomic>
+#include <functional>
 
 #include <QSignalSpy>
+#include <QTemporaryDir>
 #include <QTest>
 #include <QThread>
 
 #include "app/gui/background.h"
 #include "app/gui/engine_calls.h"
 #include "base/error.h"
+#include "store/run_store.h"
 
 using namespace Qt::Literals::StringLiterals;
 using qw::Background;
@@ -31,7 +34,9 @@ private Q_SLOTS:
     void failureIsASentence();
     void cancelledIsSilent();
     void deletingWhileWorkingWaits();
+    void engineRefusesTheGuiThread_data();
     void engineRefusesTheGuiThread();
+    void engineAnswersAThread();
 };
 
 void TstBackground::answersOnTheOwnersThread()
@@ -135,10 +140,63 @@ void TstBackground::deletingWhileWorkingWaits()
     QVERIFY(left);
 }
 
+/// Every function of engine_calls.h.
+void TstBackground::engineRefusesTheGuiThread_data()
+{
+    using Call = std::function<void(const std::string& store)>;
+    namespace calls = qw::engine_calls;
+    QTest::addColumn<Call>("call");
+    const auto add = [](const char* name, Call call) { QTest::newRow(name) << std::move(call); };
+    const RunContext run;
+    const qw::RunSpec spec;
+    add("facts", [](const auto&) { calls::facts(1); });
+    add("inspect", [=](const auto&) { calls::inspect("demo", run); });
+    add("quantize", [=](const auto& file) {
+        qw::RunStore store(file);
+        calls::quantize({spec}, store, {}, run);
+    });
+    add("resume", [=](const auto& file) {
+        qw::RunStore store(file);
+        calls::resume("run", store, {}, run);
+    });
+    add("spectra", [=](const auto& file) { calls::spectra(spec, "layer", file, run); });
+    add("view", [=](const auto&) { calls::view(spec, nullptr, {}, run); });
+    add("weights", [=](const auto&) {
+        calls::weights(
+            "demo", [](const auto&) {}, run);
+    });
+    add("channels", [=](const auto&) {
+        calls::channels(
+            spec, [](const auto&) {}, run);
+    });
+    add("textLines", [](const auto&) { calls::textLines("demo:evaluation", 1); });
+    add("compareText", [=](const auto& file) {
+        calls::compareText(
+            "run", file, {}, [](const auto&) {}, run);
+    });
+    add("estimate", [=](const auto&) { calls::estimate(spec); });
+    add("settled", [=](const auto&) { calls::settled(spec); });
+    add("planExports", [=](const auto& file) { calls::planExports("run", file, {}, run); });
+    add("exportModel", [=](const auto& file) { calls::exportModel("run", file, {}, run); });
+    add("findQuantized", [](const auto& file) { calls::findQuantized(file); });
+    add("importModel", [=](const auto& file) { calls::importModel({}, file, run); });
+}
+
 void TstBackground::engineRefusesTheGuiThread()
 {
-    QVERIFY_THROWS_EXCEPTION(qw::Error, qw::engine_calls::facts(1));
-    QVERIFY_THROWS_EXCEPTION(qw::Error, qw::engine_calls::inspect("demo", RunContext()));
+    QFETCH(const std::function<void(const std::string&)>, call);
+    const QTemporaryDir folder;
+    QString sentence;
+    try {
+        call(folder.filePath(u"runs.sqlite"_s).toStdString());
+    } catch (const qw::Error& error) {
+        sentence = QString::fromUtf8(error.what());
+    }
+    QVERIFY2(sentence.contains(u"on the thread of the window"_s), qPrintable(sentence));
+}
+
+void TstBackground::engineAnswersAThread()
+{
     Background background;
     std::int64_t blocks = 0;
     background.ask([](const RunContext& run) { return qw::engine_calls::inspect("demo", run); },

@@ -113,8 +113,9 @@ void TstImportDialog::openedByPath()
     GuiFixture gui;
     for (const QString& name : {u"gptq"_s, u"model.gguf"_s}) {
         gui.window->openPath(m_qw.path(name));
+        QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QDialog*>(u"importDialog"_s), kPatience);
         auto* dialog = gui.find<QDialog>("importDialog");
-        QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(name));
+        QTRY_COMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(name));
         QVERIFY(gui.find<QLineEdit>("importModelLineEdit")->text().isEmpty()); // none is open
         dialog->close();
         QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
@@ -124,8 +125,9 @@ void TstImportDialog::openedByPath()
     QVERIFY(!file.isEmpty());
     const QString whole = m_qw.path(u"gptq/"_s + file);
     gui.window->openPath(whole);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QDialog*>(u"importDialog"_s), kPatience);
     auto* opened = gui.find<QDialog>("importDialog");
-    QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(u"gptq"_s));
+    QTRY_COMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(u"gptq"_s));
     // An adapter alone goes to its own line.
     QDir().mkpath(m_qw.path(u"peft"_s));
     for (const QString& name : {u"adapter_config.json"_s, u"adapter_model.safetensors"_s}) {
@@ -133,15 +135,16 @@ void TstImportDialog::openedByPath()
         QVERIFY(made.open(QIODevice::WriteOnly));
     }
     drop(*opened, {m_qw.path(u"peft/adapter_model.safetensors"_s)});
-    QCOMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(), m_qw.path(u"peft"_s));
+    QTRY_COMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(), m_qw.path(u"peft"_s));
     QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(), m_qw.path(u"gptq"_s));
     opened->close();
     QTRY_VERIFY(gui.window->findChild<QDialog*>(u"importDialog"_s) == nullptr);
     // A folder with a GGUF file and its correction, chosen by File > Open, without the model.
     gui.dialogs.setNextPath(m_qw.path(u"corrected"_s));
     gui.trigger("openFolderAction");
-    QCOMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(),
-             m_qw.path(u"corrected/model.gguf"_s));
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->findChild<QDialog*>(u"importDialog"_s), kPatience);
+    QTRY_COMPARE(gui.find<QLineEdit>("importSourceLineEdit")->text(),
+                 m_qw.path(u"corrected/model.gguf"_s));
     QCOMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(),
              m_qw.path(u"corrected/adapter.gguf"_s));
     QTest::mouseClick(gui.find<QPushButton>("importStartButton"), Qt::LeftButton);
@@ -160,16 +163,17 @@ void TstImportDialog::adapterGoesWithItsModel()
     auto* source = gui.find<QLineEdit>("importSourceLineEdit");
     auto* adapter = gui.find<QLineEdit>("importAdapterLineEdit");
     drop(*dialog, {m_qw.path(u"corrected"_s)});
-    QCOMPARE(adapter->text(), m_qw.path(u"corrected/adapter.gguf"_s));
+    QTRY_COMPARE(adapter->text(), m_qw.path(u"corrected/adapter.gguf"_s));
     drop(*dialog, {m_qw.path(u"gptq"_s)});
-    QCOMPARE(source->text(), m_qw.path(u"gptq"_s));
+    QTRY_COMPARE(source->text(), m_qw.path(u"gptq"_s));
     QCOMPARE(adapter->text(), QString());
     adapter->setText(m_qw.path(u"chosen"_s));
     drop(*dialog, {m_qw.path(u"model.gguf"_s)});
+    QTRY_COMPARE(source->text(), m_qw.path(u"model.gguf"_s));
     QCOMPARE(adapter->text(), m_qw.path(u"chosen"_s));
     // Dropped together, whatever their order, the adapter is the one that was dropped.
     drop(*dialog, {m_qw.path(u"peft"_s), m_qw.path(u"corrected"_s)});
-    QCOMPARE(source->text(), m_qw.path(u"corrected/model.gguf"_s));
+    QTRY_COMPARE(source->text(), m_qw.path(u"corrected/model.gguf"_s));
     QCOMPARE(adapter->text(), m_qw.path(u"peft"_s));
 }
 

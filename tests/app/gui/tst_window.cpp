@@ -51,6 +51,7 @@ private Q_SLOTS:
     void unfinishedRunsAreOffered();
     void runInViewFollowsTheHeader();
     void ofTwoRunsTheOneWantedLastIsShown();
+    void ofTwoModelsTheOneWantedLastIsOpened();
     void aRunIsShownOverItsOwnModelOnly();
     void undoLeavesTheOpenModelAlone();
     void nothingIsRebuiltWhereTheStoreIsAsItWas();
@@ -267,7 +268,7 @@ void TstWindow::aRunIsShownOverItsOwnModelOnly()
 
     // A run that is being read when another model opens is not that model's.
     state.setRunInView(u"aaaaaaaa1111"_s);
-    gui.window->openPath(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
+    state.openModel(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
     QVERIFY(!QTest::qWaitFor([&] { return state.runInView().has_value(); }, kQuiet));
 
     // Shown from another model, it comes with its own.
@@ -286,6 +287,7 @@ void TstWindow::undoLeavesTheOpenModelAlone()
     state.editDraft(draft, u"Change bits"_s);
     const QString folder = QStringLiteral(QW_GOLDEN_DIR "/models/qwen3");
     gui.window->openPath(folder);
+    QTRY_COMPARE_WITH_TIMEOUT(state.modelName(), folder, kPatience);
     QTRY_COMPARE_WITH_TIMEOUT(state.modelState(), AppState::ModelState::Ready, kPatience);
     gui.trigger("undoAction");
     QCOMPARE(state.draft().weight.bits, qw::defaultDraft().weight.bits);
@@ -364,6 +366,14 @@ void TstWindow::paletteFindsActionsAndLayers()
     shoot(*gui.find<QWidget>("commandPalette"), u"command-palette"_s);
     QTest::keyClick(input, Qt::Key_Return);
     QCOMPARE(gui.window->state().layer(), u"model.layers.1.mlp.down_proj"_s);
+}
+
+void TstWindow::ofTwoModelsTheOneWantedLastIsOpened()
+{
+    GuiFixture gui;
+    gui.window->openPath(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
+    gui.window->openPath(u"demo"_s); // while it is found out what the folder is
+    QVERIFY(!QTest::qWaitFor([&] { return gui.window->state().modelName() != u"demo"_s; }, kQuiet));
 }
 
 void TstWindow::themesSwitch()
