@@ -167,6 +167,7 @@ void AppState::openModel(const QString& model, const QString& runToView)
     m_weights.clear();
     m_viewWorker.cancel();
     m_runInView.reset();
+    m_runChosen = false;
     setModelState(ModelState::Opening);
     Q_EMIT runInViewChanged();
     m_modelWorker.ask(
@@ -314,6 +315,7 @@ void AppState::setRunInView(const QString& id)
 {
     m_viewWorker.cancel(); // of two wishes the later one counts
     m_runToView.clear();
+    m_runChosen = !id.isEmpty();
     if (id.isEmpty()) {
         if (m_runInView) {
             m_runInView.reset();
@@ -335,6 +337,14 @@ void AppState::setRunInView(const QString& id)
                 Q_EMIT runInViewChanged();
             }
         });
+}
+
+void AppState::offerRunInView(const QString& id)
+{
+    if (!m_runChosen) {
+        setRunInView(id);
+        m_runChosen = false;
+    }
 }
 
 void AppState::setDraft(const RunSpec& draft)

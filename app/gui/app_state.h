@@ -75,6 +75,10 @@ public:
     const std::optional<RunResult>& runInView() const { return m_runInView; }
     /// Empty: none. A run of another model than the open one is not taken.
     void setRunInView(const QString& id);
+    /// A run is asked for: it may come into view.
+    void expectRun() { m_runChosen = false; }
+    /// As setRunInView(), but not over a run that the user chose since the last one was asked for.
+    void offerRunInView(const QString& id);
 
     // --- draft of the next run
     const RunSpec& draft() const { return m_draft; }
@@ -127,7 +131,8 @@ private:
     Background m_weightsWorker;
     Background m_runsWorker;
     Background m_viewWorker;
-    QString m_runToView; ///< once the model is open
+    bool m_runChosen = false; ///< the one in view, by the user, since expectRun()
+    QString m_runToView;      ///< once the model is open
 };
 
 /// What the form starts with: a good first answer for a new user.

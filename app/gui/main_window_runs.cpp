@@ -69,7 +69,7 @@ void MainWindow::connectQueue()
         m_state.storeChanged();
         if (!results.empty() &&
             QString::fromStdString(results.front().spec.model) == m_state.modelName()) {
-            m_state.setRunInView(QString::fromStdString(results.back().id));
+            m_state.offerRunInView(QString::fromStdString(results.back().id));
         }
         notifyDone(results);
     });
@@ -95,6 +95,7 @@ void MainWindow::resumeRun(const QString& id)
         const RunSummary* found = m_state.findRun(id);
         QW_REQUIRE(found != nullptr, ErrorCode::NotFound, "the run is not in the store any more");
         const RunResult& run = found->result;
+        m_state.expectRun();
         if (const QueueEntry* entry = m_queue.findRun(id, run.sweep)) {
             m_queue.resume(entry->number);
             return;
@@ -156,6 +157,7 @@ void MainWindow::enqueue(std::vector<RunSpec> specs, const QString& title)
     request.specs = std::move(specs);
     request.storeFile = m_state.storeFile();
     request.workFolder = m_state.workFolder();
+    m_state.expectRun();
     m_queue.add(std::move(request), title);
 }
 

@@ -17,6 +17,7 @@
 #include "app/gui/queue_dock.h"
 #include "app/gui/queue_memory.h"
 #include "store/run_store.h"
+#include "support/base_results.h"
 #include "support/gui_fixture.h"
 #include "support/gui_steered_work.h"
 #include "widgets/block_table.h"
@@ -85,6 +86,7 @@ private Q_SLOTS:
     void closingKeepsTheQueue();
     void queueOfAnotherStoreStaysOut();
     void killedWindowOffersToResume();
+    void aFinishedRunLeavesTheOneChosenInView();
 };
 
 void TstQueueDock::lineSaysWhatGoesOn()
@@ -429,6 +431,37 @@ void TstQueueDock::closingKeepsTheQueue()
     QTRY_COMPARE(stateOf(gui, 1), RunState::Finished);
     const std::lock_guard guard(steered.lock);
     QCOMPARE(steered.resumed.back(), std::string()); // it had not begun
+}
+
+void TstQueueDock::aFinishedRunLeavesTheOneChosenInView()
+{
+    Steered steered;
+    GuiFixture gui(steered.work());
+    qw::RunStore store(gui.storeFile().toStdString());
+    for (const char* id : {"aaaaaaaa1111", "bbbbbbbb2222", "cccccccc3333"}) {
+        store.save(qw::test::sampleResult(id));
+    }
+    prepare(gui);
+    const qw::AppState& state = gui.window->state();
+    const auto finish = [&gui](const char* id) {
+        Q_EMIT gui.window->queue().runFinished({qw::test::sampleResult(id)});
+    };
+    const auto shown = [&state](const char* id) {
+        return QTest::qWaitFor([&] { return state.runInView() && state.runInView()->id == id; },
+                               kPatience);
+    };
+    gui.trigger("enqueueRunAction");
+    finish("aaaaaaaa1111");
+    QVERIFY(shown("aaaaaaaa1111"));
+    finish("bbbbbbbb2222"); // the one in view came by itself
+    QVERIFY(shown("bbbbbbbb2222"));
+    gui.window->state().setRunInView(u"cccccccc3333"_s);
+    QVERIFY(shown("cccccccc3333"));
+    finish("aaaaaaaa1111");
+    QVERIFY(!QTest::qWaitFor([&] { return state.runInView()->id != "cccccccc3333"; }, 400));
+    gui.trigger("enqueueRunAction"); // whoever starts one wants to see it
+    finish("aaaaaaaa1111");
+    QVERIFY(shown("aaaaaaaa1111"));
 }
 
 void TstQueueDock::queueOfAnotherStoreStaysOut()
