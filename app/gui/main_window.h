@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 
 #include <QMainWindow>
 
@@ -46,6 +47,9 @@ public:
     /// A model folder, or a file of one, opens; a recipe fills the form, a store is offered for
     /// comparison. Of a folder or GGUF file it is found out in the background what it is.
     void openPath(const QString& given);
+    using Notifier = std::function<void(const QString& title, const QString& text)>;
+    /// How the user is told of what is done while another program is in front; else by the desktop.
+    void setNotifier(Notifier notifier) { m_notifier = std::move(notifier); }
     /// Geometry, docks, mode, model, run and layer of the last time, and how runs were compared.
     void restoreSession();
 
@@ -109,7 +113,7 @@ private:
     void resumeRun(const QString& id);
     void discardRun(const QString& id);
     void notifyDone(const std::vector<RunResult>& results);
-    /// By the desktop, if the user wants that and looks elsewhere.
+    /// If the user wants that and looks elsewhere.
     void notify(const QString& title, const QString& text);
     bool mayClose();
 
@@ -138,6 +142,7 @@ private:
     QLabel* m_modelLabel = nullptr;
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;
+    Notifier m_notifier;
     Background m_reportWorker;
     Background m_merger;
     Background m_opener;            ///< looks at what is to be opened

@@ -1,5 +1,6 @@
 #include "app/gui/main_window.h"
 
+#include <QApplication>
 #include <QDBusConnection>
 #include <QDBusMessage>
 #include <QFileInfo>
@@ -31,10 +32,28 @@ using Key = Settings::Key;
 namespace {
 constexpr int kMessageTime = 8000;   // milliseconds in the status bar
 constexpr int kSweepInterval = 3000; // milliseconds between looks into the store
+
+/// Asks the desktop; where none answers, nothing happens.
+void notifyByDesktop(const QString& title, const QString& text)
+{
+    QDBusConnection bus = QDBusConnection::sessionBus();
+    if (!bus.isConnected()) {
+        return;
+    }
+    using namespace Qt::Literals::StringLiterals;
+    QDBusMessage message = QDBusMessage::createMethodCall(
+        u"org.freedesktop.Notifications"_s, u"/org/freedesktop/Notifications"_s,
+        u"org.freedesktop.Notifications"_s, u"Notify"_s);
+    const QString id = QGuiApplication::desktopFileName(); // of the icon, too
+    message << QGuiApplication::applicationDisplayName() << 0U << id << title << text
+            << QStringList() << QVariantMap{{u"desktop-entry"_s, id}} << -1;
+    bus.call(message, QDBus::NoBlock);
+}
 } // namespace
 
 void MainWindow::connectQueue()
 {
+    m_notifier = notifyByDesktop;
     try {
         const QString remembered = m_settings.text(Key::Queue);
         if (!remembered.isEmpty()) {
@@ -77,6 +96,7 @@ void MainWindow::connectQueue()
             [this](std::int64_t number, const QString& sentence, const QString& details) {
                 m_state.storeChanged();
                 const QueueEntry* entry = m_queue.find(number);
+                notify(tr("A run failed"), tr("%1: %2").arg(entry->title, sentence));
                 m_dialogs.showProblem(
                     this, tr("A Run Failed"),
                     tr("%1 stopped: %2").arg(entry->title, sentence) +
@@ -84,7 +104,6 @@ void MainWindow::connectQueue()
                              ? QString()
                              : u'\n' + tr("What is finished is kept; it can be resumed.")),
                     details);
-                notify(tr("A run failed"), tr("%1: %2").arg(entry->title, sentence));
             });
 }
 
@@ -317,18 +336,9 @@ void MainWindow::notifyDone(const std::vector<RunResult>& results)
 
 void MainWindow::notify(const QString& title, const QString& text)
 {
-    QDBusConnection bus = QDBusConnection::sessionBus();
-    if (!m_settings.flag(Key::Notify) || isActiveWindow() || !bus.isConnected()) {
-        return;
+    if (m_settings.flag(Key::Notify) && QApplication::activeWindow() == nullptr) {
+        m_notifier(title, text);
     }
-    using namespace Qt::Literals::StringLiterals;
-    QDBusMessage message = QDBusMessage::createMethodCall(
-        u"org.freedesktop.Notifications"_s, u"/org/freedesktop/Notifications"_s,
-        u"org.freedesktop.Notifications"_s, u"Notify"_s);
-    const QString id = QGuiApplication::desktopFileName(); // of the icon, too
-    message << QGuiApplication::applicationDisplayName() << 0U << id << title << text
-            << QStringList() << QVariantMap{{u"desktop-entry"_s, id}} << -1;
-    bus.call(message, QDBus::NoBlock);
 }
 
 bool MainWindow::mayClose()

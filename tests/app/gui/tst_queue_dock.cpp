@@ -10,12 +10,14 @@
 #include <QPushButton>
 #include <QRegularExpression>
 #include <QScrollBar>
+#include <QStatusBar>
 #include <QTabWidget>
 #include <QTest>
 #include <QToolButton>
 
 #include "app/gui/queue_dock.h"
 #include "app/gui/queue_memory.h"
+#include "app/gui/run_text.h"
 #include "store/run_store.h"
 #include "support/base_results.h"
 #include "support/gui_fixture.h"
@@ -87,6 +89,8 @@ private Q_SLOTS:
     void queueOfAnotherStoreStaysOut();
     void killedWindowOffersToResume();
     void aFinishedRunLeavesTheOneChosenInView();
+    void whoLooksElsewhereIsNotified();
+    void withoutADesktopNobodyIsNotified();
 };
 
 void TstQueueDock::lineSaysWhatGoesOn()
@@ -464,6 +468,55 @@ void TstQueueDock::aFinishedRunLeavesTheOneChosenInView()
     QVERIFY(shown("aaaaaaaa1111"));
 }
 
+void TstQueueDock::whoLooksElsewhereIsNotified()
+{
+    Steered steered;
+    steered.finish = true;
+    GuiFixture gui(steered.work());
+    QStringList sent;
+    gui.window->setNotifier(
+        [&sent](const QString& title, const QString& text) { sent << title << text; });
+    prepare(gui);
+    const auto run = [&gui](RunState outcome) {
+        gui.trigger("enqueueRunAction");
+        return QTest::qWaitFor(
+            [&] { return gui.window->queue().entries().back().state == outcome; }, kPatience);
+    };
+    QVERIFY(QTest::qWaitForWindowActive(gui.window.get()));
+    QVERIFY(run(RunState::Finished));
+    QCOMPARE(sent, QStringList()); // it is in front
+
+    QApplication::setActiveWindow(nullptr);
+    QVERIFY(run(RunState::Finished));
+    const QStringList finished = {u"A run is finished"_s, qw::run_text::title(qw::RunResult())};
+    QCOMPARE(sent, finished); // the result is as Steered makes it
+
+    sent.clear();
+    gui.settings->set(qw::Settings::Key::Notify, false);
+    QVERIFY(run(RunState::Finished));
+    QCOMPARE(sent, QStringList());
+
+    gui.settings->set(qw::Settings::Key::Notify, true);
+    steered.fail = true;
+    QVERIFY(run(RunState::Failed));
+    QCOMPARE(sent.value(0), u"A run failed"_s);
+    QVERIFY2(sent.value(1).contains(u"the disk is full"_s), qPrintable(sent.value(1)));
+}
+
+/// The desktop's own way, which finds no session bus here (see main()).
+void TstQueueDock::withoutADesktopNobodyIsNotified()
+{
+    Steered steered;
+    steered.finish = true;
+    GuiFixture gui(steered.work());
+    prepare(gui);
+    QApplication::setActiveWindow(nullptr);
+    gui.trigger("enqueueRunAction");
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->statusBar()->currentMessage().startsWith(u"Finished"_s),
+                             kPatience);
+    QCOMPARE(stateOf(gui, 0), RunState::Finished);
+}
+
 void TstQueueDock::queueOfAnotherStoreStaysOut()
 {
     Steered steered;
@@ -556,6 +609,7 @@ int beVictim(const QString& folder)
 
 int main(int argc, char** argv)
 {
+    qputenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/at/all");
     QApplication app(argc, argv);
     const QString folder = qEnvironmentVariable(kVictimFolder);
     if (!folder.isEmpty()) {
