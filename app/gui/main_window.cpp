@@ -54,6 +54,19 @@ qint64 residentBytes()
     constexpr qint64 kPage = 4096;
     return statm.readAll().split(' ').value(1).toLongLong() * kPage;
 }
+
+/// The open model and what its weights are stored in.
+QString modelStatus(const AppState& state)
+{
+    if (state.modelState() == AppState::ModelState::None) {
+        return MainWindow::tr("no model");
+    }
+    const bool ready = state.model() && !state.model()->layers.empty();
+    return ready ? MainWindow::tr("%1, %2").arg(
+                       state.modelTitle(),
+                       QString::fromStdString(state.model()->layers.front().dtype))
+                 : state.modelTitle();
+}
 } // namespace
 
 MainWindow::MainWindow(Settings& settings, Dialogs& dialogs, const QString& storeFile,
@@ -195,9 +208,7 @@ void MainWindow::connectState()
         if (m_state.modelState() == AppState::ModelState::Ready) {
             m_settings.set(Key::LastModel, m_state.modelName());
         }
-        m_modelLabel->setText(m_state.modelState() == AppState::ModelState::None
-                                  ? tr("no model")
-                                  : m_state.modelTitle());
+        m_modelLabel->setText(modelStatus(m_state));
         setWindowTitle(m_state.modelState() == AppState::ModelState::None
                            ? tr("Quant Workbench")
                            : tr("%1 \u2013 Quant Workbench").arg(m_state.modelTitle()));

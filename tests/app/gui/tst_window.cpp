@@ -75,6 +75,9 @@ void TstWindow::startPageOpensTheBundledModel()
                               kPatience);
     QCOMPARE(gui.find<QLabel>("modelTitleLabel")->text(), u"bundled demo model"_s);
     QVERIFY(gui.find<QLabel>("modelFactsLabel")->accessibleName().contains(u"llama"_s));
+    QCOMPARE(gui.find<QLabel>("modelStatusLabel")->text(),
+             u"bundled demo model, "_s +
+                 QString::fromStdString(gui.window->state().model()->layers.front().dtype));
     QVERIFY(gui.find<QWidget>("modelPanel")->isVisible());
     QVERIFY(!gui.window->state().layer().isEmpty());
     shoot(*gui.window, u"start-opened"_s);
