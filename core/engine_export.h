@@ -55,6 +55,12 @@ ExportPlan planExport(const RunResult& run, const ExportOptions& options,
 std::vector<ExportPlan> planExports(const RunResult& run, const ExportOptions& options,
                                     const RunContext& context);
 
+/// What planExports() will most likely say of a run of this spec, from the first rows of the
+/// model's layers, rounded to nearest, and the first values of its other tensors: fast, and no
+/// promise.
+/// @throws Error as planning the run does
+std::vector<ExportPlan> foreseeExports(const RunSpec& spec);
+
 /// Writes into a temporary folder beside options.out, reads all of it back, compares it with the
 /// run, runs a prompt through what was read and only then renames. Nothing is left behind
 /// otherwise.

@@ -155,6 +155,12 @@ Estimate estimate(const RunSpec& spec)
     return estimateRun(spec);
 }
 
+std::vector<ExportPlan> foreseeExports(const RunSpec& spec)
+{
+    requireWorker();
+    return qw::foreseeExports(spec);
+}
+
 std::map<std::string, double> settled(const RunSpec& spec)
 {
     requireWorker();

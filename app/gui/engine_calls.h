@@ -50,6 +50,7 @@ TextComparison compareText(const std::string& id, const std::filesystem::path& s
                            const RunContext& run);
 
 Estimate estimate(const RunSpec& spec);
+std::vector<ExportPlan> foreseeExports(const RunSpec& spec);
 std::map<std::string, double> settled(const RunSpec& spec);
 
 /// @param id  of a stored run whose artifact was kept

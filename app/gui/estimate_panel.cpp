@@ -26,6 +26,11 @@ EstimatePanel::EstimatePanel(AppState& state, QWidget* parent) : QWidget(parent)
     m_bits = addRow(*rows, tr("Bits per weight"), "estimateBitsLabel");
     m_memory = addRow(*rows, tr("Memory, about"), "estimateMemoryLabel");
     m_time = addRow(*rows, tr("Time, about"), "estimateTimeLabel");
+    m_exports = new QLabel;
+    m_exports->setObjectName(QStringLiteral("estimateExportsLabel"));
+    m_exports->setTextFormat(Qt::PlainText);
+    m_exports->setWordWrap(true);
+    rows->addRow(m_exports);
     m_note = new QLabel;
     m_note->setObjectName(QStringLiteral("estimateNoteLabel"));
     m_note->setTextFormat(Qt::PlainText);
@@ -35,6 +40,7 @@ EstimatePanel::EstimatePanel(AppState& state, QWidget* parent) : QWidget(parent)
     connect(&m_worker, &Background::failed, this, [this](const QString& sentence) {
         m_problem = sentence;
         show(tr("Not possible for this model as it is set."));
+        showExports({});
         Q_EMIT changed();
     });
     show(QString());
@@ -59,8 +65,10 @@ void EstimatePanel::ask(bool valid)
 {
     m_problem.clear();
     m_estimate.reset();
+    m_exportsWorker.cancel();
     if (m_state.modelState() != AppState::ModelState::Ready || !valid) {
         m_worker.cancel();
+        showExports({});
         show(valid ? tr("Open a model to see size, memory and time.") : QString());
         return;
     }
@@ -71,8 +79,44 @@ void EstimatePanel::ask(bool valid)
             m_estimate = estimate;
             show(tr("Size and bits are exact. Memory and time follow from the products this "
                     "machine makes in a second."));
+            askExports();
             Q_EMIT changed();
         });
+}
+
+void EstimatePanel::askExports()
+{
+    m_exportsWorker.ask(
+        [spec = m_state.draft()](const RunContext&) { return engine_calls::foreseeExports(spec); },
+        [this](const std::vector<ExportPlan>& plans) { showExports(plans); });
+}
+
+void EstimatePanel::showExports(const std::vector<ExportPlan>& plans)
+{
+    QStringList lossless;
+    QStringList others;
+    for (const ExportPlan& plan : plans) {
+        const QString target = QString::fromStdString(plan.target);
+        if (target == QStringLiteral("peft")) {
+            continue; // holds the correction alone
+        }
+        if (plan.lossless) {
+            lossless << target;
+        } else {
+            others << tr("%1: %2").arg(
+                target, QString::fromStdString(plan.possible ? plan.lost.front() : plan.refusal));
+        }
+    }
+    m_exports->setText(plans.empty() ? QString()
+                       : lossless.isEmpty()
+                           ? tr("Lossless on export: none")
+                           : tr("Lossless on export: %1").arg(lossless.join(QStringLiteral(", "))));
+    m_exports->setToolTip(
+        plans.empty() ? QString()
+                      : (others << tr("Foreseen from the first rows of each layer; the export "
+                                      "checks all of them."))
+                            .join(u'\n'));
+    m_exports->setVisible(!plans.empty());
 }
 
 void EstimatePanel::show(const QString& note)

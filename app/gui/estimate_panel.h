@@ -1,10 +1,12 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include <QWidget>
 
 #include "app/gui/background.h"
+#include "engine_export.h"
 #include "report/run_result.h"
 
 class QFormLayout;
@@ -14,8 +16,9 @@ namespace qw {
 
 class AppState;
 
-/// What the next run will take: size, bits per weight, memory and time, asked of the engine after
-/// each change of the draft. Refuses what the engine refuses for this model.
+/// What the next run will take (size, bits per weight, memory and time) and which exports will hold
+/// it without loss, asked of the engine after each change of the draft. Refuses what the engine
+/// refuses for this model.
 class EstimatePanel : public QWidget
 {
     Q_OBJECT
@@ -33,6 +36,8 @@ Q_SIGNALS:
 
 private:
     void show(const QString& note);
+    void askExports();
+    void showExports(const std::vector<ExportPlan>& plans);
     QLabel* addRow(QFormLayout& rows, const QString& label, const char* name);
 
     AppState& m_state;
@@ -41,10 +46,12 @@ private:
     QLabel* m_bits = nullptr;
     QLabel* m_memory = nullptr;
     QLabel* m_time = nullptr;
+    QLabel* m_exports = nullptr;
     QLabel* m_note = nullptr;
     std::optional<Estimate> m_estimate;
     QString m_problem;
     Background m_worker;
+    Background m_exportsWorker;
 };
 
 } // namespace qw

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/utc_time.h"
+#include "engine.h"
 #include "engine_export.h"
 #include "export/export_files.h"
 #include "export/model_card.h"
@@ -114,6 +115,17 @@ void listFiles(const std::filesystem::path& folder, ExportReport& report)
     std::sort(report.files.begin(), report.files.end());
 }
 
+std::vector<ExportPlan> planAll(const RunFacts& facts, const ExportOptions& options)
+{
+    std::vector<ExportPlan> plans;
+    for (const std::string& target : exportTargets()) {
+        ExportOptions one = options;
+        one.target = target;
+        plans.push_back(planTarget(facts, one).shown);
+    }
+    return plans;
+}
+
 void record(RunStore& store, const std::string& id, const ExportReport& report,
             const std::filesystem::path& target)
 {
@@ -136,14 +148,14 @@ std::vector<ExportPlan> planExports(const RunResult& run, const ExportOptions& o
 {
     const at::NoGradGuard noGrad;
     const RunModel model(run, context);
-    const RunFacts facts = gatherFacts(model, context);
-    std::vector<ExportPlan> plans;
-    for (const std::string& target : exportTargets()) {
-        ExportOptions one = options;
-        one.target = target;
-        plans.push_back(planTarget(facts, one).shown);
-    }
-    return plans;
+    return planAll(gatherFacts(model, context), options);
+}
+
+std::vector<ExportPlan> foreseeExports(const RunSpec& spec)
+{
+    const at::NoGradGuard noGrad;
+    const Checkpoint checkpoint(resolveModel(spec.model));
+    return planAll(foreseenFacts(spec, checkpoint), {});
 }
 
 ExportReport exportRun(const RunResult& run, RunStore* store, const ExportOptions& options,

@@ -43,5 +43,8 @@ struct RunFacts {
 
 /// @throws Cancelled, and what reading the artifact throws
 RunFacts gatherFacts(const RunModel& model, const RunContext& context);
+/// What those of a run of this spec will most likely be, from samples of the model.
+/// @throws Error as planRun() does
+RunFacts foreseenFacts(const RunSpec& spec, const Checkpoint& checkpoint);
 
 } // namespace qw

@@ -175,6 +175,7 @@ void TstBackground::engineRefusesTheGuiThread_data()
             "run", file, {}, [](const auto&) {}, run);
     });
     add("estimate", [=](const auto&) { calls::estimate(spec); });
+    add("foreseeExports", [=](const auto&) { calls::foreseeExports(spec); });
     add("settled", [=](const auto&) { calls::settled(spec); });
     add("planExports", [=](const auto& file) { calls::planExports("run", file, {}, run); });
     add("exportModel", [=](const auto& file) { calls::exportModel("run", file, {}, run); });

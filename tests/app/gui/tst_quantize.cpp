@@ -447,7 +447,16 @@ void TstQuantize::estimateFollowsTheDraft()
     // One bit less in each of the weights, whatever the factors take.
     QVERIFY(std::abs(before.toDouble() - bits->text().toDouble() - 1) < 0.02);
     QVERIFY(!gui.find<QLabel>("estimateTimeLabel")->text().isEmpty());
+    auto* exports = gui.find<QLabel>("estimateExportsLabel");
+    QTRY_COMPARE_WITH_TIMEOUT(exports->text(), u"Lossless on export: compressed-tensors, gguf"_s,
+                              kPatience);
+    QVERIFY(exports->toolTip().contains(u"awq: "_s));
     shoot(*gui.window, u"quantize"_s);
+    qw::RunSpec draft = draftOf(gui);
+    draft.activation.format = "mxint";
+    gui.window->state().setDraft(draft);
+    QTRY_COMPARE_WITH_TIMEOUT(exports->text(), u"Lossless on export: none"_s, kPatience);
+    QVERIFY(exports->toolTip().contains(u"the quantization of activations"_s));
     gui.trigger("darkThemeAction");
     shoot(*gui.window, u"quantize-dark"_s);
     gui.trigger("lightThemeAction");

@@ -2,6 +2,7 @@
 #include <QtTest>
 
 #include <fstream>
+#include <functional>
 
 #include <ATen/ops/equal.h>
 
@@ -37,6 +38,8 @@ private Q_SLOTS:
     void refusals();
     void tokenizerOfAnotherKind();
     void plansForAllTargets();
+    void foreseen_data();
+    void foreseen();
     void everythingIsSaid();
     void cardsSayHowToLoad();
     void activationsAreLost();
@@ -360,6 +363,54 @@ void TestExportRun::plansForAllTargets()
         QCOMPARE(plan.possible, plan.target != "peft");
         QCOMPARE(plan.bytes > 0, plan.possible);
         QVERIFY(!plan.title.empty());
+    }
+}
+
+void TestExportRun::foreseen_data()
+{
+    QTest::addColumn<RunSpec>("spec");
+    for (const char* weight : {"int 4 sym 32", "int 4 asym 64", "int 8 asym channel",
+                               "int 5 sym tensor", "int 4 sym 16", "mxint 4 16", "mxint 6 32"}) {
+        QTest::newRow(weight) << specOf(QString::fromLatin1(weight));
+    }
+    const auto row = [this](const char* name, const std::function<void(RunSpec&)>& change) {
+        RunSpec spec = specOf(QStringLiteral("int 4 sym 32"));
+        change(spec);
+        QTest::newRow(name) << spec;
+    };
+    row("scales of 32 bits", [](RunSpec& spec) { spec.weight.scaleDtype = "f32"; });
+    row("a layer kept", [](RunSpec& spec) {
+        spec.overrides = {{"1.mlp.down_proj", {}, {}, {}, true}};
+    });
+    row("a wider layer", [](RunSpec& spec) { spec.overrides = {{"q_proj", 8, {}, {}, {}}}; });
+    row("corrected", [](RunSpec& spec) {
+        spec.method = "lqer";
+        spec.lowRank.rank = 4;
+    });
+    row("activations", [](RunSpec& spec) { spec.activation.format = "int"; });
+    row("keys and values", [](RunSpec& spec) { spec.kvCache.format = "int"; });
+    for (const char* method : {"awq", "smoothquant", "gptq"}) {
+        QTest::newRow(method) << foldedSpec(QString::fromLatin1(method));
+    }
+    RunSpec ordered = foldedSpec(QStringLiteral("gptq"));
+    ordered.gptq.actOrder = true;
+    QTest::newRow("act-order") << ordered;
+}
+
+/// What is said before a run is what is said of it afterwards.
+void TestExportRun::foreseen()
+{
+    QFETCH(RunSpec, spec);
+    const std::vector<ExportPlan> plans = planExports(made(spec), {}, {});
+    const std::vector<ExportPlan> before = foreseeExports(spec);
+    QCOMPARE(before.size(), plans.size());
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+        const char* target = plans[i].target.c_str();
+        QCOMPARE(before[i].target, plans[i].target);
+        QVERIFY2(before[i].possible == plans[i].possible, target);
+        QVERIFY2(before[i].lossless == plans[i].lossless, target);
+        QCOMPARE(before[i].refusal, plans[i].refusal);
+        QCOMPARE(before[i].lost, plans[i].lost);
     }
 }
 
