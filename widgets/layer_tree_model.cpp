@@ -151,6 +151,16 @@ QStringList LayerTreeModel::layersAt(const QModelIndex& at) const
     return names;
 }
 
+bool LayerTreeModel::matches(const QModelIndex& at, const LayerQuery& query) const
+{
+    if (!at.isValid() || at.internalId() == kBlockId) {
+        return false;
+    }
+    const auto place = static_cast<std::size_t>(
+        m_blocks[at.internalId()].members[static_cast<std::size_t>(at.row())]);
+    return query.matches(m_layers[place], place < m_plans.size() ? &m_plans[place] : nullptr);
+}
+
 QModelIndex LayerTreeModel::index(int row, int column, const QModelIndex& parent) const
 {
     if (!hasIndex(row, column, parent)) {
@@ -289,6 +299,11 @@ QVariant LayerTreeModel::layerData(const LayerRow& layer, const LayerPlanRow* pl
         return column == NameColumn ? layer.name
                : column == BitsPerWeightColumn && layer.bytes > 0
                    ? QVariant(text::exactBytes(layer.bytes))
+                   : QVariant();
+    case Qt::AccessibleTextRole:
+        return column == NameColumn ? QVariant(layer.name)
+               : column == PlanSkipColumn && plan != nullptr
+                   ? QVariant(plan->skip ? tr("yes") : tr("no"))
                    : QVariant();
     case Qt::TextAlignmentRole:
         return column == NameColumn ? QVariant() : QVariant(Qt::AlignRight | Qt::AlignVCenter);
@@ -448,11 +463,20 @@ bool LayerTreeModel::setData(const QModelIndex& at, const QVariant& value, int r
 LayerTreeProxy::LayerTreeProxy(QObject* parent) : QSortFilterProxyModel(parent)
 {
     setRecursiveFilteringEnabled(true);
-    setAutoAcceptChildRows(true);
-    setFilterRole(Qt::ToolTipRole); // the whole name
-    setFilterCaseSensitivity(Qt::CaseInsensitive);
     setSortRole(LayerTreeModel::SortRole);
     setDynamicSortFilter(true);
+}
+
+void LayerTreeProxy::setQuery(const LayerQuery& query)
+{
+    m_query = query;
+    invalidateFilter();
+}
+
+bool LayerTreeProxy::filterAcceptsRow(int row, const QModelIndex& parent) const
+{
+    const auto* model = static_cast<const LayerTreeModel*>(sourceModel()); // set by the only owner
+    return m_query.empty() || model->matches(model->index(row, 0, parent), m_query);
 }
 
 bool LayerTreeProxy::lessThan(const QModelIndex& left, const QModelIndex& right) const

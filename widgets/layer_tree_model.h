@@ -7,6 +7,7 @@
 #include <QSortFilterProxyModel>
 
 #include "report/run_result.h"
+#include "widgets/layer_query.h"
 
 namespace qw {
 
@@ -72,6 +73,8 @@ public:
     QModelIndex indexOf(const QString& layer, int column = NameColumn) const;
     /// Names of the layer, or of all layers of the block, at @p index.
     QStringList layersAt(const QModelIndex& index) const;
+    /// Whether @p index is a layer that @p query asks for.
+    bool matches(const QModelIndex& index, const LayerQuery& query) const;
 
     QModelIndex index(int row, int column, const QModelIndex& parent = {}) const override;
     QModelIndex parent(const QModelIndex& child) const override;
@@ -104,15 +107,20 @@ private:
     double m_greatestError = kMissing;
 };
 
-/// Sorts by numbers (missing ones last) and filters by a part of the name.
+/// Sorts by numbers (missing ones last) and filters by a query; blocks stay with their layers.
 class LayerTreeProxy : public QSortFilterProxyModel
 {
     Q_OBJECT
 public:
     explicit LayerTreeProxy(QObject* parent = nullptr);
+    void setQuery(const LayerQuery& query);
 
 protected:
+    bool filterAcceptsRow(int row, const QModelIndex& parent) const override;
     bool lessThan(const QModelIndex& left, const QModelIndex& right) const override;
+
+private:
+    LayerQuery m_query;
 };
 
 } // namespace qw

@@ -1,60 +1,82 @@
 #include "widgets/table_text.h"
 
-#include <algorithm>
-
+#include <QAbstractItemView>
 #include <QAction>
 #include <QClipboard>
 #include <QGuiApplication>
 #include <QHeaderView>
+#include <QSet>
 #include <QTableView>
+#include <QTreeView>
 
 namespace qw {
 
 namespace {
-QString cell(const QVariant& value)
+QString plain(QString text)
 {
-    QString text = value.toString();
     return text.replace(u'\t', u' ').replace(u'\n', u' ');
+}
+
+/// What is told of a cell where its text needs the rows around it or is a tick.
+QString cell(const QModelIndex& index)
+{
+    const QString told = index.data(Qt::AccessibleTextRole).toString();
+    return plain(told.isEmpty() ? index.data().toString() : told);
+}
+
+const QHeaderView& headerOf(const QAbstractItemView& view)
+{
+    const auto* tree = qobject_cast<const QTreeView*>(&view);
+    return tree != nullptr ? *tree->header()
+                           : *qobject_cast<const QTableView*>(&view)->horizontalHeader();
+}
+
+/// First cells of all rows, in the order shown.
+void addRows(const QAbstractItemModel& model, const QModelIndex& parent, QModelIndexList& rows)
+{
+    for (int row = 0; row < model.rowCount(parent); ++row) {
+        const QModelIndex first = model.index(row, 0, parent);
+        rows << first;
+        addRows(model, first, rows);
+    }
 }
 } // namespace
 
-QString tableText(const QTableView& table)
+QString tableText(const QAbstractItemView& table)
 {
     const QAbstractItemModel& model = *table.model();
+    const QHeaderView& header = headerOf(table);
     QList<int> columns;
     for (int visual = 0; visual < model.columnCount(); ++visual) {
-        const int column = table.horizontalHeader()->logicalIndex(visual);
-        if (!table.isColumnHidden(column)) {
+        const int column = header.logicalIndex(visual);
+        if (!header.isSectionHidden(column)) {
             columns << column;
         }
     }
-    QList<int> rows;
+    QModelIndexList rows;
+    addRows(model, {}, rows);
     const QModelIndexList selected = table.selectionModel()->selectedRows();
-    for (const QModelIndex& index : selected) {
-        rows << index.row();
-    }
-    for (int row = 0; selected.isEmpty() && row < model.rowCount(); ++row) {
-        rows << row;
-    }
-    std::sort(rows.begin(), rows.end());
+    const QSet<QModelIndex> wanted(selected.begin(), selected.end());
     QStringList lines;
     const auto add = [&](auto value) {
         QStringList cells;
         for (const int column : std::as_const(columns)) {
-            cells << cell(value(column));
+            cells << value(column);
         }
         lines << cells.join(u'\t');
     };
-    add([&](int column) { return model.headerData(column, Qt::Horizontal); });
-    for (const int row : std::as_const(rows)) {
-        add([&](int column) { return model.index(row, column).data(); });
+    add([&](int column) { return plain(model.headerData(column, Qt::Horizontal).toString()); });
+    for (const QModelIndex& row : std::as_const(rows)) {
+        if (wanted.isEmpty() || wanted.contains(row)) {
+            add([&](int column) { return cell(row.siblingAtColumn(column)); });
+        }
     }
     return lines.join(u'\n') + u'\n';
 }
 
-void enableCopy(QTableView& table)
+void enableCopy(QAbstractItemView& table)
 {
-    auto* copy = new QAction(QTableView::tr("&Copy"), &table);
+    auto* copy = new QAction(QAbstractItemView::tr("&Copy"), &table);
     copy->setObjectName(QStringLiteral("copyRowsAction"));
     copy->setShortcut(QKeySequence::Copy);
     copy->setShortcutContext(Qt::WidgetShortcut);

@@ -2,15 +2,15 @@
 
 #include <QString>
 
-class QTableView;
+class QAbstractItemView;
 
 namespace qw {
 
-/// What a table shows as tab-separated lines: the selected rows (all of them without a selection),
-/// the columns shown in their order, a line of titles first.
-QString tableText(const QTableView& table);
+/// What a table or tree shows as tab-separated lines: the selected rows (all of them without a
+/// selection), the columns shown in their order, a line of titles first.
+QString tableText(const QAbstractItemView& table);
 
-/// Ctrl+C in the table copies tableText().
-void enableCopy(QTableView& table);
+/// Ctrl+C in the table or tree copies tableText().
+void enableCopy(QAbstractItemView& table);
 
 } // namespace qw

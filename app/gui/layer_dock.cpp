@@ -5,6 +5,7 @@
 #include <QAction>
 #include <QEvent>
 #include <QHeaderView>
+#include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
 #include <QTimer>
@@ -18,6 +19,7 @@
 #include "report/layer_rules.h"
 #include "report/learned_rank.h"
 #include "widgets/layer_tree_model.h"
+#include "widgets/table_text.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -37,14 +39,21 @@ const std::array<std::set<int>, 3> kShownAtFirst = {
 LayerDock::LayerDock(AppState& state, QWidget* parent)
     : QDockWidget(tr("Layers"), parent), m_state(state), m_model(new LayerTreeModel(this)),
       m_proxy(new LayerTreeProxy(this)), m_tree(new QTreeView), m_filter(new QLineEdit),
-      m_fit(new QTimer(this))
+      m_filterProblem(new QLabel), m_fit(new QTimer(this))
 {
     setObjectName(QStringLiteral("layerDock"));
     m_proxy->setSourceModel(m_model);
     m_filter->setObjectName(QStringLiteral("layerFilterLineEdit"));
-    m_filter->setPlaceholderText(tr("Filter, for instance up_proj or layers.2"));
+    m_filter->setPlaceholderText(tr("Filter, for instance up_proj error>10"));
+    m_filter->setToolTip(tr("Parts of names, and numbers: layers.2 error>10 bits:4 rows>1000 "
+                            "stable_rank<20 -down_proj\n") +
+                         LayerQuery::help());
     m_filter->setAccessibleName(tr("Filter layers"));
     m_filter->setClearButtonEnabled(true);
+    m_filterProblem->setObjectName(QStringLiteral("layerFilterProblemLabel"));
+    m_filterProblem->setTextFormat(Qt::PlainText);
+    m_filterProblem->setWordWrap(true);
+    m_filterProblem->hide();
     m_tree->setObjectName(QStringLiteral("layerTree"));
     m_tree->setAccessibleName(tr("Layers"));
     m_tree->setModel(m_proxy);
@@ -71,24 +80,25 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     layout->setContentsMargins(theme::kTight, theme::kTight, theme::kTight, theme::kTight);
     layout->setSpacing(theme::kTight);
     layout->addWidget(m_filter);
+    layout->addWidget(m_filterProblem);
     layout->addWidget(m_tree);
     content->setMinimumWidth(250);
     setWidget(content);
 
-    connect(m_filter, &QLineEdit::textChanged, this, [this](const QString& text) {
-        m_proxy->setFilterFixedString(text);
-        if (!text.isEmpty()) {
-            m_tree->expandAll();
-        }
-        followState();
-    });
+    connect(m_filter, &QLineEdit::textChanged, this, &LayerDock::applyFilter);
     auto* clear = new QAction(m_filter);
     clear->setShortcut(QKeySequence(Qt::Key_Escape));
     clear->setShortcutContext(Qt::WidgetShortcut);
     connect(clear, &QAction::triggered, m_filter, &QLineEdit::clear);
     m_filter->addAction(clear);
+    makeColumnActions();
+    enableCopy(*m_tree);
     connect(m_tree->header(), &QHeaderView::customContextMenuRequested, this,
-            &LayerDock::showColumnMenu);
+            [this](const QPoint& position) {
+                QMenu menu(this);
+                menu.addActions(m_columnActions);
+                menu.exec(m_tree->header()->mapToGlobal(position));
+            });
     connect(m_tree->selectionModel(), &QItemSelectionModel::currentChanged, this,
             [this](const QModelIndex& current) {
                 const QString layer = current.data(Model::LayerRole).toString();
@@ -135,9 +145,57 @@ LayerDock::Shown LayerDock::shown() const
 void LayerDock::showColumns()
 {
     for (int column = 0; column < Model::ColumnCount; ++column) {
-        m_tree->setColumnHidden(column, m_hidden.at(shown()).count(column) > 0);
+        const bool hidden = m_hidden.at(shown()).count(column) > 0;
+        m_tree->setColumnHidden(column, hidden);
+        if (column > 0) {
+            m_columnActions[column - 1]->setChecked(!hidden);
+        }
     }
     m_fit->start(0);
+}
+
+void LayerDock::makeColumnActions()
+{
+    for (int column = 1; column < Model::ColumnCount; ++column) {
+        QString title = m_model->headerData(column, Qt::Horizontal, Qt::DisplayRole).toString();
+        if (column >= Model::PlanBitsColumn) {
+            title = tr("Next run: %1").arg(title);
+        }
+        auto* action = new QAction(title, this);
+        action->setObjectName(QStringLiteral("layerColumn%1Action").arg(column));
+        action->setStatusTip(
+            m_model->headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString());
+        action->setCheckable(true);
+        connect(action, &QAction::triggered, this, [this, column](bool on) {
+            std::set<int>& hidden = m_hidden.at(shown());
+            if (on) {
+                hidden.erase(column);
+            } else {
+                hidden.insert(column);
+            }
+            showColumns();
+        });
+        m_columnActions << action;
+    }
+}
+
+void LayerDock::applyFilter()
+{
+    QString problem;
+    try {
+        m_proxy->setQuery(LayerQuery::parse(m_filter->text()));
+    } catch (const Error& error) { // the last good filter stays
+        problem = QString::fromStdString(error.what());
+    }
+    m_filterProblem->setText(problem);
+    m_filterProblem->setVisible(!problem.isEmpty());
+    QPalette colors = palette();
+    colors.setColor(QPalette::WindowText, theme::problemText(colors));
+    m_filterProblem->setPalette(colors);
+    if (!m_filter->text().isEmpty()) {
+        m_tree->expandAll();
+    }
+    followState();
 }
 
 bool LayerDock::eventFilter(QObject* watched, QEvent* event)
@@ -335,30 +393,6 @@ void LayerDock::editPlan(const QModelIndex& index, int column, const QVariant& v
     }
     m_state.editDraft(edited, layers.size() == 1 ? tr("Set %1").arg(layers.first())
                                                  : tr("Set %1 layers").arg(layers.size()));
-}
-
-void LayerDock::showColumnMenu(const QPoint& position)
-{
-    QMenu menu(this);
-    for (int column = 1; column < Model::ColumnCount; ++column) {
-        QString title = m_model->headerData(column, Qt::Horizontal, Qt::DisplayRole).toString();
-        if (column >= Model::PlanBitsColumn) {
-            title = tr("Next run: %1").arg(title);
-        }
-        QAction* action = menu.addAction(title);
-        action->setCheckable(true);
-        action->setChecked(!m_tree->isColumnHidden(column));
-        connect(action, &QAction::toggled, this, [this, column](bool on) {
-            std::set<int>& hidden = m_hidden.at(shown());
-            if (on) {
-                hidden.erase(column);
-            } else {
-                hidden.insert(column);
-            }
-            showColumns();
-        });
-    }
-    menu.exec(m_tree->header()->mapToGlobal(position));
 }
 
 } // namespace qw

@@ -5,6 +5,7 @@
 
 #include <QDockWidget>
 
+class QLabel;
 class QLineEdit;
 class QTimer;
 class QTreeView;
@@ -28,6 +29,8 @@ public:
     void showPlans(bool plans);
     void saveSession();
     void focusFilter();
+    /// Show and hide the columns, of the kind shown now.
+    const QList<QAction*>& columnActions() const { return m_columnActions; }
     void selectNeighbour(int step); ///< +1: the next layer shown, -1: the one before
 
 protected:
@@ -36,7 +39,9 @@ protected:
 private:
     enum Shown { Weights, Errors, Plans };
     Shown shown() const;
+    void makeColumnActions();
     void showColumns();
+    void applyFilter();
     /// Names stay readable: where there is no room, the titles of the other columns give way first.
     void fitColumns();
     void fill();
@@ -44,7 +49,6 @@ private:
     void fillResults();
     void followState();
     void editPlan(const QModelIndex& index, int column, const QVariant& value);
-    void showColumnMenu(const QPoint& position);
     QStringList selectedLayers() const;
 
     AppState& m_state;
@@ -52,9 +56,11 @@ private:
     LayerTreeProxy* m_proxy = nullptr;
     QTreeView* m_tree = nullptr;
     QLineEdit* m_filter = nullptr;
+    QLabel* m_filterProblem = nullptr;
     QTimer* m_fit = nullptr; ///< fitColumns() once for all that changed
     bool m_plans = false;
     std::array<std::set<int>, 3> m_hidden; ///< columns, by Shown
+    QList<QAction*> m_columnActions;       ///< of all columns but the first
     bool m_following = false;
 };
 

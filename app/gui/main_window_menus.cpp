@@ -136,7 +136,7 @@ void MainWindow::createViewMenu()
     view->addSeparator();
     view->addActions(m_dockActions);
     QAction* filter = add(view, u"filterLayers"_s, tr("Filter La&yers"),
-                          tr("Type a part of a layer's name"), QKeySequence::Find);
+                          tr("Type a part of a layer's name, or error>10"), QKeySequence::Find);
     connect(filter, &QAction::triggered, m_layerDock, &LayerDock::focusFilter);
     QAction* next = add(view, u"nextLayer"_s, tr("&Next Layer"), {}, QKeySequence(tr("Alt+Down")));
     connect(next, &QAction::triggered, this, [this] { m_layerDock->selectNeighbour(1); });
@@ -144,6 +144,9 @@ void MainWindow::createViewMenu()
         add(view, u"previousLayer"_s, tr("&Previous Layer"), {}, QKeySequence(tr("Alt+Up")));
     connect(previous, &QAction::triggered, this, [this] { m_layerDock->selectNeighbour(-1); });
     m_modelActions << filter << next << previous;
+    QMenu* columns = view->addMenu(tr("Layer Colu&mns"));
+    columns->addActions(m_layerDock->columnActions());
+    addActions(m_layerDock->columnActions());
     view->addSeparator();
     connect(add(view, u"palette"_s, tr("&Find a Command\u2026"),
                 tr("Type to find a command, a layer or a run"), QKeySequence(tr("Ctrl+K"))),

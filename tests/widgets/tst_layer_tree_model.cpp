@@ -1,10 +1,17 @@
 #include <QAbstractItemModelTester>
+#include <QAction>
+#include <QClipboard>
+#include <QGuiApplication>
 #include <QSignalSpy>
 #include <QTest>
+#include <QTreeView>
 
+#include "base/error.h"
 #include "widgets/layer_tree_model.h"
+#include "widgets/table_text.h"
 
 using namespace Qt::Literals::StringLiterals;
+using qw::LayerQuery;
 using qw::LayerTreeModel;
 using qw::LayerTreeProxy;
 
@@ -55,6 +62,11 @@ private Q_SLOTS:
     void weightsFillOneLayer();
     void sortsByNumberWithMissingLast();
     void filtersByPartOfTheName();
+    void filtersByNumbers_data();
+    void filtersByNumbers();
+    void filterFollowsNumbersThatArrive();
+    void filterExplainsItself();
+    void copiesAsTsv();
     void worseIsHotter();
     void plansShowAndAskForEdits();
 };
@@ -129,10 +141,111 @@ void TstLayerTreeModel::filtersByPartOfTheName()
     LayerTreeProxy proxy;
     proxy.setSourceModel(&model);
     model.setLayers(twoBlocks());
-    proxy.setFilterFixedString(u"1.mlp"_s);
+    proxy.setQuery(LayerQuery::parse(u"1.MLP"_s));
     QCOMPARE(printed(proxy), (QStringList{u"block 1 | –"_s, u"up_proj | –"_s}));
-    proxy.setFilterFixedString({});
+    proxy.setQuery({});
     QCOMPARE(printed(proxy).size(), 6);
+}
+
+void TstLayerTreeModel::filtersByNumbers_data()
+{
+    QTest::addColumn<QString>("query");
+    QTest::addColumn<QStringList>("blocks"); // each with its only layer that is left
+    const QStringList none;
+    const QString q0 = u"q_proj | 2.00 %"_s;
+    const QString up0 = u"up_proj | 12.0 %"_s;
+    const QString b0 = u"block 0 | 12.0 %"_s; // the worst of the block, filtered or not
+    QTest::newRow("percent") << u"error>10"_s << QStringList{b0, up0};
+    QTest::newRow("below") << u"error<10"_s << QStringList{b0, q0};
+    QTest::newRow("missing numbers") << u"error<1"_s << none;
+    QTest::newRow("both") << u"layers.0 cols>8"_s << QStringList{b0, up0};
+    QTest::newRow("minus") << u"layers.0 -up_proj"_s << QStringList{b0, q0};
+    QTest::newRow("rows") << u"rows>8"_s << none;
+    QTest::newRow("weights") << u"weights:64 layers.0"_s << QStringList{b0, q0};
+    QTest::newRow("stable rank") << u"stable_rank<20"_s << QStringList{b0, up0};
+    QTest::newRow("planned bits") << u"bits:8"_s << QStringList{b0, up0};
+    QTest::newRow("planned rank") << u"rank>32"_s << QStringList{b0, up0};
+    QTest::newRow("skipped") << u"skip:yes"_s << QStringList{b0, q0};
+}
+
+void TstLayerTreeModel::filtersByNumbers()
+{
+    LayerTreeModel model;
+    LayerTreeProxy proxy;
+    proxy.setSourceModel(&model);
+    QAbstractItemModelTester tester(&proxy, QAbstractItemModelTester::FailureReportingMode::QtTest);
+    model.setLayers(twoBlocks());
+    model.setResults({result("model.layers.0.self_attn.q_proj", 0.02),
+                      result("model.layers.0.mlp.up_proj", 0.12)});
+    model.setWeights(u"model.layers.0.mlp.up_proj"_s, -0.25, 0.5, 7.25, 12.5);
+    std::vector<qw::LayerPlanRow> plans(4, {.bits = 4, .rank = 32});
+    plans[0].skip = true;
+    plans[0].bits = 8; // of no meaning where it is skipped
+    plans[1].bits = 8;
+    plans[1].rank = 64;
+    model.setPlans(plans);
+    QFETCH(QString, query);
+    proxy.setQuery(LayerQuery::parse(query));
+    QTEST(printed(proxy), "blocks");
+}
+
+void TstLayerTreeModel::filterFollowsNumbersThatArrive()
+{
+    LayerTreeModel model;
+    LayerTreeProxy proxy;
+    proxy.setSourceModel(&model);
+    QAbstractItemModelTester tester(&proxy, QAbstractItemModelTester::FailureReportingMode::QtTest);
+    model.setLayers(twoBlocks());
+    proxy.setQuery(LayerQuery::parse(u"error>10"_s));
+    QCOMPARE(printed(proxy), QStringList());
+    model.setResults({result("model.layers.1.mlp.up_proj", 0.2)});
+    QCOMPARE(printed(proxy), (QStringList{u"block 1 | 20.0 %"_s, u"up_proj | 20.0 %"_s}));
+    model.setResults({});
+    QCOMPARE(printed(proxy), QStringList());
+}
+
+void TstLayerTreeModel::filterExplainsItself()
+{
+    const QString help = LayerQuery::help();
+    for (const QString& key : {u"error"_s, u"bits"_s, u"rows"_s, u"stable_rank"_s}) {
+        QVERIFY2(help.contains(u'\n' + key + u"  "_s), qPrintable(help));
+    }
+    try {
+        LayerQuery::parse(u"ppl<3"_s);
+        QFAIL("accepted");
+    } catch (const qw::Error& error) {
+        QVERIFY2(QString::fromUtf8(error.what()).contains(u"layers have no \"ppl\""_s),
+                 error.what());
+    }
+}
+
+void TstLayerTreeModel::copiesAsTsv()
+{
+    LayerTreeModel model;
+    LayerTreeProxy proxy;
+    proxy.setSourceModel(&model);
+    model.setLayers(twoBlocks());
+    model.setResults({result("model.layers.1.mlp.up_proj", 0.2)});
+    QTreeView tree;
+    tree.setModel(&proxy);
+    tree.setSelectionMode(QAbstractItemView::ExtendedSelection);
+    for (int column = 0; column < LayerTreeModel::ColumnCount; ++column) {
+        tree.setColumnHidden(column, column != LayerTreeModel::NameColumn &&
+                                         column != LayerTreeModel::OutputErrorColumn &&
+                                         column != LayerTreeModel::ShapeColumn);
+    }
+    QCOMPARE(qw::tableText(tree).count(u'\n'), 7); // titles, two blocks, four layers
+    const QString title = u"Layer\tOutput error\tShape\n"_s;
+    for (const char* layer : {"model.layers.1.mlp.up_proj", "model.layers.0.mlp.up_proj"}) {
+        tree.selectionModel()->select(
+            proxy.mapFromSource(model.indexOf(QString::fromLatin1(layer))),
+            QItemSelectionModel::Select | QItemSelectionModel::Rows);
+    }
+    qw::enableCopy(tree);
+    tree.findChild<QAction*>(u"copyRowsAction"_s)->trigger();
+    QCOMPARE(QGuiApplication::clipboard()->text(), // in the order shown, by their whole names
+             title + u"model.layers.0.mlp.up_proj\t\u2013\t8 \u00d7 32\n"_s +
+                 u"model.layers.1.mlp.up_proj\t20.0 %\t8 \u00d7 32\n"_s);
 }
 
 void TstLayerTreeModel::worseIsHotter()

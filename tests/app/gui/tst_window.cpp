@@ -18,6 +18,7 @@
 
 #include "app/gui/app_state.h"
 #include "app/gui/queue_dock.h"
+#include "app/gui/shortcuts_dialog.h"
 #include "app/gui/start_page.h"
 #include "base/files.h"
 #include "store/run_store.h"
@@ -62,6 +63,7 @@ private Q_SLOTS:
     void dialogsOpen();
     void onlyPagesThatExistAreOffered();
     void layerColumnsAreRemembered();
+    void layersAreFilteredByNumbers();
     void layerNamesStayReadable();
     void aChangedFolderIsStale();
 };
@@ -484,12 +486,45 @@ void TstWindow::layerColumnsAreRemembered()
     QVERIFY(tree->isColumnHidden(Model::PlanRankColumn));
     gui.trigger("inspectAction");
     QVERIFY(!tree->isColumnHidden(Model::StableRankColumn)); // each page has its own
+    QAction* rows = nullptr; // in the View menu, and so in the palette
+    for (QAction* action : gui.window->actions()) {
+        rows = qw::actionTitle(*action) == u"Layer Columns: Shape"_s ? action : rows;
+    }
+    QVERIFY(rows != nullptr && rows->isCheckable() && !rows->isChecked());
+    rows->trigger();
+    QVERIFY(!tree->isColumnHidden(Model::ShapeColumn));
     gui.window->close();
     gui.reopen();
     gui.trigger("quantizeAction");
     tree = gui.find<QTreeView>("layerTree");
     QVERIFY(tree->isColumnHidden(Model::PlanRankColumn));
     QVERIFY(!tree->isColumnHidden(Model::PlanBitsColumn));
+    gui.trigger("inspectAction");
+    QVERIFY(!tree->isColumnHidden(Model::ShapeColumn));
+}
+
+void TstWindow::layersAreFilteredByNumbers()
+{
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    auto* tree = gui.find<QTreeView>("layerTree");
+    auto* filter = gui.find<QLineEdit>("layerFilterLineEdit");
+    auto* problem = gui.find<QLabel>("layerFilterProblemLabel");
+    const int blocks = tree->model()->rowCount();
+    QVERIFY(blocks > 1);
+    filter->setText(u"rows<1"_s);
+    QCOMPARE(tree->model()->rowCount(), 0);
+    QVERIFY(problem->isHidden());
+    filter->setText(u"ppl<1"_s); // of runs
+    QVERIFY(problem->isVisible());
+    QVERIFY2(problem->text().contains(u"layers have no"_s), qPrintable(problem->text()));
+    filter->setText(u"rows>1"_s);
+    QCOMPARE(tree->model()->rowCount(), blocks);
+    QVERIFY(problem->isHidden());
+    filter->setFocus();
+    QTest::keyClick(filter, Qt::Key_Escape);
+    QCOMPARE(filter->text(), QString());
 }
 
 void TstWindow::layerNamesStayReadable()
