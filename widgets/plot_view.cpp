@@ -121,10 +121,16 @@ bool PlotView::event(QEvent* event)
 
 void PlotView::contextMenuEvent(QContextMenuEvent* event)
 {
+    QMenu menu(this);
+    fillMenu(menu);
+    menu.exec(event->globalPos());
+}
+
+void PlotView::fillMenu(QMenu& menu)
+{
     const QString filter = tr("Picture (*.png);;Document (*.pdf);;Numbers (*.csv)");
     const QString name =
         (accessibleName().isEmpty() ? tr("plot") : accessibleName()) + QStringLiteral(".png");
-    QMenu menu(this);
     menu.addAction(tr("Show &All"), this, [this] { showAll(); });
     menu.addSeparator();
     menu.addAction(tr("&Copy Image"), this, &PlotView::copyImage);
@@ -132,7 +138,6 @@ void PlotView::contextMenuEvent(QContextMenuEvent* event)
     menu.addAction(tr("&Save As\u2026"), this,
                    [this, name, filter] { Q_EMIT saveWanted(name, filter); });
     extendMenu(menu);
-    menu.exec(event->globalPos());
 }
 
 void PlotView::keyPressEvent(QKeyEvent* event)

@@ -11,8 +11,8 @@ class QMouseEvent;
 namespace qw {
 
 /// What all plots share: wheel (or + and -) zooms, drag (or arrows) moves, double click (or 0)
-/// shows all, right click (or the Menu key) copies and saves; colours follow the palette; an empty
-/// plot says what would fill it. Subclasses draw into plot().
+/// shows all, right click (or the Menu key) copies and saves, as fillMenu() offers elsewhere;
+/// colours follow the palette; an empty plot says what would fill it. Subclasses draw into plot().
 class PlotView : public QWidget
 {
     Q_OBJECT
@@ -28,6 +28,8 @@ public:
     /// Zooms out to all data.
     virtual void showAll() = 0;
 
+    /// What can be done with the plot: of the right click, and for a menu of the window.
+    void fillMenu(QMenu& menu);
     void copyImage() const;
     void copyData() const;
     /// By the ending: png, pdf or csv. @throws qw::Error::Io naming the file

@@ -133,7 +133,7 @@ QWidget* InspectPage::makeSpectra()
     m_useRank->setFocusPolicy(Qt::StrongFocus);
     m_useRank->setPopupMode(QToolButton::InstantPopup);
     m_useRank->setToolTip(tr("Writes the rank at the line into the next run"));
-    auto* menu = new QMenu(m_useRank);
+    auto* menu = new QMenu(tr("&Use This Rank For"), m_useRank);
     const QStringList scopes = {tr("&This Layer"), tr("All Layers of This &Kind"),
                                 tr("&All Layers")};
     const QStringList names = {QStringLiteral("rankForLayerAction"),
@@ -142,6 +142,7 @@ QWidget* InspectPage::makeSpectra()
     for (int scope = 0; scope < scopes.size(); ++scope) {
         QAction* action = menu->addAction(scopes[scope]);
         action->setObjectName(names[scope]);
+        action->setStatusTip(m_useRank->toolTip());
         connect(action, &QAction::triggered, this, [this, scope] { useRank(scope); });
     }
     m_useRank->setMenu(menu);
@@ -296,6 +297,25 @@ std::optional<std::int64_t> InspectPage::rank() const
     return m_spectra->guide();
 }
 
+QMenu* InspectPage::rankMenu() const
+{
+    return m_useRank->menu();
+}
+
+PlotView* InspectPage::mainPlot() const
+{
+    return m_spectra;
+}
+
+void InspectPage::setRankUsable(bool usable)
+{
+    m_useRank->setEnabled(usable);
+    m_useRank->menu()->menuAction()->setEnabled(usable);
+    for (QAction* action : m_useRank->menu()->actions()) {
+        action->setEnabled(usable);
+    }
+}
+
 void InspectPage::saveSession()
 {
     m_state.settings().set(
@@ -319,12 +339,14 @@ void InspectPage::showEvent(QShowEvent* event)
     showMapKinds();
     m_inspector->setActive(true);
     showOverview();
+    showRank();
     showNumbers();
 }
 
 void InspectPage::hideEvent(QHideEvent* event)
 {
     QWidget::hideEvent(event);
+    setRankUsable(false); // the line that says which is out of sight
     m_inspector->setActive(false);
 }
 

@@ -10,6 +10,7 @@ class QActionGroup;
 class QButtonGroup;
 class QComboBox;
 class QLabel;
+class QMenu;
 class QSplitter;
 class QStackedWidget;
 class QTimer;
@@ -35,6 +36,9 @@ public:
     LayerInspector& inspector() { return *m_inspector; }
     /// The rank the guide stands at, if a layer is shown.
     std::optional<std::int64_t> rank() const;
+    /// Writes that rank into the next run; only while the page is in sight.
+    QMenu* rankMenu() const;
+    PlotView* mainPlot() const;
     void saveSession();
     void restoreSession();
 
@@ -65,6 +69,7 @@ private:
     void showNumbers();
     void showRank();
     void useRank(int scope);
+    void setRankUsable(bool usable);
     const LayerResult* storedLayer() const;
     /// Why nothing is known of the layers' inputs, where no calibration text says it.
     QString whyNoInputs() const;

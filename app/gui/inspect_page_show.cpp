@@ -155,7 +155,7 @@ void InspectPage::showRank()
     m_correction = inspect_plots::correction(spec, storedLayer(), spectra ? &*spectra : nullptr,
                                              m_inspector->viewIsCurrent() ? &*view : nullptr);
     const bool known = !m_correction.singularValues.empty() && m_correction.rows > 0 && spectra;
-    m_useRank->setEnabled(known);
+    setRankUsable(known && isVisible());
     if (!known) {
         m_spectra->hideGuide();
         m_rankLabel->setText(QString());

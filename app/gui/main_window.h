@@ -4,6 +4,7 @@
 #include <functional>
 
 #include <QMainWindow>
+#include <QPointer>
 
 #include "app/gui/app_state.h"
 #include "app/gui/mode.h"
@@ -24,6 +25,7 @@ class Dialogs;
 class InspectPage;
 class LayerDock;
 class ModeBar;
+class PlotView;
 class QuantizePage;
 class QueueDock;
 class Settings;
@@ -71,6 +73,10 @@ private:
     void createCompareMenu();
     void createHelpMenu();
     void refillRecent();
+    void followFocus(); ///< remembers the plot that has it while a menu is open
+    /// The one that has the focus, else the page's; nullptr: there is none with data.
+    PlotView* plotInSight() const;
+    void refillPlotMenu();
     void showPalette();
     void showShortcuts();
 
@@ -139,6 +145,8 @@ private:
     std::array<Page, kModeCount> m_pages;
     QList<QAction*> m_dockActions;
     QMenu* m_recentMenu = nullptr;
+    QMenu* m_plotMenu = nullptr;
+    QPointer<PlotView> m_focusPlot;
     QLabel* m_modelLabel = nullptr;
     QLabel* m_engineLabel = nullptr;
     QLabel* m_memoryLabel = nullptr;

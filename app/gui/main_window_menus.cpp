@@ -1,5 +1,7 @@
 #include "app/gui/main_window.h"
 
+#include <algorithm>
+
 #include <QActionGroup>
 #include <QApplication>
 #include <QDesktopServices>
@@ -11,6 +13,7 @@
 #include "app/gui/about_dialog.h"
 #include "app/gui/compare_page.h"
 #include "app/gui/dialogs.h"
+#include "app/gui/inspect_page.h"
 #include "app/gui/layer_dock.h"
 #include "app/gui/log_file.h"
 #include "app/gui/quantize_page.h"
@@ -19,6 +22,7 @@
 #include "app/gui/settings.h"
 #include "app/gui/shortcuts_dialog.h"
 #include "widgets/command_palette.h"
+#include "widgets/plot_view.h"
 
 namespace qw {
 
@@ -144,6 +148,10 @@ void MainWindow::createViewMenu()
         add(view, u"previousLayer"_s, tr("&Previous Layer"), {}, QKeySequence(tr("Alt+Up")));
     connect(previous, &QAction::triggered, this, [this] { m_layerDock->selectNeighbour(-1); });
     m_modelActions << filter << next << previous;
+    m_plotMenu = view->addMenu(tr("Pl&ot"));
+    m_plotMenu->setObjectName(u"plotMenu"_s);
+    connect(view, &QMenu::aboutToShow, this, &MainWindow::refillPlotMenu);
+    connect(qApp, &QApplication::focusChanged, this, &MainWindow::followFocus);
     QMenu* columns = view->addMenu(tr("Layer Colu&mns"));
     columns->addActions(m_layerDock->columnActions());
     addActions(m_layerDock->columnActions());
@@ -191,6 +199,9 @@ void MainWindow::createModelMenu()
                          QKeySequence(tr("Ctrl+W")));
     connect(close, &QAction::triggered, &m_state, &AppState::closeModel);
     m_modelActions << reload << folder << close;
+    model->addSeparator();
+    model->addMenu(m_inspectPage->rankMenu());
+    addActions(m_inspectPage->rankMenu()->actions());
 }
 
 void MainWindow::createRunMenu()
@@ -283,10 +294,60 @@ void MainWindow::refillRecent()
     m_recentMenu->setEnabled(!m_recentMenu->isEmpty());
 }
 
+void MainWindow::followFocus()
+{
+    QWidget* now = QApplication::focusWidget();
+    const bool menu = qobject_cast<QMenuBar*>(now) != nullptr;
+    if (now != nullptr && !menu && isAncestorOf(now)) { // else a menu or dialog opens
+        m_focusPlot = qobject_cast<PlotView*>(now);
+    }
+}
+
+PlotView* MainWindow::plotInSight() const
+{
+    const auto shown = [](const PlotView* plot) {
+        return plot != nullptr && plot->isVisible() && plot->emptyText().isEmpty();
+    };
+    if (shown(m_focusPlot)) {
+        return m_focusPlot;
+    }
+    if (shown(m_inspectPage->mainPlot())) {
+        return m_inspectPage->mainPlot();
+    }
+    const auto plots = m_stack->currentWidget()->findChildren<PlotView*>();
+    const auto found = std::find_if(plots.begin(), plots.end(), shown);
+    return found != plots.end() ? *found : nullptr;
+}
+
+void MainWindow::refillPlotMenu()
+{
+    m_plotMenu->clear();
+    qDeleteAll(m_plotMenu->findChildren<QMenu*>(QString(), Qt::FindDirectChildrenOnly));
+    PlotView* plot = plotInSight();
+    m_plotMenu->menuAction()->setEnabled(plot != nullptr);
+    m_plotMenu->setTitle(plot != nullptr ? tr("Pl&ot: %1").arg(plot->accessibleName())
+                                         : tr("Pl&ot"));
+    if (plot != nullptr) {
+        plot->fillMenu(*m_plotMenu);
+    }
+}
+
 void MainWindow::showPalette()
 {
     std::vector<PaletteEntry> entries;
-    for (QAction* action : actions()) {
+    refillPlotMenu();
+    QList<QAction*> all = actions();
+    const auto addMenu = [&all](const QMenu& menu, auto& again) -> void {
+        for (QAction* action : menu.actions()) {
+            if (action->menu() != nullptr) {
+                again(*action->menu(), again);
+            } else if (!action->isSeparator()) {
+                all << action;
+            }
+        }
+    };
+    addMenu(*m_plotMenu, addMenu);
+    for (QAction* action : std::as_const(all)) {
         if (action->isEnabled() && !action->objectName().startsWith(u"palette")) {
             entries.push_back({actionTitle(*action),
                                action->shortcut().toString(QKeySequence::NativeText),

@@ -47,7 +47,7 @@ ShortcutsDialog::ShortcutsDialog(const QList<QAction*>& actions, QWidget* parent
          tr("wheel or + and -, drag or arrows, double click or 0")},
         {tr("Plots: move the rank line"), tr("drag, Left and Right, with Shift by 8")},
         {tr("Plots: switch a series off and on"), tr("click on its name")},
-        {tr("Plots: copy, save, export"), tr("right click, Menu key")},
+        {tr("Plots: copy, save, export"), tr("right click, Menu key, View > Plot")},
         {tr("Tables: copy the selection"), tr("Ctrl+C")},
         {tr("Clear a filter, leave a dialog"), tr("Esc")},
     };

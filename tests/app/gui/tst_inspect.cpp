@@ -1,3 +1,4 @@
+#include <QAction>
 #include <QComboBox>
 #include <QFile>
 #include <QLabel>
@@ -12,6 +13,7 @@
 #include "app/gui/inspect_plots.h"
 #include "app/gui/layer_inspector.h"
 #include "app/gui/overrides.h"
+#include "app/gui/shortcuts_dialog.h"
 #include "base/error.h"
 #include "store/run_store.h"
 #include "support/gui_fixture.h"
@@ -139,6 +141,17 @@ void TstInspect::withoutARun()
     QCOMPARE(qw::settingsFor(gui.window->state().draft(), layer).rank, 24);
     gui.trigger("undoAction");
     QCOMPARE(qw::settingsFor(gui.window->state().draft(), layer).rank, 32);
+
+    // The Model menu and the palette have that too, while the line is in sight.
+    auto* everywhere = gui.find<QAction>("rankForAllAction");
+    QCOMPARE(qw::actionTitle(*everywhere), u"Use This Rank For: All Layers"_s);
+    QVERIFY(gui.window->actions().contains(everywhere) && everywhere->isEnabled());
+    gui.trigger("quantizeAction");
+    QVERIFY(!everywhere->isEnabled());
+    gui.trigger("inspectAction");
+    QTRY_VERIFY_WITH_TIMEOUT(everywhere->isEnabled(), kPatience);
+    everywhere->trigger();
+    QCOMPARE(gui.window->state().draft().lowRank.rank, 24);
 }
 
 void TstInspect::withARun()

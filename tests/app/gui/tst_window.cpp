@@ -1,8 +1,10 @@
 #include <QApplication>
+#include <QClipboard>
 #include <QComboBox>
 #include <QDockWidget>
 #include <QFile>
 #include <QHeaderView>
+#include <QImage>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
@@ -28,6 +30,7 @@
 #include "widgets/card_button.h"
 #include "widgets/elided_label.h"
 #include "widgets/layer_tree_model.h"
+#include "widgets/series_plot.h"
 #include "widgets/theme.h"
 
 using namespace Qt::Literals::StringLiterals;
@@ -58,6 +61,7 @@ private Q_SLOTS:
     void nothingIsRebuiltWhereTheStoreIsAsItWas();
     void aNewRunLeavesFocusAndOpenListAlone();
     void paletteFindsActionsAndLayers();
+    void plotsHaveAMenuAndAreInThePalette();
     void themesSwitch();
     void everyControlHasANameAndEveryMenuAMnemonic();
     void dialogsOpen();
@@ -379,6 +383,48 @@ void TstWindow::ofTwoModelsTheOneWantedLastIsOpened()
     gui.window->openPath(QStringLiteral(QW_GOLDEN_DIR "/models/qwen3"));
     gui.window->openPath(u"demo"_s); // while it is found out what the folder is
     QVERIFY(!QTest::qWaitFor([&] { return gui.window->state().modelName() != u"demo"_s; }, kQuiet));
+}
+
+void TstWindow::plotsHaveAMenuAndAreInThePalette()
+{
+    GuiFixture gui;
+    auto* menu = gui.find<QMenu>("plotMenu");
+    auto* view = qobject_cast<QMenu*>(menu->parent());
+    QVERIFY(view != nullptr);
+    const auto open = [&] { // the menu around it, as Alt+V does
+        Q_EMIT view->aboutToShow();
+        return menu->title();
+    };
+    open();
+    QVERIFY(!menu->menuAction()->isEnabled()); // the start page has no plot
+    QVERIFY(menu->isEmpty());
+    gui.openDemo();
+    gui.trigger("inspectAction");
+    auto* overview = gui.find<qw::SeriesPlot>("overviewPlot");
+    for (auto* plot : {gui.find<qw::SeriesPlot>("spectraPlot"), overview}) {
+        QTRY_COMPARE_WITH_TIMEOUT(plot->emptyText(), QString(), kPatience);
+    }
+    gui.window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(gui.window.get()));
+    gui.find<QTreeView>("layerTree")->setFocus();
+    QCOMPARE(open(), u"Pl&ot: Singular values"_s); // the main one
+    QVERIFY(menu->menuAction()->isEnabled());
+    overview->setFocus();
+    QCOMPARE(open(), u"Pl&ot: All layers"_s);
+    gui.window->menuBar()->setFocus(); // as Alt does
+    QCOMPARE(open(), u"Pl&ot: All layers"_s);
+    overview->setFocus();
+    QVERIFY(!overview->logY());
+    QGuiApplication::clipboard()->clear();
+    for (const QString& wanted : {u"plot all layers logarithmic y"_s, u"plot copy image"_s}) {
+        gui.trigger("paletteAction");
+        auto* input = gui.find<QLineEdit>("paletteLineEdit");
+        QTest::keyClicks(input, wanted);
+        QTest::keyClick(input, Qt::Key_Return);
+        QTRY_VERIFY(gui.window->findChild<QWidget*>(u"commandPalette"_s) == nullptr);
+    }
+    QVERIFY(overview->logY());
+    QVERIFY(!QGuiApplication::clipboard()->image().isNull());
 }
 
 void TstWindow::themesSwitch()
