@@ -10,7 +10,8 @@ class QMouseEvent;
 
 namespace qw {
 
-/// What all plots share: wheel (or + and -) zooms, drag (or arrows) moves, double click (or 0)
+/// What all plots share: wheel (or + and -) zooms, drag (or arrows, with Ctrl where they
+/// choose points) moves, double click (or 0)
 /// shows all, right click (or the Menu key) copies and saves, as fillMenu() offers elsewhere;
 /// colours follow the palette; an empty plot says what would fill it. Subclasses draw into plot().
 class PlotView : public QWidget

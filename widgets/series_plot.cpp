@@ -61,7 +61,9 @@ SeriesPlot::SeriesPlot(QWidget* parent) : PlotView(parent)
 
 void SeriesPlot::setData(const PlotData& data)
 {
+    const std::string chosen = m_cursor ? keyOf(*m_cursor) : std::string();
     m_data = report_text::translated(data);
+    m_cursor = withKey(chosen);
     m_data.logX = m_logX.value_or(data.logX);
     m_data.logY = m_logY.value_or(data.logY);
     rebuild();
@@ -128,6 +130,7 @@ void SeriesPlot::setShown(std::size_t series, bool shown)
         m_off.insert(m_data.series[series].name);
     }
     showSwitches();
+    drawCursor();
     plot()->replot(QCustomPlot::rpQueuedReplot);
 }
 
@@ -336,9 +339,10 @@ void SeriesPlot::released(QMouseEvent* event)
             return;
         }
         const auto hit = nearest(event->pos(), kReach);
-        if (hit && hit->point < m_data.series[hit->series].keys.size()) {
-            Q_EMIT pointClicked(
-                QString::fromStdString(m_data.series[hit->series].keys[hit->point]));
+        if (hit && !keyOf(*hit).empty()) {
+            m_cursor.reset(); // keys begin at what is highlighted then
+            drawCursor();
+            Q_EMIT pointClicked(QString::fromStdString(keyOf(*hit)));
         }
     }
 }
@@ -346,12 +350,34 @@ void SeriesPlot::released(QMouseEvent* event)
 void SeriesPlot::keyPressEvent(QKeyEvent* event)
 {
     const int step = event->modifiers().testFlag(Qt::ShiftModifier) ? 8 : 1;
-    if (m_guide != nullptr && event->key() == Qt::Key_Left) {
+    const bool moves = event->modifiers().testFlag(Qt::ControlModifier); // the part seen
+    if (m_guide != nullptr && !moves && event->key() == Qt::Key_Left) {
         moveGuide(static_cast<double>(m_guideX - step));
-    } else if (m_guide != nullptr && event->key() == Qt::Key_Right) {
+    } else if (m_guide != nullptr && !moves && event->key() == Qt::Key_Right) {
         moveGuide(static_cast<double>(m_guideX + step));
+    } else if (m_guide == nullptr && !moves && moveCursor(event->key())) {
+        event->accept();
+    } else if ((event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter) && pick()) {
+        event->accept();
     } else {
         PlotView::keyPressEvent(event);
+    }
+}
+
+void SeriesPlot::focusInEvent(QFocusEvent* event)
+{
+    PlotView::focusInEvent(event);
+    if (m_cursor) {
+        drawCursor();
+    }
+}
+
+void SeriesPlot::focusOutEvent(QFocusEvent* event)
+{
+    PlotView::focusOutEvent(event);
+    if (m_cursor) {
+        drawCursor();
+        showTip({}, {});
     }
 }
 

@@ -13,13 +13,15 @@ class QCPAxis;
 class QCPItemLine;
 class QCPItemStraightLine;
 class QCPItemText;
+class QCPItemTracer;
 
 namespace qw {
 
 /// Draws PlotData: lines, points, bars, error bars, reference lines, log axes. Few series are
 /// labelled directly at their ends, many by a legend: a click on a label or an entry switches the
 /// series off and on. Points are labelled where PlotData asks for it and there is room. An optional
-/// guide (a vertical line) is dragged with the mouse or moved with the arrow keys.
+/// guide (a vertical line) is dragged with the mouse or moved with the arrow keys; without one the
+/// arrows walk bars and points, saying what each is, and Return does what a click does.
 class SeriesPlot : public PlotView
 {
     Q_OBJECT
@@ -59,6 +61,8 @@ protected:
     void restyle() override;
     void hover(const QPoint& position) override;
     void keyPressEvent(QKeyEvent* event) override;
+    void focusInEvent(QFocusEvent* event) override;
+    void focusOutEvent(QFocusEvent* event) override;
 
 private:
     struct Drawn {
@@ -70,6 +74,7 @@ private:
     struct Hit {
         std::size_t series = 0;
         std::size_t point = 0;
+        bool operator==(const Hit&) const = default;
     };
     /// Powers on a log axis, plain numbers where it spans less than a few of them.
     static void setNumbers(QCPAxis* axis);
@@ -97,6 +102,16 @@ private:
     std::optional<Hit> nearest(const QPoint& position, double reach) const;
     QString describe(const Hit& hit) const;
     void moveGuide(double x);
+    // The point that keys have chosen.
+    std::vector<Hit> walkable() const; ///< what arrows lead to, by x
+    std::optional<Hit> withKey(const std::string& key) const;
+    std::optional<Hit> firstPoint() const; ///< a highlighted one, else the leftmost in sight
+    std::optional<Hit> neighbour(const Hit& from, int arrow) const;
+    bool moveCursor(int arrow); ///< false: the arrow is not for points
+    bool pick();                ///< as a click does
+    void reveal(const Hit& hit);
+    void drawCursor();
+    const std::string& keyOf(const Hit& hit) const; ///< empty: it has none
     void pressed(QMouseEvent* event);
     void moved(QMouseEvent* event);
     void released(QMouseEvent* event);
@@ -112,6 +127,8 @@ private:
     QCPItemStraightLine* m_guide = nullptr;
     std::int64_t m_guideX = -1;
     std::int64_t m_guideLast = 0;
+    std::optional<Hit> m_cursor;
+    QCPItemTracer* m_cursorMark = nullptr; ///< while the plot has the focus
     bool m_dragging = false;
     QPoint m_pressedAt;
     QRectF m_all; ///< seen() after showAll(); else the user's choice

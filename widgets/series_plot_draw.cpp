@@ -171,6 +171,7 @@ void SeriesPlot::rebuild()
     m_referenceLabels.clear();
     m_pointLabels.clear();
     m_guide = nullptr;
+    m_cursorMark = nullptr;
     setEmptyText(m_data.series.empty() ? QString::fromStdString(m_data.empty) : QString());
     plot()->xAxis->setLabel(QString::fromStdString(m_data.xLabel));
     plot()->yAxis->setLabel(QString::fromStdString(m_data.yLabel));
@@ -194,6 +195,7 @@ void SeriesPlot::rebuild()
     if (m_guideX >= 0) {
         setGuide(m_guideX, m_guideLast);
     }
+    drawCursor();
     showSwitches();
 }
 

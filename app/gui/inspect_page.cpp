@@ -112,7 +112,7 @@ QWidget* InspectPage::makeOverview()
     m_overview->setAccessibleName(tr("All layers"));
     m_overview->setMinimumHeight(100);
     auto* hint = quiet("overviewHintLabel");
-    hint->setFullText(tr("click a bar to go there"));
+    hint->setFullText(tr("click a bar to go there; or arrows and Return"));
     return panel({titled(tr("All layers")), m_metric, nullptr, hint}, m_overview);
 }
 

@@ -279,6 +279,29 @@ void LayerDock::selectNeighbour(int step)
     }
 }
 
+void LayerDock::selectWorst()
+{
+    QModelIndex worst;
+    for (const int column : {Model::OutputErrorColumn, Model::WeightErrorColumn}) {
+        double most = -1;
+        for (int block = 0; block < m_proxy->rowCount(); ++block) {
+            const QModelIndex parent = m_proxy->index(block, 0);
+            for (int row = 0; row < m_proxy->rowCount(parent); ++row) {
+                const QModelIndex layer = m_proxy->index(row, column, parent);
+                const double error = layer.data(Model::SortRole).toDouble();
+                if (error > most) { // not so where it is missing
+                    most = error;
+                    worst = layer;
+                }
+            }
+        }
+        if (worst.isValid()) {
+            m_tree->setCurrentIndex(worst.siblingAtColumn(Model::NameColumn));
+            return;
+        }
+    }
+}
+
 void LayerDock::fill()
 {
     std::vector<LayerRow> rows;

@@ -32,6 +32,9 @@ public:
     /// Show and hide the columns, of the kind shown now.
     const QList<QAction*>& columnActions() const { return m_columnActions; }
     void selectNeighbour(int step); ///< +1: the next layer shown, -1: the one before
+    /// The layer shown with the largest output error of the run in view; weight error where outputs
+    /// were not measured.
+    void selectWorst();
 
 protected:
     bool eventFilter(QObject* watched, QEvent* event) override;

@@ -148,6 +148,18 @@ void MainWindow::createViewMenu()
         add(view, u"previousLayer"_s, tr("&Previous Layer"), {}, QKeySequence(tr("Alt+Up")));
     connect(previous, &QAction::triggered, this, [this] { m_layerDock->selectNeighbour(-1); });
     m_modelActions << filter << next << previous;
+    QAction* worst = add(view, u"worstLayer"_s, tr("&Worst Layer"),
+                         tr("Goes to the layer shown with the largest error in the run in view"),
+                         QKeySequence(tr("Ctrl+Shift+W")));
+    worst->setEnabled(false);
+    connect(&m_state, &AppState::runInViewChanged, worst,
+            [this, worst] { worst->setEnabled(m_state.runInView().has_value()); });
+    connect(worst, &QAction::triggered, this, [this] {
+        m_layerDock->selectWorst();
+        if (mode() != Mode::Quantize) { // it shows layers too
+            setMode(Mode::Inspect);
+        }
+    });
     m_plotMenu = view->addMenu(tr("Pl&ot"));
     m_plotMenu->setObjectName(u"plotMenu"_s);
     connect(view, &QMenu::aboutToShow, this, &MainWindow::refillPlotMenu);

@@ -44,7 +44,8 @@ ShortcutsDialog::ShortcutsDialog(const QList<QAction*>& actions, QWidget* parent
     }
     const QList<QStringList> gestures = {
         {tr("Plots: zoom, move, show all"),
-         tr("wheel or + and -, drag or arrows, double click or 0")},
+         tr("wheel or + and -, drag or Ctrl+arrows, double click or 0")},
+        {tr("Plots: go to a bar or point, choose it"), tr("arrows, Return")},
         {tr("Plots: move the rank line"), tr("drag, Left and Right, with Shift by 8")},
         {tr("Plots: switch a series off and on"), tr("click on its name")},
         {tr("Plots: copy, save, export"), tr("right click, Menu key, View > Plot")},

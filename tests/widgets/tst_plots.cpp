@@ -82,6 +82,9 @@ private Q_SLOTS:
     void wholeNumbersHaveWholeTicks();
     void labelsSwitchSeries();
     void keysZoomAndMove();
+    void keysChooseBars();
+    void keysChoosePoints_data();
+    void keysChoosePoints();
     void labelsDoNotCoverEachOther();
     void pointsAreLabelledWhereThereIsRoom();
     void aFrontOfOnePointIsSeen();
@@ -267,7 +270,11 @@ void TstPlots::labelsSwitchSeries()
 void TstPlots::keysZoomAndMove()
 {
     SeriesPlot plot;
-    plot.setData(twoLines());
+    PlotData data = twoLines();
+    for (Series& series : data.series) {
+        series.keys.clear(); // nothing to choose: arrows move
+    }
+    plot.setData(data);
     show(plot);
     const QCPRange all = inner(plot).xAxis->range();
     QTest::keyClick(&plot, Qt::Key_Plus);
@@ -284,6 +291,94 @@ void TstPlots::keysZoomAndMove()
     QCOMPARE(focused.pixelColor(0, 0), plot.palette().color(QPalette::Highlight));
     plot.clearFocus();
     QCOMPARE(plot.grab().toImage().pixelColor(0, 0), plot.palette().color(QPalette::Base));
+}
+
+void TstPlots::keysChooseBars()
+{
+    SeriesPlot plot;
+    Series bars;
+    bars.draw = Series::Draw::Bars;
+    bars.x = {0, 1, 2, 3};
+    bars.y = {1, qw::kMissing, 3, 2};
+    bars.keys = {"l0", "l1", "l2", "l3"};
+    bars.labels = {"layer 0", "layer 1", "layer 2", "layer 3"};
+    PlotData data;
+    data.series = {bars};
+    plot.setData(data);
+    plot.setHighlighted({"l2"}); // is framed
+    show(plot);
+    plot.setFocus();
+    QTRY_VERIFY(plot.hasFocus());
+    QSignalSpy clicked(&plot, &SeriesPlot::pointClicked);
+    QTest::keyClick(&plot, Qt::Key_Return); // nothing is chosen yet
+    QCOMPARE(clicked.size(), 0);
+    const auto marks = [&] { return inner(plot).findChildren<QCPItemTracer*>().size(); };
+    QCOMPARE(marks(), 0);
+    QTest::keyClick(&plot, Qt::Key_Right);
+    QCOMPARE(plot.accessibleDescription(), u"layer 2\n2\n3"_s); // begins at the one highlighted
+    QCOMPARE(marks(), 1);
+    QTest::keyClick(&plot, Qt::Key_Left); // over the gap
+    QVERIFY(plot.accessibleDescription().startsWith(u"layer 0"_s));
+    QTest::keyClick(&plot, Qt::Key_Left); // there is no other
+    QTest::keyClick(&plot, Qt::Key_Return);
+    QCOMPARE(clicked.last().first().toString(), u"l0"_s);
+    plot.setHighlighted({"l0"}); // what a click leads to
+    plot.setData(data);
+    QTest::keyClick(&plot, Qt::Key_Right);
+    QTest::keyClick(&plot, Qt::Key_Right);
+    QTest::keyClick(&plot, Qt::Key_Return);
+    QCOMPARE(clicked.last().first().toString(), u"l3"_s);
+    const QCPRange before = inner(plot).xAxis->range();
+    QTest::keyClick(&plot, Qt::Key_Right, Qt::ControlModifier); // moves the part seen
+    QVERIFY(inner(plot).xAxis->range().lower > before.lower);
+    for (int i = 0; i < 20; ++i) {
+        QTest::keyClick(&plot, Qt::Key_Right, Qt::ControlModifier);
+    }
+    QTest::keyClick(&plot, Qt::Key_Left); // brings the next one into sight
+    QVERIFY(inner(plot).xAxis->range().contains(2));
+    plot.clearFocus();
+    QCOMPARE(marks(), 0);
+    QCOMPARE(plot.accessibleDescription(), QString());
+}
+
+void TstPlots::keysChoosePoints_data()
+{
+    QTest::addColumn<bool>("scattered");
+    QTest::addColumn<QList<int>>("arrows");
+    QTest::addColumn<QString>("chosen");
+    const QList<int> start = {Qt::Key_Right};
+    const QList<int> on = {Qt::Key_Right, Qt::Key_Right};
+    QTest::newRow("line, leftmost") << false << start << u"r0"_s;
+    QTest::newRow("along the line") << false << on << u"r8"_s;
+    QTest::newRow("next line") << false << on + QList<int>{Qt::Key_Down} << u"s8"_s;
+    QTest::newRow("and back") << false << on + QList<int>{Qt::Key_Down, Qt::Key_Up} << u"r8"_s;
+    QTest::newRow("nearest of the next line") // which has no third
+        << false << on + QList<int>{Qt::Key_Right, Qt::Key_Down} << u"s8"_s;
+    QTest::newRow("points, leftmost") << true << start << u"r0"_s;
+    QTest::newRow("points by x") << true << on << u"s0"_s; // of whatever series
+    QTest::newRow("nothing above") << true << QList<int>{Qt::Key_Right, Qt::Key_Up} << u"r0"_s;
+    QTest::newRow("points downwards") << true << QList<int>{Qt::Key_Right, Qt::Key_Down} << u"s0"_s;
+}
+
+void TstPlots::keysChoosePoints()
+{
+    QFETCH(bool, scattered);
+    QFETCH(QList<int>, arrows);
+    QFETCH(QString, chosen);
+    PlotData data = twoLines();
+    for (Series& series : data.series) {
+        series.draw = scattered ? Series::Draw::Points : Series::Draw::LineAndPoints;
+    }
+    SeriesPlot plot;
+    plot.setData(data);
+    show(plot);
+    QSignalSpy clicked(&plot, &SeriesPlot::pointClicked);
+    for (const int arrow : std::as_const(arrows)) {
+        QTest::keyClick(&plot, static_cast<Qt::Key>(arrow));
+    }
+    QTest::keyClick(&plot, Qt::Key_Return);
+    QCOMPARE(clicked.size(), 1);
+    QCOMPARE(clicked.first().first().toString(), chosen);
 }
 
 void TstPlots::labelsDoNotCoverEachOther()

@@ -1,20 +1,36 @@
+#include <algorithm>
+#include <cstdlib>
+
 #include <QAbstractItemView>
 #include <QAbstractSpinBox>
 #include <QAccessible>
 #include <QButtonGroup>
 #include <QComboBox>
+#include <QDialog>
+#include <QDir>
+#include <QFileInfo>
 #include <QHash>
+#include <QLabel>
 #include <QLineEdit>
+#include <QListWidget>
 #include <QMenu>
 #include <QMenuBar>
 #include <QPlainTextEdit>
+#include <QPushButton>
+#include <QTableView>
 #include <QTest>
 #include <QToolBar>
 #include <QTreeView>
 
+#include "engine_export.h"
+#include "store/run_store.h"
 #include "support/gui_fixture.h"
+#include "support/gui_runs.h"
+#include "widgets/elided_label.h"
 #include "widgets/layer_tree_model.h"
 #include "widgets/plot_view.h"
+#include "widgets/run_table_model.h"
+#include "widgets/series_plot.h"
 
 using namespace Qt::Literals::StringLiterals;
 using qw::AppState;
@@ -116,6 +132,10 @@ class TstKeyboard : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void mainJob();
+    void worstLayer();
+    void sweepToParetoChart();
+    void twoRuns();
+    void exportOfARun();
     void altOpensMenus_data();
     void altOpensMenus();
     void menusHaveKeysOfTheirOwn();
@@ -164,6 +184,172 @@ void TstKeyboard::mainJob()
     QCOMPARE(gui.window->state().layer(), u"model.layers.0.mlp.down_proj"_s);
     press(Qt::Key_Down, Qt::AltModifier);
     QCOMPARE(gui.window->state().layer(), u"model.layers.1.mlp.down_proj"_s);
+}
+
+/// Which layers hurt, and why: from the run to the worst bar, its spectra and histogram.
+void TstKeyboard::worstLayer()
+{
+    GuiFixture gui;
+    gui.window->state().setDraft(smallRun());
+    gui.openDemo();
+    activate(gui);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("startRunAction")->isEnabled(), kPatience);
+    QVERIFY(!gui.find<QAction>("worstLayerAction")->isEnabled()); // there is no error yet
+    press(Qt::Key_R, Qt::ControlModifier);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->queue().idle(), kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    const std::vector<qw::LayerResult> layers = gui.window->state().runInView()->layers;
+    QCOMPARE(layers.size(), gui.window->state().model()->layers.size());
+    const auto most =
+        std::max_element(layers.begin(), layers.end(), [](const auto& a, const auto& b) {
+            return a.outputError < b.outputError;
+        });
+    const QString worst = QString::fromStdString(most->name);
+
+    press(Qt::Key_2, Qt::ControlModifier);
+    QCOMPARE(gui.window->mode(), Mode::Inspect);
+    tabTo("overviewPlot");
+    const auto* overview = gui.find<qw::SeriesPlot>("overviewPlot");
+    const std::vector<std::string>& keys = overview->data().series.front().keys;
+    const auto place = [&keys](const QString& layer) {
+        return std::find(keys.begin(), keys.end(), layer.toStdString()) - keys.begin();
+    };
+    const auto steps = place(worst) - place(gui.window->state().layer());
+    press(Qt::Key_Right); // shows where the arrows begin
+    for (auto i = steps; i != 0; i -= steps / std::abs(steps)) {
+        press(steps > 0 ? Qt::Key_Right : Qt::Key_Left);
+    }
+    QVERIFY2(overview->accessibleDescription().contains(worst.section(u'.', -1)),
+             qPrintable(overview->accessibleDescription()));
+    press(Qt::Key_Return);
+    QCOMPARE(gui.window->state().layer(), worst);
+    for (const char* plot : {"spectraPlot", "weightsPlot"}) {
+        tabTo(plot);
+        QTRY_COMPARE_WITH_TIMEOUT(gui.find<qw::PlotView>(plot)->emptyText(), QString(), kPatience);
+    }
+
+    // One key goes there too, from any other layer and page.
+    press(worst == QString::fromStdString(layers.front().name) ? Qt::Key_Down : Qt::Key_Up,
+          Qt::AltModifier);
+    QVERIFY(gui.window->state().layer() != worst);
+    press(Qt::Key_4, Qt::ControlModifier);
+    press(Qt::Key_W, Qt::ControlModifier | Qt::ShiftModifier);
+    QCOMPARE(gui.window->state().layer(), worst);
+    QCOMPARE(gui.window->mode(), Mode::Inspect);
+}
+
+namespace {
+/// What the engine would store, made up and at once.
+std::vector<qw::RunResult> madeUp(const qw::RunRequest& request, const qw::RunOptions& options,
+                                  const qw::RunContext& /*run*/)
+{
+    qw::RunStore store(request.storeFile);
+    const std::vector<qw::RunResult> made = qw::test::sweepResults(1);
+    std::vector<qw::RunResult> results;
+    for (const qw::RunSpec& spec : request.specs) {
+        qw::RunResult& result = results.emplace_back(made[2 * results.size() % made.size()]);
+        result.id = store.newRunId();
+        result.spec = spec;
+        result.sweep = options.sweep;
+        store.save(result);
+        options.started(result);
+    }
+    return results;
+}
+} // namespace
+
+/// Which configuration is best for a size: a sweep, then its points in the Pareto chart.
+void TstKeyboard::sweepToParetoChart()
+{
+    GuiFixture gui(madeUp);
+    gui.openDemo();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
+    activate(gui);
+    press(Qt::Key_S, Qt::ControlModifier | Qt::ShiftModifier);
+    auto* dialog = gui.find<QDialog>("sweepDialog");
+    QVERIFY(QTest::qWaitForWindowActive(dialog));
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QPushButton>("queueSweepButton")->isEnabled(), kPatience);
+    press(Qt::Key_Return);
+    QCOMPARE(gui.window->mode(), Mode::Compare);
+    const auto* table = gui.find<QTableView>("runTable");
+    QTRY_COMPARE_WITH_TIMEOUT(table->model()->rowCount(), 3, kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->queue().idle(), kPatience);
+    auto* plot = gui.find<qw::SeriesPlot>("paretoPlot");
+    QTRY_VERIFY_WITH_TIMEOUT(
+        !plot->data().series.empty() && plot->data().series.front().x.size() == 3, kPatience);
+    activate(gui);
+    tabTo("paretoPlot");
+    for (int i = 0; i < 3; ++i) {
+        press(Qt::Key_Left); // from wherever it begins to the smallest
+    }
+    press(Qt::Key_Right);
+    press(Qt::Key_Return);
+    const QModelIndexList chosen = table->selectionModel()->selectedRows();
+    QCOMPARE(chosen.size(), 1);
+    const qw::Series& points = plot->data().series.front();
+    std::vector<std::pair<double, std::string>> bySize;
+    for (std::size_t i = 0; i < points.x.size(); ++i) {
+        bySize.emplace_back(points.x[i], points.keys[i]);
+    }
+    std::sort(bySize.begin(), bySize.end());
+    QCOMPARE(chosen.front().data(qw::RunTableModel::IdRole).toString().toStdString(),
+             bySize[1].second);
+}
+
+/// What differs between two runs: select both, and it is said.
+void TstKeyboard::twoRuns()
+{
+    GuiFixture gui;
+    gui.window.reset();
+    qw::test::fillStore(gui.storeFile().toStdString());
+    gui.reopen();
+    activate(gui);
+    press(Qt::Key_4, Qt::ControlModifier);
+    const auto* table = gui.find<QTableView>("runTable");
+    QTRY_COMPARE_WITH_TIMEOUT(table->model()->rowCount(), 8, kPatience);
+    tabTo("runTable");
+    press(Qt::Key_Down);
+    press(Qt::Key_Down, Qt::ShiftModifier);
+    QCOMPARE(table->selectionModel()->selectedRows().size(), 2);
+    const QString said = gui.find<qw::ElidedLabel>("runDifferencesLabel")->fullText();
+    QVERIFY2(said.startsWith(u"Differ in: "_s) && said.contains(u" / "_s), qPrintable(said));
+}
+
+/// Give me the file: a run, its export, a target.
+void TstKeyboard::exportOfARun()
+{
+    GuiFixture gui;
+    const QString folder = gui.folder.filePath(u"exports"_s);
+    QVERIFY(QDir().mkdir(folder));
+    gui.settings->set(qw::Settings::Key::ExportFolder, folder);
+    gui.openDemo();
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
+    qw::RunSpec spec;
+    spec.model = "demo";
+    spec.weight.groupSize = 32;
+    spec.weight.sym = true;
+    gui.window->state().setDraft(spec);
+    activate(gui);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("enqueueRunAction")->isEnabled(), kPatience);
+    press(Qt::Key_R, Qt::ControlModifier | Qt::ShiftModifier);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), 1U, kPatience);
+    press(Qt::Key_E, Qt::ControlModifier | Qt::ShiftModifier);
+    QVERIFY(QTest::qWaitForWindowActive(gui.find<QDialog>("exportDialog")));
+    auto* targets = gui.find<QListWidget>("exportTargetList");
+    QTRY_COMPARE_WITH_TIMEOUT(static_cast<std::size_t>(targets->count()),
+                              qw::exportTargets().size(), kPatience);
+    tabTo("exportTargetList");
+    press(Qt::Key_Home);
+    while (!targets->currentItem()->text().contains(u"GPTQ"_s) &&
+           targets->currentRow() + 1 < targets->count()) {
+        press(Qt::Key_Down);
+    }
+    QVERIFY(gui.find<QPushButton>("exportStartButton")->isEnabled());
+    tabTo("exportStartButton");
+    press(Qt::Key_Space);
+    QTRY_VERIFY_WITH_TIMEOUT(!gui.find<QLabel>("exportVerdictLabel")->text().isEmpty(), kPatience);
+    QVERIFY(QFileInfo::exists(folder + u"/demo-rtn-w4-gptq/quantize_config.json"_s));
 }
 
 void TstKeyboard::altOpensMenus_data()
