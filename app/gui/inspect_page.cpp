@@ -266,6 +266,7 @@ void InspectPage::connectPlots()
         showRank();
     });
     connect(m_inspector, &LayerInspector::channelsChanged, this, &InspectPage::showChannels);
+    connect(m_inspector, &LayerInspector::plainBytesKnown, this, &InspectPage::showRank);
     connect(m_inspector, &LayerInspector::channelsProgressed, this, &InspectPage::showMeasuring);
     connect(&m_state, &AppState::draftChanged, this, &InspectPage::showMapKinds);
     connect(m_inspector, &LayerInspector::problemChanged, this, &InspectPage::showNumbers);

@@ -159,6 +159,7 @@ void InspectPage::showRank()
     if (!known) {
         m_spectra->hideGuide();
         m_rankLabel->setText(QString());
+        m_rankLabel->setToolTip(QString());
         return;
     }
     const std::int64_t last = std::min(m_correction.rows, m_correction.cols);
@@ -181,15 +182,22 @@ void InspectPage::showRank()
     }
     parts << tr("%1 bits per weight").arg(text::bitsPerWeight(point.bitsPerWeight))
           << tr("layer %1").arg(text::megabytes(point.bytes));
+    std::int64_t bytes = 0; // of all layers
     if (m_state.runInView()) {
-        std::int64_t bytes = 0;
         for (const LayerResult& layer : m_state.runInView()->layers) {
             bytes +=
                 atRank(correctionSpectrum(layer, spec), std::min({rank, layer.rows, layer.cols}))
                     .bytes;
         }
-        parts << tr("all layers at this rank %1").arg(text::megabytes(bytes));
+    } else if (m_inspector->plainBytes() && m_state.model()) {
+        bytes = inspect_plots::modelBytes(spec, *m_state.model(), *m_inspector->plainBytes(), rank);
     }
+    QString exact = tr("This layer: %1").arg(text::exactBytes(point.bytes));
+    if (bytes > 0) {
+        parts << tr("all layers at this rank %1").arg(text::megabytes(bytes));
+        exact += u'\n' + tr("All layers at this rank: %1").arg(text::exactBytes(bytes));
+    }
+    m_rankLabel->setToolTip(exact);
     for (QString& part : parts) { // lines break between the parts only
         part.replace(u' ', QChar::Nbsp);
     }

@@ -7,6 +7,7 @@
 #include <QCoreApplication>
 
 #include "report/layer_plots.h"
+#include "report/layer_rules.h"
 #include "report/plot_reduce.h"
 #include "widgets/number_text.h"
 
@@ -226,6 +227,23 @@ QString errorText(const RankPoint& point, const std::string& kind)
     return kind == "RE"
                ? Text::tr("output error %1").arg(withDecibel(point.shareOfWeight))
                : Text::tr("S\u00b7E left: %1 of S\u00b7W").arg(text::percent(point.shareOfWeight));
+}
+
+std::int64_t modelBytes(const RunSpec& spec, const ModelOverview& model, std::int64_t plainBytes,
+                        std::int64_t rank)
+{
+    const LayerRules rules(spec);
+    std::int64_t bytes = plainBytes;
+    for (const LayerOverview& layer : model.layers) {
+        const LayerSettings settings = rules.of(layer.name);
+        if (!settings.skip) {
+            const std::int64_t bits =
+                factorBits(layer.rows, layer.cols, std::min({rank, layer.rows, layer.cols}),
+                           spec.lowRank, settings.weight.exponentBits);
+            bytes += (bits + 7) / 8;
+        }
+    }
+    return bytes;
 }
 
 } // namespace qw::inspect_plots

@@ -34,4 +34,10 @@ CorrectionSpectrum correction(const RunSpec& spec, const LayerResult* stored,
 /// the matrix of that kind, named as what it is. Empty where neither is known.
 QString errorText(const RankPoint& point, const std::string& kind);
 
+/// Bytes of all layers that a run with @p spec would quantize, each with a correction of that rank
+/// or of the largest it has room for; exact where the factors of each are whole bytes.
+/// @param plainBytes  of the same without corrections
+std::int64_t modelBytes(const RunSpec& spec, const ModelOverview& model, std::int64_t plainBytes,
+                        std::int64_t rank);
+
 } // namespace qw::inspect_plots

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "app/gui/app_state.h"
+#include "app/gui/overrides.h"
 #include "report/method_settings.h"
 
 namespace qw {
@@ -104,6 +105,9 @@ void LayerInspector::modelChanged()
     m_shape = {};
     m_spectra.reset();
     m_view.reset();
+    m_plainKey.clear();
+    m_plainBytes.reset();
+    m_sizeWorker.cancel();
     Q_EMIT channelsChanged();
     ask();
 }
@@ -114,9 +118,33 @@ void LayerInspector::ask()
         m_problem.clear();
         Q_EMIT problemChanged();
     }
+    askPlainBytes();
     askView();
     askSpectra();
     askChannels();
+}
+
+void LayerInspector::askPlainBytes()
+{
+    const bool wanted =
+        m_active && m_state.modelState() == AppState::ModelState::Ready && !m_state.runInView();
+    const RunSpec plain = wanted ? overrides::rankForAll(spec(), 0) : RunSpec();
+    const QString key = wanted ? QString::fromStdString(toJson(plain).dump()) : QString();
+    if (key == m_plainKey) {
+        return;
+    }
+    m_plainKey = key;
+    m_plainBytes.reset();
+    if (wanted) { // a draft that cannot run has no size: the form says why
+        m_sizeWorker.ask(
+            [plain](const RunContext& /*run*/) { return engine_calls::estimate(plain).bytes; },
+            [this](std::int64_t bytes) {
+                m_plainBytes = bytes;
+                Q_EMIT plainBytesKnown();
+            });
+    } else {
+        m_sizeWorker.cancel();
+    }
 }
 
 QString LayerInspector::spectraKey(const RunSpec& spec) const

@@ -40,6 +40,8 @@ public:
     /// Of the layer's input, or nullptr while unknown.
     const ChannelStatistics* channels(const QString& layer) const;
     const std::vector<ChannelStatistics>& allChannels() const { return m_channels; }
+    /// Bytes of all layers as the draft says, without corrections; unknown while a run is in view.
+    std::optional<std::int64_t> plainBytes() const { return m_plainBytes; }
     /// The spec the answers are made for.
     RunSpec spec() const;
     bool spectraBusy() const { return m_spectraWorker.busy(); }
@@ -57,6 +59,7 @@ Q_SIGNALS:
     void viewChanged();
     void channelsChanged();
     void channelsProgressed();
+    void plainBytesKnown();
     void problemChanged();
 
 private:
@@ -65,6 +68,7 @@ private:
     void askSpectra();
     void askView();
     void askChannels();
+    void askPlainBytes();
     void stopChannels(const QString& why);
     QString channelsKey(const RunSpec& spec) const;
     QString spectraKey(const RunSpec& spec) const;
@@ -88,9 +92,12 @@ private:
     Progress m_channelsProgress;
     std::map<QString, LayerSpectra> m_cache; // whole answers, by spectraKey()
     QString m_problem;
+    std::optional<std::int64_t> m_plainBytes;
+    QString m_plainKey; // what they are asked for
     Background m_spectraWorker;
     Background m_viewWorker;
     Background m_channelsWorker;
+    Background m_sizeWorker;
 };
 
 } // namespace qw

@@ -59,6 +59,7 @@ class TstInspect : public QObject
 private Q_SLOTS:
     void overridesMerge();
     void outliersAreFarAboveTheMedian();
+    void modelBytesLeaveOutWhatIsSkipped();
     void withoutARun();
     void withARun();
     void theMapSaysWhoseErrorItShows();
@@ -98,6 +99,25 @@ void TstInspect::outliersAreFarAboveTheMedian()
     QVERIFY(qw::inspect_plots::outliers({}).empty());
 }
 
+void TstInspect::modelBytesLeaveOutWhatIsSkipped()
+{
+    qw::ModelOverview model;
+    model.layers.resize(3);
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+        model.layers[i].name = "model.layers." + std::to_string(i) + ".mlp.up_proj";
+        model.layers[i].rows = 64;
+        model.layers[i].cols = i == 1 ? 8 : 32;
+    }
+    qw::RunSpec spec;
+    spec.lowRank.factorBits = 0; // float32
+    qw::LayerOverride skipped;
+    skipped.skip = true;
+    spec = qw::overrides::forLayers(spec, {u"model.layers.2.mlp.up_proj"_s}, skipped);
+    QCOMPARE(qw::inspect_plots::modelBytes(spec, model, 1000, 0), 1000);
+    QCOMPARE(qw::inspect_plots::modelBytes(spec, model, 1000, 16),
+             1000 + 4 * (16 * (64 + 32) + 8 * (64 + 8))); // the second has room for 8
+}
+
 void TstInspect::withoutARun()
 {
     GuiFixture gui;
@@ -122,6 +142,16 @@ void TstInspect::withoutARun()
             std::string::npos);
     shoot(*gui.window, u"inspect-no-run"_s);
 
+    // What all layers would take at the rank of the line is known before any run, to the byte.
+    const auto planned = [&](std::int64_t rank) {
+        qw::RunSpec spec = qw::overrides::rankForAll(gui.window->state().draft(), rank);
+        spec.model = "demo";
+        return u"All layers at this rank: "_s + qw::text::exactBytes(qw::estimateRun(spec).bytes);
+    };
+    QTRY_VERIFY_WITH_TIMEOUT(rankText(gui).contains(u"all layers at this rank"_s), kPatience);
+    QString exact = gui.find<QLabel>("rankLabel")->toolTip();
+    QVERIFY2(exact.startsWith(u"This layer: "_s) && exact.endsWith(planned(32)), qPrintable(exact));
+
     // The form keeps the rank of a correction for when it is wanted again; LR-QAT has none.
     const qw::RunSpec corrected = gui.window->state().draft();
     qw::RunSpec trained = qw::withMethod(corrected, "lr-qat");
@@ -136,6 +166,8 @@ void TstInspect::withoutARun()
     spectra->setFocus();
     QTest::keyClick(spectra, Qt::Key_Left, Qt::ShiftModifier);
     QVERIFY(rankText(gui).startsWith(u"rank 24"_s));
+    exact = gui.find<QLabel>("rankLabel")->toolTip();
+    QVERIFY2(exact.endsWith(planned(24)), qPrintable(exact));
     gui.find<QToolButton>("useRankButton")->menu()->actions().at(0)->trigger();
     const std::string layer = gui.window->state().layer().toStdString();
     QCOMPARE(qw::settingsFor(gui.window->state().draft(), layer).rank, 24);
@@ -180,6 +212,9 @@ void TstInspect::withARun()
         qw::atRank(qw::inspect_plots::correction(run.spec, &stored, nullptr, nullptr), 16);
     QCOMPARE(point.bytes, stored.bytes);
     QVERIFY(rankText(gui).startsWith(u"rank 16"_s));
+    const QString exact = gui.find<QLabel>("rankLabel")->toolTip();
+    QVERIFY2(exact.startsWith(u"This layer: "_s + qw::text::exactBytes(stored.bytes)),
+             qPrintable(exact));
 
     // Past that rank the whole spectrum tells.
     auto* spectra = gui.find<SeriesPlot>("spectraPlot");
