@@ -96,6 +96,7 @@ MainWindow::~MainWindow()
 {
     // Pages, docks and bars look at state and queue, which go before the base class and its
     // children do: so these go first.
+    disconnect(qApp, nullptr, this, nullptr); // where the focus goes meanwhile is of no meaning
     hide();
     qDeleteAll(findChildren<QWidget*>(QString(), Qt::FindDirectChildrenOnly));
 }
