@@ -92,8 +92,6 @@ double BlockTableModel::number(const Row& row, int column)
         return row.iterations;
     case ParametersColumn:
         return row.parameters;
-    case UnmovedColumn:
-        return row.moved.none;
     case MovedColumn:
         return row.moved.one;
     case MovedMoreColumn:
@@ -123,7 +121,6 @@ QString BlockTableModel::words(const Row& row, int column)
         return QString::fromStdString(formatSignificant(value, kDigits));
     case ParametersColumn:
         return text::count(static_cast<std::int64_t>(value));
-    case UnmovedColumn:
     case MovedColumn:
     case MovedMoreColumn:
         return text::percent(value);
@@ -186,20 +183,20 @@ QVariant BlockTableModel::headerData(int section, Qt::Orientation orientation, i
         return tr("block");
     case BeforeColumn:
         return tip ? tr("Error of the block's output over all windows, rounded to nearest")
-                   : tr("error before");
+                   : tr("before");
     case AfterColumn:
         return tip ? tr("The same with the weights that are stored") : tr("after");
     case IterationsColumn:
         return tip ? tr("How many steps it learned") : tr("steps");
     case ParametersColumn:
         return tip ? tr("How many numbers were learned; none of them is stored") : tr("learned");
-    case UnmovedColumn:
-        return tip ? tr("Share of the block's weights whose integer is still round to nearest's")
-                   : tr("moved by 0");
     case MovedColumn:
-        return tip ? tr("Share of the weights whose integer went one step up or down") : tr("by 1");
+        return tip ? tr("Share of the weights whose integer went one step up or down from round to "
+                        "nearest's")
+                   : tr("\u00b11");
     case MovedMoreColumn:
-        return tip ? tr("Share of the weights whose integer went two steps or more") : tr("by 2+");
+        return tip ? tr("Share of the weights whose integer went two steps or more")
+                   : tr("\u00b12+");
     case SecondsColumn:
         return tr("time");
     case MemoryColumn:
@@ -224,6 +221,8 @@ BlockTable::BlockTable(QWidget* parent) : QTableView(parent), m_model(new BlockT
     verticalHeader()->hide();
     verticalHeader()->setDefaultSectionSize(fontMetrics().height() + theme::kGap);
     horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    // Names are long: they take what the numbers leave.
+    horizontalHeader()->setSectionResizeMode(BlockTableModel::RunColumn, QHeaderView::Stretch);
     enableCopy(*this);
 }
 

@@ -20,8 +20,7 @@ public:
         BlockColumn,
         BeforeColumn, ///< error of the block's output
         AfterColumn,
-        UnmovedColumn, ///< shares of the integers
-        MovedColumn,
+        MovedColumn, ///< shares of the integers; the rest stayed
         MovedMoreColumn,
         SecondsColumn,
         IterationsColumn,
