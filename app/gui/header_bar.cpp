@@ -102,6 +102,10 @@ void HeaderBar::showRuns()
     const QString current =
         m_state.runInView() ? QString::fromStdString(m_state.runInView()->id) : QString();
     const std::vector<RunSummary> runs = m_state.runsOfModel();
+    // Runs of other models are chosen there, too: that opens their model.
+    const QString noneChosen = !runs.empty()             ? tr("choose a run")
+                               : !m_state.runs().empty() ? tr("choose one in Compare")
+                                                         : tr("none yet");
     QStringList ids = {QString()};
     for (const RunSummary& run : runs) {
         ids << QString::fromStdString(run.result.id);
@@ -114,7 +118,7 @@ void HeaderBar::showRuns()
     }
     for (int i = 0; i < ids.size(); ++i) {
         const bool none = ids[i].isEmpty();
-        const QString text = none ? (runs.empty() ? tr("none yet") : tr("none"))
+        const QString text = none ? (current.isEmpty() ? noneChosen : tr("none"))
                                   : run_text::title(runs[static_cast<std::size_t>(i) - 1].result);
         const int place = m_runs->findData(ids[i]);
         if (place != i) {

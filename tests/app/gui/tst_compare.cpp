@@ -664,11 +664,16 @@ void TstCompare::worksWithTheKeyboard()
 void TstCompare::runOpensInInspect()
 {
     Compare gui;
+    auto* inView = gui.find<QComboBox>("runInViewComboBox");
+    QCOMPARE(inView->currentText(), u"choose one in Compare"_s); // no model is open
     gui.select({u"lqer8"_s});
     gui.trigger("showRunAction");
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
     QCOMPARE(gui.window->state().runInView()->id, std::string("lqer8"));
     QCOMPARE(gui.window->mode(), Mode::Inspect);
+    QCOMPARE(inView->itemText(0), u"none"_s);
+    gui.window->state().setRunInView({});
+    QTRY_COMPARE_WITH_TIMEOUT(inView->currentText(), u"choose a run"_s, kPatience);
 }
 
 void TstCompare::emptyStoreSaysWhatToDo()
@@ -679,6 +684,7 @@ void TstCompare::emptyStoreSaysWhatToDo()
     QTRY_VERIFY_WITH_TIMEOUT(!plot->emptyText().isEmpty(), kPatience);
     QTRY_COMPARE_WITH_TIMEOUT(gui.find<QLabel>("runCountLabel")->text(), u"no runs yet"_s,
                               kPatience);
+    QCOMPARE(gui.find<QComboBox>("runInViewComboBox")->currentText(), u"none yet"_s);
     shoot(*gui.window, u"compare-empty"_s);
 }
 
