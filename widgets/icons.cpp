@@ -88,6 +88,14 @@ void draw(QPainter& p, Shape shape, const QColor& color)
         p.drawPolygon(
             QPolygonF({{3.5, 6}, {9.5, 6}, {11.5, 8.5}, {20.5, 8.5}, {20.5, 19}, {3.5, 19}}));
         break;
+    case Shape::Close:
+        p.drawLine(QPointF(6, 6), QPointF(18, 18));
+        p.drawLine(QPointF(18, 6), QPointF(6, 18));
+        break;
+    case Shape::Float: // a window before another
+        p.drawPolyline(QPolygonF({{9, 9}, {9, 4.5}, {19.5, 4.5}, {19.5, 15}, {15, 15}}));
+        p.drawRect(QRectF(4.5, 9, 10.5, 10.5));
+        break;
     case Shape::App: { // as in resources/packaging/org.quantworkbench.QuantWorkbench.svg
         p.setPen(Qt::NoPen);
         p.setBrush(QColor(0x0a, 0x64, 0xad));

@@ -16,6 +16,8 @@ enum class Shape {
     Star,
     StarFilled,
     Folder,
+    Close,
+    Float,
     App
 };
 

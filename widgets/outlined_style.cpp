@@ -6,6 +6,7 @@
 #include <QStyleOption>
 #include <QTextEdit>
 
+#include "widgets/icons.h"
 #include "widgets/theme.h"
 
 namespace qw {
@@ -75,6 +76,19 @@ void OutlinedStyle::drawComplexControl(ComplexControl control, const QStyleOptio
         }
     }
     QProxyStyle::drawComplexControl(control, option, painter, widget);
+}
+
+QIcon OutlinedStyle::standardIcon(StandardPixmap picture, const QStyleOption* option,
+                                  const QWidget* widget) const
+{
+    switch (picture) {
+    case SP_TitleBarCloseButton:
+        return icons::icon(icons::Shape::Close);
+    case SP_TitleBarNormalButton:
+        return icons::icon(icons::Shape::Float);
+    default:
+        return QProxyStyle::standardIcon(picture, option, widget);
+    }
 }
 
 } // namespace qw

@@ -4,8 +4,9 @@
 
 namespace qw {
 
-/// Fusion, with outlines of fields and check boxes that can be seen on a dark ground: Fusion makes
-/// them darker than the window, which dark palettes have no room for.
+/// Fusion, with outlines of fields and check boxes and buttons of docks that can be seen on a dark
+/// ground: Fusion makes the former darker than the window, which dark palettes have no room for,
+/// and has pictures of dark lines for the latter.
 class OutlinedStyle : public QProxyStyle
 {
     Q_OBJECT
@@ -15,6 +16,8 @@ public:
                        const QWidget* widget) const override;
     void drawComplexControl(ComplexControl control, const QStyleOptionComplex* option,
                             QPainter* painter, const QWidget* widget) const override;
+    QIcon standardIcon(StandardPixmap picture, const QStyleOption* option,
+                       const QWidget* widget) const override;
 };
 
 } // namespace qw

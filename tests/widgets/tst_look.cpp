@@ -1,7 +1,10 @@
+#include <QAbstractButton>
 #include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDockWidget>
 #include <QLineEdit>
+#include <QMainWindow>
 #include <QSpinBox>
 #include <QTest>
 
@@ -25,6 +28,7 @@ private Q_SLOTS:
     void contrastOfBlackAndWhite();
     void divergingIsNeutralAtZero();
     void fieldsHaveOutlinesInTheDark();
+    void buttonsOfDocksFollowTheTheme();
     void numbers_data();
     void numbers();
 };
@@ -108,6 +112,35 @@ void TstLook::fieldsHaveOutlinesInTheDark()
         QVERIFY2(strongest >= kVisible,
                  qPrintable(u"%1: %2"_s.arg(QLatin1String(fields[i]->metaObject()->className()))
                                 .arg(strongest)));
+    }
+    qw::theme::apply(*qApp, false);
+}
+
+void TstLook::buttonsOfDocksFollowTheTheme()
+{
+    qw::theme::apply(*qApp, false);
+    QMainWindow window;
+    auto* dock = new QDockWidget(u"dock"_s);
+    window.addDockWidget(Qt::LeftDockWidgetArea, dock);
+    window.show();
+    for (const bool dark : {false, true}) { // the window stays open
+        qw::theme::apply(*qApp, dark);
+        for (const char* name : {"qt_dockwidget_closebutton", "qt_dockwidget_floatbutton"}) {
+            auto* button = dock->findChild<QAbstractButton*>(QLatin1String(name));
+            QVERIFY2(button != nullptr, name);
+            const QImage picture = button->icon().pixmap(16).toImage();
+            const QColor ground = QApplication::palette().color(QPalette::Window);
+            int opaque = 0;
+            for (int x = 0; x < picture.width(); ++x) {
+                for (int y = 0; y < picture.height(); ++y) {
+                    if (const QColor color = picture.pixelColor(x, y); color.alpha() > 200) {
+                        QVERIFY2(qw::theme::contrast(color, ground) >= kVisible, name);
+                        ++opaque;
+                    }
+                }
+            }
+            QVERIFY2(opaque > 0, name);
+        }
     }
     qw::theme::apply(*qApp, false);
 }
