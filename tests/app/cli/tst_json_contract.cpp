@@ -65,7 +65,7 @@ const QList<QPair<QString, QString>> kRunKeys = {{"id", "string"},
 
 QJsonObject withoutLayers(QJsonObject run)
 {
-    for (const char* key : {"layers", "blocks", "training"}) {
+    for (const char* key : {"layers", "blocks", "training", "spec", "provenance", "phases"}) {
         run.remove(key);
     }
     return run;
