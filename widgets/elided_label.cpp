@@ -1,5 +1,7 @@
 #include "widgets/elided_label.h"
 
+#include <algorithm>
+
 #include <QResizeEvent>
 
 namespace qw {
@@ -11,9 +13,10 @@ ElidedLabel::ElidedLabel(const QString& text, QWidget* parent) : QLabel(parent)
     setFullText(text);
 }
 
-void ElidedLabel::setFullText(const QString& text)
+void ElidedLabel::setFullText(const QString& text, const QString& yielding)
 {
     m_text = text;
+    m_yielding = yielding;
     updateGeometry();
     elide();
 }
@@ -36,7 +39,16 @@ void ElidedLabel::resizeEvent(QResizeEvent* event)
 
 void ElidedLabel::elide()
 {
-    const QString shown = fontMetrics().elidedText(m_text, Qt::ElideMiddle, width());
+    QString shown = m_text;
+    const qsizetype place = m_yielding.isEmpty() ? -1 : m_text.indexOf(m_yielding);
+    const int missing = fontMetrics().horizontalAdvance(m_text) + 2 - width();
+    if (place >= 0 && missing > 0) {
+        const int room = std::max(fontMetrics().horizontalAdvance(QChar(0x2026)),
+                                  fontMetrics().horizontalAdvance(m_yielding) - missing);
+        shown.replace(place, m_yielding.size(),
+                      fontMetrics().elidedText(m_yielding, Qt::ElideMiddle, room));
+    }
+    shown = fontMetrics().elidedText(shown, Qt::ElideMiddle, width());
     setText(shown);
     setToolTip(shown == m_text ? QString() : m_text);
     setAccessibleName(m_text);

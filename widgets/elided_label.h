@@ -11,7 +11,8 @@ class ElidedLabel : public QLabel
     Q_OBJECT
 public:
     explicit ElidedLabel(const QString& text = {}, QWidget* parent = nullptr);
-    void setFullText(const QString& text);
+    /// @param yielding  a part of @p text that is shortened before the others are
+    void setFullText(const QString& text, const QString& yielding = {});
     QString fullText() const { return m_text; }
     QSize minimumSizeHint() const override;
     QSize sizeHint() const override;
@@ -22,6 +23,7 @@ protected:
 private:
     void elide();
     QString m_text;
+    QString m_yielding;
 };
 
 } // namespace qw

@@ -21,7 +21,6 @@
 #include "report/loss_plots.h"
 #include "report/run_plots.h"
 #include "widgets/block_table.h"
-#include "widgets/elided_label.h"
 #include "widgets/parallel_view.h"
 #include "widgets/report_text.h"
 #include "widgets/series_plot.h"
@@ -133,9 +132,11 @@ QWidget* ComparePlots::makePage(QWidget* plot, const QList<QWidget*>& controls, 
     auto* page = new QWidget;
     page->setAutoFillBackground(true);
     page->setBackgroundRole(QPalette::Base);
-    auto* text = new ElidedLabel;
+    auto* text = new QLabel;
     text->setObjectName(name + u"NoteLabel"_s);
     text->setForegroundRole(QPalette::PlaceholderText);
+    text->setTextFormat(Qt::PlainText);
+    text->setWordWrap(true); // reasons are read to their end
     note = text;
     auto* line = new QHBoxLayout;
     line->setContentsMargins(theme::kGap, theme::kGap, theme::kGap, 0);
@@ -182,7 +183,7 @@ void ComparePlots::showNote(QLabel* note, const PlotSet<Plot>& set, const QStrin
                              : tr("%1 runs are not drawn: %2").arg(apart))
                      .arg(QStringList(reasons.begin(), reasons.end()).join(u"; "_s));
     }
-    static_cast<ElidedLabel*>(note)->setFullText(parts.join(u"  \u00b7  "_s));
+    note->setText(parts.join(u"  \u00b7  "_s));
 }
 
 template <class Make>

@@ -284,9 +284,8 @@ void InspectPage::showMeasuring()
     const bool busy = m_inspector->channelsBusy();
     const Progress& now = m_inspector->channelsProgress();
     if (busy && now.total > 0) {
-        m_channelsNote->setFullText(tr("measuring the inputs  \u00b7  block %1 of %2")
-                                        .arg(std::min(now.done + 1, now.total))
-                                        .arg(now.total));
+        m_channelsNote->setFullText(
+            tr("measuring, block %1 of %2").arg(std::min(now.done + 1, now.total)).arg(now.total));
     } else if (const ChannelStatistics* known = m_inspector->channels(m_state.layer())) {
         const auto count = inspect_plots::outliers(known->meanAbs).size();
         m_channelsNote->setFullText(count == 0   ? tr("none stands out")

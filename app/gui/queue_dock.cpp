@@ -321,7 +321,8 @@ void QueueDock::showLine()
     if (parts.isEmpty()) {
         parts << whatBecame(m_queue.entries());
     }
-    m_summary->setFullText(parts.join(QStringLiteral("  \u00b7  ")));
+    m_summary->setFullText(parts.join(QStringLiteral("  \u00b7  ")),
+                           current != nullptr ? current->title : QString()); // not the numbers
     m_bar->setVisible(current != nullptr);
     if (current != nullptr) {
         m_bar->setRange(0, static_cast<int>(current->progress.total));

@@ -9,6 +9,7 @@
 #include <QTest>
 
 #include "report/run_result.h"
+#include "widgets/elided_label.h"
 #include "widgets/number_text.h"
 #include "widgets/theme.h"
 
@@ -29,6 +30,7 @@ private Q_SLOTS:
     void divergingIsNeutralAtZero();
     void fieldsHaveOutlinesInTheDark();
     void buttonsOfDocksFollowTheTheme();
+    void namesGiveWayBeforeNumbers();
     void numbers_data();
     void numbers();
 };
@@ -143,6 +145,28 @@ void TstLook::buttonsOfDocksFollowTheTheme()
         }
     }
     qw::theme::apply(*qApp, false);
+}
+
+void TstLook::namesGiveWayBeforeNumbers()
+{
+    const QString name = u"a long name of a run that nobody needs to read to its end"_s;
+    const QString text = name + u"  \u00b7  iteration 310/800  \u00b7  15.2 s left"_s;
+    qw::ElidedLabel label;
+    label.setFullText(text, name);
+    const int all = label.fontMetrics().horizontalAdvance(text) + 4;
+    label.resize(all, 20);
+    label.setFullText(text, name); // a hidden label is told of its size later
+    QCOMPARE(label.text(), text);
+    QVERIFY(label.toolTip().isEmpty());
+    label.resize(all * 2 / 3, 20);
+    label.setFullText(text, name);
+    QVERIFY2(label.text().endsWith(u"iteration 310/800  \u00b7  15.2 s left"_s),
+             qPrintable(label.text()));
+    QVERIFY(label.text().startsWith(u"a long"_s));
+    QCOMPARE(label.toolTip(), text);
+    label.resize(40, 20); // less than even the numbers take
+    label.setFullText(text, name);
+    QCOMPARE_LE(label.fontMetrics().horizontalAdvance(label.text()), 40);
 }
 
 void TstLook::numbers_data()
