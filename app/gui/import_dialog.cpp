@@ -164,10 +164,12 @@ void ImportDialog::addBrowse(QFormLayout& form, QLineEdit* edit, const QString& 
 
 void ImportDialog::take(const QStringList& given)
 {
+    m_toTake
+        << given; // with those still being looked at: a question takes the place of the one before
     m_finder.ask(
-        [given](const RunContext&) {
+        [paths = m_toTake](const RunContext&) {
             std::vector<std::pair<ModelPath, std::optional<QuantizedFiles>>> found;
-            for (const QString& path : given) {
+            for (const QString& path : paths) {
                 const ModelPath read = modelPath(path);
                 found.emplace_back(read, engine_calls::findQuantized(read.path.toStdString()));
             }
@@ -177,6 +179,7 @@ void ImportDialog::take(const QStringList& given)
             return found;
         },
         [this](const auto& found) {
+            m_toTake.clear();
             for (const auto& [path, quantized] : found) {
                 put(path, quantized);
             }

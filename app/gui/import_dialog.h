@@ -29,6 +29,9 @@ public:
     ImportDialog(AppState& state, Dialogs& dialogs, const QString& source,
                  QWidget* parent = nullptr);
 
+    /// Puts models and adapters in their places, with what lies beside them, once it is found out
+    /// what they are.
+    void take(const QStringList& given);
     /// While it reads, Esc and Cancel stop that and leave the dialog open.
     void reject() override;
 
@@ -45,9 +48,6 @@ private:
     /// A button beside a path that asks for a folder, or for a file if there is a filter.
     void addBrowse(QFormLayout& form, QLineEdit* edit, const QString& name, const QString& text,
                    const QString& title, const QString& filter);
-    /// Puts models and adapters in their places, with what lies beside them, once it is found out
-    /// what they are.
-    void take(const QStringList& given);
     void put(const ModelPath& given, const std::optional<QuantizedFiles>& found);
     /// One found beside another model goes with that; one that the user chose stays.
     void forgetFoundAdapter();
@@ -61,6 +61,7 @@ private:
     QLineEdit* m_source = nullptr;
     QLineEdit* m_model = nullptr;
     QLineEdit* m_adapter = nullptr;
+    QStringList m_toTake;   ///< not known yet what they are
     QString m_foundAdapter; ///< beside the model in the dialog, put there by put()
     QCheckBox* m_measure = nullptr;
     QWidget* m_fields = nullptr;

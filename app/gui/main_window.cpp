@@ -248,12 +248,12 @@ void MainWindow::setMode(Mode mode)
 
 void MainWindow::openPath(const QString& given)
 {
-    m_opener.cancel(); // of two wishes the later one counts
     const auto [path, adapter] = modelPath(given);
     const QFileInfo info(path);
     if (adapter) {
         prepareImport(info.absoluteFilePath());
     } else if (path == QStringLiteral("demo")) {
+        m_opener.cancel(); // of two wishes the later one counts
         m_state.openModel(path);
     } else if (info.isDir() || info.suffix() == QStringLiteral("gguf")) {
         openModelPath(path);
@@ -304,11 +304,20 @@ void MainWindow::mergeStore(const QString& path)
         return;
     }
     statusBar()->showMessage(tr("Copying runs from %1\u2026").arg(path));
+    m_toMerge
+        << path; // with those of a drop that wait: a question takes the place of the one before
     m_merger.ask(
-        [store = m_state.storeFile(), path](const RunContext& /*run*/) {
-            return RunStore(store).mergeFrom(path.toStdString());
+        [store = m_state.storeFile(), paths = m_toMerge](const RunContext& /*run*/) {
+            MergeReport all;
+            for (const QString& one : paths) {
+                const MergeReport report = RunStore(store).mergeFrom(one.toStdString());
+                all.added += report.added;
+                all.alreadyThere += report.alreadyThere;
+            }
+            return all;
         },
         [this](const MergeReport& report) {
+            m_toMerge.clear();
             m_state.storeChanged();
             statusBar()->showMessage(
                 tr("%1 runs copied, %2 were there").arg(report.added).arg(report.alreadyThere),
@@ -393,9 +402,11 @@ void MainWindow::dragEnterEvent(QDragEnterEvent* event)
 void MainWindow::dropEvent(QDropEvent* event)
 {
     const QList<QUrl> urls = event->mimeData()->urls();
-    if (!urls.isEmpty() && urls.first().isLocalFile()) {
-        event->acceptProposedAction();
-        openPath(urls.first().toLocalFile());
+    for (const QUrl& url : urls) {
+        if (url.isLocalFile()) {
+            event->acceptProposedAction();
+            openPath(url.toLocalFile());
+        }
     }
 }
 

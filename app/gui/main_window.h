@@ -154,6 +154,7 @@ private:
     Background m_reportWorker;
     Background m_merger;
     Background m_opener;            ///< looks at what is to be opened
+    QStringList m_toMerge;          ///< stores that it is asked for
     QTimer* m_sweepTimer = nullptr; ///< reads what a sweep has finished so far
     QList<QAction*> m_modelActions; // need an open model
     QAction* m_sweepAction = nullptr;

@@ -68,6 +68,7 @@ void MainWindow::connectQueue()
     connect(&m_queue, &RunQueue::stateChanged, this, &MainWindow::watchSweep);
     connect(&m_merger, &Background::failed, this,
             [this](const QString& sentence, const QString& details) {
+                m_toMerge.clear();
                 m_dialogs.showProblem(this, tr("Cannot Merge the Store"), sentence, details);
             });
     connect(&m_reportWorker, &Background::failed, this,
@@ -254,6 +255,12 @@ void MainWindow::prepareExport(const QString& id)
 
 void MainWindow::prepareImport(const QString& source)
 {
+    auto* open = findChild<ImportDialog*>();
+    if (open != nullptr && open->isVisible() &&
+        !source.isEmpty()) { // a model dropped with its adapter
+        open->take({source});
+        return;
+    }
     auto* dialog = new ImportDialog(m_state, m_dialogs, source, this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &ImportDialog::imported, this, [this](const RunResult& run) {

@@ -14,6 +14,7 @@
 #include "app/gui/inspect_page.h"
 #include "app/gui/layer_inspector.h"
 #include "store/run_store.h"
+#include "support/base_results.h"
 #include "support/gui_fixture.h"
 #include "support/qw_process.h"
 
@@ -54,6 +55,7 @@ private Q_SLOTS:
     void initTestCase();
     void becomesTheRunInView();
     void openedByPath();
+    void allThatIsDroppedIsTaken();
     void adapterGoesWithItsModel();
     void problemsStayInTheDialog();
     void cancelLeavesNothing();
@@ -152,6 +154,39 @@ void TstImportDialog::openedByPath()
     const qw::RunResult& run = *gui.window->state().runInView();
     QCOMPARE(run.rank, std::int64_t{4});
     QCOMPARE(run.layers.size(), std::size_t{35});
+}
+
+void TstImportDialog::allThatIsDroppedIsTaken()
+{
+    GuiFixture gui;
+    const QString other = gui.folder.filePath(u"other.sqlite"_s);
+    qw::RunStore(other.toStdString()).save(qw::test::sampleResult("abcdefgh1234"));
+    qw::RunSpec wanted = gui.window->state().draft();
+    wanted.weight.bits = 3;
+    QFile recipe(gui.folder.filePath(u"recipe.json"_s));
+    QVERIFY(recipe.open(QIODevice::WriteOnly));
+    recipe.write(QByteArray::fromStdString(qw::toJson(wanted).dump()));
+    recipe.close();
+    gui.dialogs.setNextChoice(0); // copy the runs
+    const QString model = QStringLiteral(QW_GOLDEN_DIR "/models/qwen3");
+    drop(*gui.window, {model, recipe.fileName(), other});
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().modelState(), qw::AppState::ModelState::Ready,
+                              kPatience);
+    QCOMPARE(gui.window->state().modelName(), model);
+    QCOMPARE(gui.window->state().draft().weight.bits, std::int64_t{3});
+    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), std::size_t{1}, kPatience);
+    // A quantized model and an adapter go into one dialog.
+    const QString adapter = gui.folder.filePath(u"peft"_s);
+    QDir().mkpath(adapter);
+    for (const QString& name : {u"adapter_config.json"_s, u"adapter_model.safetensors"_s}) {
+        QFile made(QDir(adapter).filePath(name));
+        QVERIFY(made.open(QIODevice::WriteOnly));
+    }
+    drop(*gui.window, {m_qw.path(u"gptq"_s), adapter});
+    QTRY_COMPARE_WITH_TIMEOUT(gui.find<QLineEdit>("importSourceLineEdit")->text(),
+                              m_qw.path(u"gptq"_s), kPatience);
+    QCOMPARE(gui.find<QLineEdit>("importAdapterLineEdit")->text(), adapter);
+    QCOMPARE(gui.window->findChildren<QDialog*>(u"importDialog"_s).size(), 1);
 }
 
 /// One found beside a model goes when another model comes; one that the user chose stays.
