@@ -440,11 +440,13 @@ void ComparePage::showRemarks()
     m_remarks->setVisible(!text.isEmpty());
 }
 
-void ComparePage::pickRun(const QString& id)
+void ComparePage::pickRun(const QString& id, bool add)
 {
     const QModelIndex at = m_proxy->mapFromSource(m_model->index(m_model->rowOf(id), 0));
     if (at.isValid()) {
-        m_table->setCurrentIndex(at);
+        using Flag = QItemSelectionModel;
+        m_table->selectionModel()->setCurrentIndex(at, (add ? Flag::Toggle : Flag::ClearAndSelect) |
+                                                           Flag::Rows);
         m_table->scrollTo(at);
     }
 }

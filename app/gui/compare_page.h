@@ -75,7 +75,7 @@ private:
     void updateActions();
     QStringList selectedIds() const;
     const RunSummary* find(const QString& id) const;
-    void pickRun(const QString& id);
+    void pickRun(const QString& id, bool add);
     void selectKept();
 
     // actions

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <QComboBox>
+#include <QGuiApplication>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QSignalBlocker>
@@ -121,7 +122,7 @@ SeriesPlot* ComparePlots::makePlot(const QString& name, const QString& label, bo
         connect(plot, &SeriesPlot::pointClicked, &m_state, &AppState::selectLayer);
     } else {
         m_runPlots.push_back(plot);
-        connect(plot, &SeriesPlot::pointClicked, this, &ComparePlots::runPicked);
+        connect(plot, &SeriesPlot::pointClicked, this, &ComparePlots::pick);
     }
     return plot;
 }
@@ -323,7 +324,7 @@ void ComparePlots::addOtherViews()
     m_parallel->setObjectName(u"parallelPlot"_s);
     m_parallel->setAccessibleName(tr("Settings and qualities"));
     connectExports(*m_parallel, m_dialogs);
-    connect(m_parallel, &ParallelView::lineClicked, this, &ComparePlots::runPicked);
+    connect(m_parallel, &ParallelView::lineClicked, this, &ComparePlots::pick);
     parallel.page = makePage(m_parallel, {}, parallel.note, u"parallel"_s);
     parallel.draw = [this, note = parallel.note] {
         m_worker.ask(
@@ -410,6 +411,11 @@ void ComparePlots::fillBlocks()
                             static_cast<qlonglong>(block));
     }
     m_blockBox->setCurrentIndex(std::max(0, m_blockBox->findData(before)));
+}
+
+void ComparePlots::pick(const QString& id)
+{
+    Q_EMIT runPicked(id, QGuiApplication::keyboardModifiers().testFlag(Qt::ControlModifier));
 }
 
 QVariantMap ComparePlots::session() const

@@ -39,7 +39,8 @@ public:
     void restoreSession(const QVariantMap& kept);
 
 Q_SIGNALS:
-    void runPicked(const QString& id);
+    /// @param add  to the runs selected (Ctrl is held), else instead of them
+    void runPicked(const QString& id, bool add);
 
 protected:
     void showEvent(QShowEvent* event) override;
@@ -69,6 +70,7 @@ private:
     void fillLayerNames();
     void fillBlocks();
     void showHighlights();
+    void pick(const QString& id);
     /// Asks for a plot set and shows its first plot, saying what is not in it.
     template <class Make>
     void askSeries(SeriesPlot* plot, QLabel* note, Make make);

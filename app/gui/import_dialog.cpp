@@ -109,6 +109,7 @@ ImportDialog::ImportDialog(AppState& state, Dialogs& dialogs, const QString& sou
         m_problem->setText(sentence);
     });
     connect(&m_finder, &Background::failed, m_problem, &QLabel::setText);
+    connect(&m_finder, &Background::failed, this, [this] { m_toTake.clear(); });
     connect(&m_reader, &Background::progressed, this, [this](const Progress& progress) {
         m_bar->setRange(0, static_cast<int>(progress.total));
         m_bar->setValue(static_cast<int>(progress.done));

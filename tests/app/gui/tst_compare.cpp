@@ -14,6 +14,7 @@
 #include <QTest>
 #include <QToolButton>
 
+#include "app/gui/compare_plots.h"
 #include "base/files.h"
 #include "report/run_tables.h"
 #include "support/gui_fixture.h"
@@ -341,6 +342,14 @@ void TstCompare::clicksSelectEverywhere()
     const QModelIndexList rows = gui.table()->selectionModel()->selectedRows();
     QCOMPARE(rows.size(), 1);
     QCOMPARE(rows.first().data(Model::IdRole).toString(), u"lqer16"_s);
+    auto* plots = gui.find<qw::ComparePlots>("compareTabs");
+    const auto selected = [&] { return gui.table()->selectionModel()->selectedRows().size(); };
+    Q_EMIT plots->runPicked(u"lqer8"_s, true); // with Ctrl
+    QCOMPARE(selected(), 2);
+    Q_EMIT plots->runPicked(u"lqer8"_s, true);
+    QCOMPARE(selected(), 1);
+    Q_EMIT plots->runPicked(u"rtn0"_s, false);
+    QCOMPARE(selected(), 1);
     gui.openTab("layersTab");
     Q_EMIT gui.find<SeriesPlot>("layersPlot")->pointClicked(u"model.layers.2.mlp.up_proj"_s);
     QCOMPARE(gui.window->state().layer(), u"model.layers.2.mlp.up_proj"_s);
