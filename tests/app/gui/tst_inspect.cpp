@@ -166,6 +166,7 @@ void TstInspect::withoutARun()
     spectra->setFocus();
     QTest::keyClick(spectra, Qt::Key_Left, Qt::ShiftModifier);
     QVERIFY(rankText(gui).startsWith(u"rank 24"_s));
+    QTRY_VERIFY_WITH_TIMEOUT(rankText(gui).contains(u"all layers at this rank"_s), kPatience);
     exact = gui.find<QLabel>("rankLabel")->toolTip();
     QVERIFY2(exact.endsWith(planned(24)), qPrintable(exact));
     gui.find<QToolButton>("useRankButton")->menu()->actions().at(0)->trigger();

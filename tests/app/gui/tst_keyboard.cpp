@@ -346,8 +346,7 @@ void TstKeyboard::exportOfARun()
         press(Qt::Key_Down);
     }
     QVERIFY(gui.find<QPushButton>("exportStartButton")->isEnabled());
-    tabTo("exportStartButton");
-    press(Qt::Key_Space);
+    press(Qt::Key_Return); // the main button
     QTRY_VERIFY_WITH_TIMEOUT(!gui.find<QLabel>("exportVerdictLabel")->text().isEmpty(), kPatience);
     QVERIFY(QFileInfo::exists(folder + u"/demo-rtn-w4-gptq/quantize_config.json"_s));
 }
