@@ -79,6 +79,9 @@ ExportDialog::ExportDialog(AppState& state, Dialogs& dialogs, RunResult run, QWi
         m_space->setText(export_text::progress(progress));
     });
     resize(kSize);
+    setTabOrder(m_browse, m_close);
+    setTabOrder(m_close, m_open);
+    setTabOrder(m_open, m_export);
     setWriting(false);
     plan();
 }

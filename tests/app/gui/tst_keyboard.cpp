@@ -346,7 +346,8 @@ void TstKeyboard::exportOfARun()
         press(Qt::Key_Down);
     }
     QVERIFY(gui.find<QPushButton>("exportStartButton")->isEnabled());
-    press(Qt::Key_Return); // the main button
+    tabTo("exportStartButton");
+    press(Qt::Key_Space);
     QTRY_VERIFY_WITH_TIMEOUT(!gui.find<QLabel>("exportVerdictLabel")->text().isEmpty(), kPatience);
     QVERIFY(QFileInfo::exists(folder + u"/demo-rtn-w4-gptq/quantize_config.json"_s));
 }
