@@ -226,7 +226,9 @@ QVariant RunTableModel::data(const QModelIndex& index, int role) const
     case Qt::ToolTipRole:
         return tip(run, cached, column);
     case Qt::AccessibleTextRole:
-        return column == StarColumn ? run_columns::tip(run, column) : display(run, column);
+        return column == StarColumn   ? run_columns::tip(run, column)
+               : column == NameColumn ? cached.name
+                                      : display(run, column);
     case SortRole:
         return column == StatusColumn ? status(run.result)
                : column == NameColumn ? cached.name

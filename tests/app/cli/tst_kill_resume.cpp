@@ -72,8 +72,9 @@ private:
 /// What must not depend on interruptions: everything but times, places and predictions.
 Json measured(Json run)
 {
-    for (const char* key : {"id", "started", "sweep", "seconds", "peak_rss_bytes",
-                            "artifact_folder", "estimated_seconds", "estimated_peak_rss_bytes"}) {
+    for (const char* key :
+         {"id", "started", "sweep", "seconds", "peak_rss_bytes", "artifact_folder",
+          "estimated_seconds", "estimated_peak_rss_bytes", "phases"}) {
         run.erase(key);
     }
     if (run.contains("blocks")) {

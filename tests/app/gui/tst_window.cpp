@@ -123,7 +123,7 @@ void TstWindow::sessionIsRestored()
     QTRY_VERIFY(gui.window->state().runInView().has_value());
     const QString layer = QString::fromStdString(gui.window->state().model()->layers.back().name);
     gui.window->state().selectLayer(layer);
-    gui.window->resize(1100, 700);
+    gui.window->resize(1100, 770); // with the queue's details open
     using Columns = qw::LayerTreeModel;
     gui.find<QTreeView>("layerTree")->sortByColumn(Columns::ShapeColumn, Qt::DescendingOrder);
     gui.find<qw::QueueDock>("queueDock")->setDetailsShown(true);
@@ -133,7 +133,7 @@ void TstWindow::sessionIsRestored()
     QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
     QCOMPARE(gui.window->state().modelName(), u"demo"_s);
     QCOMPARE(gui.window->state().layer(), layer);
-    QCOMPARE(gui.window->size(), QSize(1100, 700));
+    QCOMPARE(gui.window->size(), QSize(1100, 770));
     const QHeaderView* header = gui.find<QTreeView>("layerTree")->header();
     QCOMPARE(header->sortIndicatorSection(), int(Columns::ShapeColumn));
     QCOMPARE(header->sortIndicatorOrder(), Qt::DescendingOrder);
