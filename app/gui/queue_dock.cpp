@@ -8,6 +8,7 @@
 #include <QMainWindow>
 #include <QProgressBar>
 #include <QPushButton>
+#include <QRegularExpression>
 #include <QSplitter>
 #include <QTimer>
 #include <QToolButton>
@@ -310,7 +311,8 @@ void QueueDock::showLine()
     }
     QStringList parts;
     if (current != nullptr) {
-        parts << current->title << run_text::progress(*current);
+        static const QRegularExpression others(QStringLiteral(" \\([^)]*\\)|, loss [^ ]*"));
+        parts << current->title << run_text::progress(*current).remove(others); // below and plotted
     }
     if (waiting > 0) {
         parts << tr("%1 waiting").arg(waiting);

@@ -73,6 +73,7 @@ void SettingsTab::refresh()
     const std::vector<std::string> names = distinctNames(runs);
     if (m_labels.empty() && m_state.facts()) {
         m_labels = settingLabels(m_state.facts()->methods);
+        m_labels.emplace("provenance.factor_rank", tr("Rank of the stored factors").toStdString());
     }
     m_model->clear();
     m_model->setColumnCount(static_cast<int>(runs.size()) + 1);
