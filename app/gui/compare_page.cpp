@@ -34,8 +34,8 @@ using namespace Qt::Literals::StringLiterals;
 using Model = RunTableModel;
 
 namespace {
-constexpr int kLeftShare = 590;
-constexpr int kRightShare = 630;
+constexpr int kLeftShare = 574;
+constexpr int kRightShare = 646;
 constexpr std::size_t kShownDifferences = 4;
 constexpr int kRemarkLines = 4;              // more are scrolled to
 constexpr std::size_t kComparedAtOnce = 100; // selected runs, so that the window answers at once
