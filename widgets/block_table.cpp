@@ -108,6 +108,7 @@ double BlockTableModel::number(const Row& row, int column)
 QString BlockTableModel::words(const Row& row, int column)
 {
     constexpr int kDigits = 4;
+    constexpr int kShareDigits = 2;
     const double value = number(row, column);
     if (column == RunColumn) {
         return row.run;
@@ -123,11 +124,12 @@ QString BlockTableModel::words(const Row& row, int column)
         return text::count(static_cast<std::int64_t>(value));
     case MovedColumn:
     case MovedMoreColumn:
-        return text::percent(value);
+        return QStringLiteral("%1 %").arg(
+            QString::fromStdString(formatSignificant(100 * value, kShareDigits)));
     case SecondsColumn:
         return text::duration(value);
-    case MemoryColumn:
-        return text::megabytes(static_cast<std::int64_t>(value));
+    case MemoryColumn: // whole ones: names need the room, and exact bytes are in the tip
+        return QString::number(std::llround(value / 1e6));
     default:
         return QString::number(static_cast<qint64>(value));
     }
@@ -200,7 +202,7 @@ QVariant BlockTableModel::headerData(int section, Qt::Orientation orientation, i
     case SecondsColumn:
         return tr("time");
     case MemoryColumn:
-        return tip ? tr("The most memory of the process while the block was made") : tr("peak");
+        return tip ? tr("The most memory of the process while the block was made") : tr("MB");
     default:
         return {};
     }

@@ -261,7 +261,7 @@ void TstQueueDock::detailsShowTheLossOfBlocks()
     QCOMPARE(table->currentIndex().row(), 1);
     QCOMPARE(cell(0, qw::BlockTableModel::BeforeColumn), u"4"_s);
     QCOMPARE(cell(0, qw::BlockTableModel::AfterColumn), u"0.5"_s);
-    QCOMPARE(cell(0, qw::BlockTableModel::MovedColumn), u"37.5 %"_s);
+    QCOMPARE(cell(0, qw::BlockTableModel::MovedColumn), u"38 %"_s);
     QCOMPARE(cell(1, qw::BlockTableModel::AfterColumn), u"\u2013"_s);
     shoot(*gui.window, u"queue-blocks"_s);
     wanted = 4;
