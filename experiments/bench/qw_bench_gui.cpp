@@ -135,7 +135,7 @@ bool measureManyLayers(qw::MainWindow& window, const QString& folder)
     window.openPath(folder);
     Pulse opening(window);
     const bool opened = waitFor([&] {
-        return isReady(window) &&
+        return isReady(window) && window.state().modelName() == folder && // the one before is gone
                window.state().weights().size() == window.state().model()->layers.size();
     });
     const std::vector<double> waits = opening.stop();
