@@ -1,13 +1,21 @@
 #include "methods/block_error.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/linear.h>
+
+#include "model/custom_gradient.h"
+#include "model/matrix_product.h"
 
 namespace qw {
 
 at::Tensor blockLoss(const at::Tensor& output, const at::Tensor& target)
 {
-    return (output - target).square().sum(1).mean();
+    const at::Tensor difference = output.detach() - target;
+    const double share = 2.0 / static_cast<double>(output.size(0) * output.size(2));
+    return applyWithGradient({output},
+                             {[=] { return difference.square().sum(1).mean(); },
+                              [=](const at::Tensor& gradient) {
+                                  return std::vector<at::Tensor>{difference * (gradient * share)};
+                              }});
 }
 
 double blockError(const BlockTask& task, const std::map<std::string, at::Tensor>& weights,
@@ -17,7 +25,7 @@ double blockError(const BlockTask& task, const std::map<std::string, at::Tensor>
     hooks.run = &run;
     hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
         const auto found = weights.find(linear.info.name);
-        return at::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
+        return qw::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
     };
     double sum = 0;
     for (std::int64_t window = 0; window < task.inputs->windows(); ++window) {

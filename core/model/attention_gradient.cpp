@@ -51,10 +51,10 @@ std::vector<at::Tensor> attentionGradients(const at::Tensor& q, const at::Tensor
         runKernel<float>(shape, denseHeads(q), keys, values, above, dq, sums, simd);
     }
     const auto shared = [&](const at::Tensor& x) { // by the heads of a group
-        return x.narrow(2, 0, shape.keys)
-            .narrow(3, 0, shape.headDim)
-            .reshape({shape.batch, shape.kvHeads, -1, shape.keys, shape.headDim})
+        return x.view({shape.batch, shape.kvHeads, -1, sums.rows, sums.dims})
             .sum(2)
+            .narrow(2, 0, shape.keys)
+            .narrow(3, 0, shape.headDim)
             .to(k.scalar_type());
     };
     return {dq, shared(dk), shared(dv)};
