@@ -3,8 +3,9 @@
 // torch and transformers is given, in these: ./workbench bench lrq
 //
 // The floor is the flops of an iteration's products over the rate of one, x W^T of the gate's
-// shape, that is timed after each iteration. Attention, norms, the rounding and Adam count as
-// nothing in it. Times are medians.
+// shape by the library, that is timed after each iteration. Attention, norms, the rounding and Adam
+// count as nothing in it. The ways take turns, since processors do not keep their speed; times are
+// medians over all turns.
 //
 // usage: qw_bench_lrq [--threads N] [--hidden N] [--python PATH]   (or QW_PYTHON=PATH)
 #include <algorithm>
@@ -37,15 +38,16 @@
 #include "base/files.h"
 #include "base/json_io.h"
 #include "engine.h"
-#include "methods/block_error.h"
+#include "methods/method.h"
 #include "model/block_forward.h"
 #include "random_model.h"
 
 namespace qw {
 namespace {
 constexpr std::int64_t kTokens = 1024;
-constexpr int kIterations = 12;
-constexpr int kWarmUp = 3;
+constexpr int kRounds = 4;
+constexpr int kIterations = 5; // of a way in a round
+constexpr int kWarmUp = 2;
 
 using Clock = std::chrono::steady_clock;
 
@@ -57,6 +59,7 @@ double secondsSince(Clock::time_point start)
 /// The next recentPeakRssBytes() counts from here.
 void forgetPeak()
 {
+    returnFreedMemory();
     std::ofstream("/proc/self/clear_refs") << 5;
 }
 
@@ -78,18 +81,42 @@ public:
     {
         at::linear(m_x, m_w); // the first makes what the library keeps
     }
-    void sample()
+    double flops() const { return m_flops; }
+    double seconds() const
     {
         const auto start = Clock::now();
         at::linear(m_x, m_w);
-        m_seconds.push_back(secondsSince(start));
+        return secondsSince(start);
     }
-    double rate() const { return m_flops / median(m_seconds); } ///< flops a second
 
 private:
     at::Tensor m_x, m_w;
     double m_flops;
+};
+
+/// One way of doing iterations, over all rounds.
+class Measured
+{
+public:
+    explicit Measured(const Product& product) : m_product(product) {}
+    void addProduct() { m_productSeconds.push_back(m_product.seconds()); }
+    void add(double seconds)
+    {
+        m_seconds.push_back(seconds);
+        addProduct();
+    }
+    void addPeak(std::int64_t bytes) { m_peak = std::max(m_peak, bytes); }
+
+    bool ran() const { return !m_seconds.empty(); }
+    double seconds() const { return median(m_seconds); } ///< of an iteration
+    double rate() const { return m_product.flops() / median(m_productSeconds); } ///< flops a second
+    std::int64_t peak() const { return m_peak; }
+
+private:
+    const Product& m_product;
     std::vector<double> m_seconds;
+    std::vector<double> m_productSeconds;
+    std::int64_t m_peak = 0;
 };
 
 /// Of one iteration: products and their gradients, those of L2 U2 included; the first linears need
@@ -152,14 +179,8 @@ struct PlainLayer {
     }
 };
 
-struct Measured {
-    double seconds = 0; ///< of an iteration, the median
-    double rate = 0;    ///< of products between them, flops a second
-    std::int64_t peak = 0;
-};
-
-Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_t rank,
-                      Product product)
+void measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_t rank,
+                  Measured& measured)
 {
     forgetPeak();
     std::vector<PlainLayer> layers;
@@ -170,7 +191,6 @@ Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_
     const at::Tensor input = task.inputs->load(0, 1);
     const at::Tensor target = task.targets->load(0, 1);
     const at::AutoGradMode withGradients(true);
-    std::vector<double> seconds;
     for (int i = 0; i < kWarmUp + kIterations; ++i) {
         const auto start = Clock::now();
         std::size_t next = 0;
@@ -181,20 +201,19 @@ Measured measurePlain(const Decoder& decoder, const BlockTask& task, std::int64_
         const at::Tensor output = BlockForward(decoder.config(), at::kFloat, *task.block, hooks,
                                                nullptr, rotary, plainDifferentiableOps())
                                       .run(input);
-        blockLoss(output, target).backward();
+        (output - target).square().sum(1).mean().backward();
         for (PlainLayer& layer : layers) {
             layer.step(1e-3, i + 1);
         }
         if (i >= kWarmUp) {
-            seconds.push_back(secondsSince(start));
-            product.sample();
+            measured.add(secondsSince(start));
         }
     }
-    return {median(seconds), product.rate(), recentPeakRssBytes()};
+    measured.addPeak(recentPeakRssBytes());
 }
 
 /// The program's own way, timed by its reports.
-Measured measureOurs(BlockTask task, RunSpec spec, const char* compute, Product product)
+void measureOurs(BlockTask task, RunSpec spec, const char* compute, Measured& measured)
 {
     forgetPeak();
     spec.reconstruction.compute = compute;
@@ -203,26 +222,23 @@ Measured measureOurs(BlockTask task, RunSpec spec, const char* compute, Product 
     for (LayerTask& layer : task.layers) {
         layer.spec = &spec;
     }
-    std::vector<double> seconds;
     Clock::time_point last;
     std::int64_t lastDone = 0;
     const RunContext run({}, [&](const Progress& progress) {
         if (lastDone >= kWarmUp) {
-            seconds.push_back(secondsSince(last) / static_cast<double>(progress.done - lastDone));
-            product.sample();
+            measured.add(secondsSince(last) / static_cast<double>(progress.done - lastDone));
         }
         lastDone = progress.done;
         last = Clock::now();
     });
     run.beginPhase("quantize", spec.reconstruction.iterations);
     dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, run);
-    return {median(seconds), product.rate(), recentPeakRssBytes()};
+    measured.addPeak(recentPeakRssBytes());
 }
 
 /// The official formulation in the Python that was given.
-Measured measurePeer(const std::string& python, const RandomModelSpec& shape, std::int64_t rank,
-                     const std::string& compute, const std::filesystem::path& folder,
-                     Product product)
+void measurePeer(const std::string& python, const RandomModelSpec& shape, std::int64_t rank,
+                 const char* compute, const std::filesystem::path& folder, Measured& measured)
 {
     const std::filesystem::path script = std::filesystem::path(QW_BENCH_DIR) / "peer_lrq.py";
     const std::filesystem::path answer = folder / "peer.json";
@@ -230,28 +246,32 @@ Measured measurePeer(const std::string& python, const RandomModelSpec& shape, st
         "'", python, "' '", script.string(), "' ", shape.hidden, " ", shape.intermediate, " ", rank,
         " ", kTokens, " ", compute, " ", at::get_num_threads(), " > '", answer.string(), "'");
     const auto sampleSome = [&] { // nothing comes between the iterations of another program
-        for (int i = 0; i < kIterations / 2; ++i) {
-            product.sample();
+        for (int i = 0; i < kIterations; ++i) {
+            measured.addProduct();
         }
     };
     sampleSome();
     if (std::system(command.c_str()) != 0) {
         std::printf("  (the official formulation did not run)\n");
-        return {};
+        return;
     }
     sampleSome();
     const Json json = readJsonFile(answer, 1 << 16);
-    return {json.at("seconds").get<double>(), product.rate(),
-            json.at("peak_bytes").get<std::int64_t>()};
+    measured.add(json.at("seconds").get<double>());
+    measured.addPeak(json.at("peak_bytes").get<std::int64_t>());
 }
 
 void print(const char* name, const Measured& measured, double work)
 {
-    const double floor = work / measured.rate;
+    if (!measured.ran()) {
+        return;
+    }
+    const double floor = work / measured.rate();
     std::printf("  %-28s %7.3f s/iteration  %6.2f it/s  products %4.0f GF/s: %5.1f %% of the floor "
                 "(%.3f s)  peak %4.0f MB\n",
-                name, measured.seconds, 1 / measured.seconds, measured.rate / 1e9,
-                100 * floor / measured.seconds, floor, static_cast<double>(measured.peak) / 1e6);
+                name, measured.seconds(), 1 / measured.seconds(), measured.rate() / 1e9,
+                100 * floor / measured.seconds(), floor,
+                static_cast<double>(measured.peak()) / 1e6);
 }
 
 void benchmark(std::int64_t hidden, const std::filesystem::path& folder, const std::string& python)
@@ -294,31 +314,43 @@ void benchmark(std::int64_t hidden, const std::filesystem::path& folder, const s
                 static_cast<long long>(hidden), static_cast<long long>(shape.intermediate),
                 static_cast<long long>(kTokens), static_cast<long long>(rank), work / 1e9);
     const Product wide(hidden, shape.intermediate, at::kFloat);
-    const Measured plain = measurePlain(decoder, task, rank, wide);
-    print("plain operations, float32", plain, work);
-    const Measured ours = measureOurs(task, spec, "f32", wide);
-    print("fused, float32", ours, work);
-    const auto beside = [&](const char* name, const char* compute, const Measured& own,
-                            const Product& product) {
-        if (python.empty()) {
-            return;
+    const Product narrow(hidden, shape.intermediate, at::kBFloat16);
+    const bool mixes = engineInfo().nativeBf16;
+    Measured plain(wide);
+    Measured fused(wide);
+    Measured official(wide);
+    Measured mixed(narrow);
+    Measured autocast(narrow);
+    for (int round = 0; round < kRounds; ++round) {
+        measurePlain(decoder, task, rank, plain);
+        measureOurs(task, spec, "f32", fused);
+        if (mixes) {
+            measureOurs(task, spec, "bf16", mixed);
         }
-        const Measured peer = measurePeer(python, shape, rank, compute, folder, product);
-        if (peer.seconds > 0) {
-            print(name, peer, work);
-            std::printf("    %.2f times as long as ours\n", peer.seconds / own.seconds);
+        if (!python.empty()) {
+            measurePeer(python, shape, rank, "f32", folder, official);
+            if (mixes) {
+                measurePeer(python, shape, rank, "bf16", folder, autocast);
+            }
+        }
+    }
+    const auto compare = [](const Measured& other, const Measured& own) {
+        if (other.ran() && own.ran()) {
+            std::printf("    %.2f times as long as ours\n", other.seconds() / own.seconds());
         }
     };
-    beside("official on PyTorch, float32", "f32", ours, wide);
-    if (engineInfo().nativeBf16) {
-        const Product narrow(hidden, shape.intermediate, at::kBFloat16);
-        const Measured mixed = measureOurs(task, spec, "bf16", narrow);
-        print("fused, mixed", mixed, work);
-        std::printf(
-            "    plain operations take %.2f times as long; bfloat16 products are %.2f times "
-            "as fast as float32 ones\n",
-            plain.seconds / mixed.seconds, mixed.rate / ours.rate);
-        beside("official, autocast bf16", "bf16", mixed, narrow);
+    print("plain operations, float32", plain, work);
+    print("fused, float32", fused, work);
+    print("official on PyTorch, float32", official, work);
+    compare(official, fused);
+    print("fused, mixed", mixed, work);
+    print("official, autocast bf16", autocast, work);
+    compare(autocast, mixed);
+    if (mixed.ran()) {
+        std::printf("  plain operations take %.2f times as long as mixed, and %.2f times the mixed "
+                    "floor;\n  bfloat16 products are %.2f times as fast as float32 ones\n",
+                    plain.seconds() / mixed.seconds(), plain.seconds() * mixed.rate() / work,
+                    mixed.rate() / fused.rate());
     }
 }
 } // namespace
