@@ -9,7 +9,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
 
 #include "base/error.h"
@@ -21,6 +20,7 @@
 #include "methods/reconstruction_rules.h"
 #include "methods/settings.h"
 #include "model/block_title.h"
+#include "model/matrix_product.h"
 #include "model/safetensors.h"
 #include "model/simd.h"
 
@@ -179,7 +179,7 @@ double Reconstruction::iterate(std::int64_t iteration)
                 return layer.name() == linear.info.name;
             });
         const Fixed& fixed = m_fixed.at(linear.info.name);
-        return at::linear(x, found == m_layers.end() ? fixed.weight : found->weight(m_compute),
+        return qw::linear(x, found == m_layers.end() ? fixed.weight : found->weight(m_compute),
                           fixed.bias);
     };
     const at::Tensor loss =

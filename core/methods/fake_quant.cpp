@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "methods/fake_quant_kernels.h"
 #include "model/custom_gradient.h"
+#include "model/matrix_product.h"
 #include "quant/range_search.h"
 
 namespace qw {
@@ -92,15 +93,16 @@ public:
         quantize(product, codesOnly, values);
         return values;
     }
-    at::Tensor forward(const at::Tensor& x) const { return at::linear(x, quantized(false)); }
+    at::Tensor forward(const at::Tensor& x) const { return qw::linear(x, quantized(false), {}); }
     /// Of x (undefined unless wanted), scale, left, right and weight, if they are there.
     std::vector<at::Tensor> backward(const at::Tensor& x, bool ofInput, const at::Tensor& y) const;
 
 private:
     at::Tensor product() const
     {
-        return m_parts.left.defined() ? at::mm(narrowed(m_parts.left), narrowed(m_parts.right))
-                                      : at::Tensor();
+        return m_parts.left.defined()
+                   ? multiply(narrowed(m_parts.left), narrowed(m_parts.right), m_parts.compute)
+                   : at::Tensor();
     }
     at::Tensor narrowed(const at::Tensor& factor) const { return factor.to(m_parts.compute); }
     at::Tensor empty() const
@@ -160,17 +162,17 @@ std::vector<at::Tensor> FusedLinear::backward(const at::Tensor& x, bool ofInput,
                                               const at::Tensor& y) const
 {
     const at::Tensor product = this->product();
-    at::Tensor w = empty();
     std::vector<at::Tensor> all(1);
     if (ofInput) {
-        quantize(product, false, w);
-        all.front() = at::mm(y, w);
+        const at::Tensor values = empty();
+        quantize(product, false, values);
+        all.front() = multiply(y, values, m_parts.compute);
     }
-    at::mm_out(w, y.t(), x);
+    const at::Tensor w = multiply(y.t(), x, m_parts.compute);
     all.push_back(scaleGradient(product, w));
     if (product.defined()) {
-        all.push_back(at::mm(w, narrowed(m_parts.right).t()).to(at::kFloat));
-        all.push_back(at::mm(narrowed(m_parts.left).t(), w).to(at::kFloat));
+        all.push_back(multiply(w, narrowed(m_parts.right).t(), at::kFloat));
+        all.push_back(multiply(narrowed(m_parts.left).t(), w, at::kFloat));
     }
     if (m_parts.weight.defined()) {
         all.push_back(w.to(at::kFloat));

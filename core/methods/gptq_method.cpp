@@ -3,7 +3,6 @@
 #include <set>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
@@ -12,6 +11,7 @@
 #include "methods/gptq.h"
 #include "methods/method_params.h"
 #include "methods/settings.h"
+#include "model/matrix_product.h"
 
 namespace qw {
 
@@ -51,7 +51,7 @@ Statistics inputsOf(const BlockTask& task, const std::set<std::int64_t>& groups,
     };
     hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
         const auto found = weights.find(linear.info.name);
-        return at::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
+        return qw::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
     };
     for (std::int64_t window = 0; window < task.inputs->windows(); ++window) {
         task.decoder->forwardBlock(*task.block, task.inputs->load(window, 1), hooks);

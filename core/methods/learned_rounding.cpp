@@ -7,7 +7,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/log1p.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -15,6 +14,7 @@
 #include "base/error.h"
 #include "methods/rounding_kernels.h"
 #include "model/custom_gradient.h"
+#include "model/matrix_product.h"
 #include "quant/range_search.h"
 
 namespace qw {
@@ -227,7 +227,7 @@ at::Tensor LearnedRounding::z(at::ScalarType type) const
         return {};
     }
     const at::Tensor z = m_parameters.right.defined()
-                             ? at::matmul(m_parameters.left.to(type), m_parameters.right.to(type))
+                             ? lowRankProduct(m_parameters.left, m_parameters.right, type)
                              : m_parameters.left.to(type);
     return m_shape.product ? exponentOf(z) : z;
 }

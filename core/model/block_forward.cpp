@@ -4,11 +4,11 @@
 #include <cmath>
 
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
 
 #include "base/error.h"
 #include "model/attention.h"
+#include "model/matrix_product.h"
 
 namespace qw {
 
@@ -68,7 +68,7 @@ at::Tensor BlockForward::linear(const LinearWeights& weights, const at::Tensor& 
         m_hooks.run->checkpoint();
     }
     return m_hooks.linear ? m_hooks.linear(weights, x)
-                          : at::linear(x, weights.weight, weights.bias);
+                          : qw::linear(x, weights.weight, weights.bias);
 }
 
 bool BlockForward::wants(BlockPoint point) const

@@ -1,7 +1,6 @@
 #include "quant/quantized_linear.h"
 
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 
 #include "base/error.h"
@@ -159,22 +158,6 @@ std::int64_t storedBits(const QuantizedLinear& linear)
         bits += linear.groupIndex.numel() * 32;
     }
     return bits + factorBits(linear.a) + factorBits(linear.b);
-}
-
-at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weight,
-                          const at::Tensor& x, const at::Tensor& bias)
-{
-    const at::Tensor input = quantizeActivation(x, linear.activation);
-    // As LQER's code does, blocks of MXINT are for the bias too.
-    const bool mx = linear.activation.kind == ActivationQuantizer::Kind::Mx;
-    at::Tensor y = at::linear(
-        input, weight, mx && bias.defined() ? quantizeActivation(bias, linear.activation) : bias);
-    if (linear.a.defined()) {
-        const at::Tensor narrow =
-            quantizeActivation(at::matmul(input, linear.a.deployed()), linear.activation);
-        y += quantizeActivation(at::matmul(narrow, linear.b.deployed()), linear.activation);
-    }
-    return y;
 }
 
 } // namespace qw

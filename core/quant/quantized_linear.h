@@ -80,11 +80,6 @@ QuantizedLinear roundToNearest(const std::string& name, const at::Tensor& w,
 /// group index, factors. The tensors of toTensors() take no more but the padding of packed rows.
 std::int64_t storedBits(const QuantizedLinear& linear);
 
-/// Applies the layer. @param x [tokens, in]; @param weight  dequantizedCodes(), prepared by the
-/// caller in the compute dtype; @return [tokens, out]
-at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weight,
-                          const at::Tensor& x, const at::Tensor& bias);
-
 /// Tensors (packed codes and the rest) and description, for the artifact, as
 /// docs/artifact-format.md has it. Bit-exact both ways.
 std::map<std::string, at::Tensor> toTensors(const QuantizedLinear& linear);

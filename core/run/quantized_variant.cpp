@@ -4,10 +4,10 @@
 #include <map>
 #include <memory>
 
-#include <ATen/ops/linear.h>
-
 #include "base/error.h"
+#include "methods/apply_quantized.h"
 #include "model/block_tensors.h"
+#include "model/matrix_product.h"
 #include "report/layer_rules.h"
 #include "run/activation_points.h"
 
@@ -69,7 +69,7 @@ BlockHooks quantizedHooks(const BlockArtifact& artifact, const ModelArtifact& mo
     hooks.linear = [prepared](const LinearWeights& linear, const at::Tensor& input) {
         const auto found = prepared->find(linear.info.name);
         if (found == prepared->end()) { // skipped by an override: runs in full precision
-            return at::linear(input, linear.weight, linear.bias);
+            return qw::linear(input, linear.weight, linear.bias);
         }
         return applyQuantized(found->second.linear, found->second.weight, input, linear.bias);
     };

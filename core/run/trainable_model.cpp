@@ -5,11 +5,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/linear.h>
 
 #include "base/error.h"
 #include "eval/next_token_loss.h"
 #include "model/custom_gradient.h"
+#include "model/matrix_product.h"
 #include "run/activation_points.h"
 
 namespace qw {
@@ -92,7 +92,7 @@ at::Tensor TrainableModel::linear(const Block& block, const LinearWeights& linea
 {
     const TrainedWeight* learned = find(block, linear.info.name);
     if (learned == nullptr) { // skipped by an override: runs in full precision
-        return at::linear(x, linear.weight, linear.bias);
+        return qw::linear(x, linear.weight, linear.bias);
     }
     const at::Tensor input =
         quantizeThrough(interruptible(x, run), inputQuantizer(m_spec, linear.info.role));

@@ -22,7 +22,6 @@ private Q_SLOTS:
     void roundTrip();
     void groupIndex();
     void ranks();
-    void appliesLikeItsWeights();
     void refusesWeights();
 };
 
@@ -212,33 +211,6 @@ void TestQuantizedLinear::ranks()
              std::string("layer: its quantized factors are of rank 5 and cannot be cut to 2"));
     QCOMPARE(sentenceOf([&] { linear.withRank(6); }),
              std::string("layer: has no rank 6, only 0..5"));
-}
-
-void TestQuantizedLinear::appliesLikeItsWeights()
-{
-    QuantizedLinear linear = quantized({});
-    addFactors(linear, 0);
-    const at::Tensor x = normal({7, kIn}, 1.0, 4);
-    const at::Tensor bias = normal({kOut}, 1.0, 5);
-    const at::Tensor y = applyQuantized(linear, linear.dequantizedCodes(), x, bias);
-    const at::Tensor expected = at::linear(x, linear.dequantized(), bias);
-    QVERIFY(at::allclose(y, expected, 1e-5, 1e-6));
-    // With an activation quantizer x, x A, x A B and the bias are quantized, as LQER's code does.
-    linear.activation.kind = ActivationQuantizer::Kind::Mx;
-    linear.activation.mx = {6, 16, 8, MxRule::Lqer};
-    const auto q = [&](const at::Tensor& t) { return quantizeActivation(t, linear.activation); };
-    const at::Tensor correction =
-        q(at::matmul(q(at::matmul(q(x), linear.a.value)), linear.b.value));
-    QVERIFY(applyQuantized(linear, linear.dequantizedCodes(), x, bias)
-                .equal(at::linear(q(x), linear.dequantizedCodes(), q(bias)) + correction));
-    QVERIFY(!q(bias).equal(bias));
-    QVERIFY(applyQuantized(linear, linear.dequantizedCodes(), x, {})
-                .equal(at::linear(q(x), linear.dequantizedCodes()) + correction));
-    // Integers are for inputs alone.
-    linear.activation.kind = ActivationQuantizer::Kind::TokenAsymmetric;
-    linear.a = linear.b = {};
-    QVERIFY(applyQuantized(linear, linear.dequantizedCodes(), x, bias)
-                .equal(at::linear(q(x), linear.dequantizedCodes(), bias)));
 }
 
 void TestQuantizedLinear::refusesWeights()
