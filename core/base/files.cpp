@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -162,23 +159,26 @@ void MappedFile::release(std::size_t offset, std::size_t length) const
     }
 }
 
+namespace {
+/// Of the whole file, of an open file as flock() has it; unlike with flock(), who asks whether one
+/// is held takes none.
+struct flock exclusiveLock()
+{
+    struct flock lock {
+    };
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return lock;
+}
+} // namespace
+
 FileLock::FileLock(const std::filesystem::path& file)
     : m_descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644))
 {
     QW_REQUIRE(m_descriptor >= 0, ErrorCode::Io, file.string(), ": cannot be written: ", reason());
-    constexpr int kTries = 5; // held() of another process takes it for a moment
-    int taken = -1;
-    for (int i = 0; i < kTries && taken != 0; ++i) {
-        if (i > 0) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        }
-        taken = ::flock(m_descriptor, LOCK_EX | LOCK_NB);
-        if (taken != 0 && errno != EWOULDBLOCK) {
-            break;
-        }
-    }
-    if (taken != 0) {
-        const bool held = errno == EWOULDBLOCK;
+    struct flock lock = exclusiveLock();
+    if (::fcntl(m_descriptor, F_OFD_SETLK, &lock) != 0) {
+        const bool held = errno == EAGAIN || errno == EACCES;
         const std::string why = reason();
         ::close(m_descriptor);
         throw Error(held ? ErrorCode::BadInput : ErrorCode::Io,
@@ -198,9 +198,10 @@ bool FileLock::held(const std::filesystem::path& file)
     if (descriptor < 0) {
         return false;
     }
-    const bool taken = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    struct flock lock = exclusiveLock();
+    const bool asked = ::fcntl(descriptor, F_OFD_GETLK, &lock) == 0;
     ::close(descriptor);
-    return taken;
+    return asked && lock.l_type != F_UNLCK;
 }
 
 std::filesystem::path userDataFolder()
