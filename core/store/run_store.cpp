@@ -314,6 +314,7 @@ void RunStore::setStatus(const std::string& id, const std::string& status,
 
 std::optional<RunResult> RunStore::find(const std::string& idOrPrefix) const
 {
+    const Snapshot snapshot(d->db); // else it may be deleted between the questions
     if (d->candidates(idOrPrefix, false).empty()) {
         return std::nullopt;
     }
@@ -322,6 +323,7 @@ std::optional<RunResult> RunStore::find(const std::string& idOrPrefix) const
 
 RunResult RunStore::get(const std::string& idOrPrefix) const
 {
+    const Snapshot snapshot(d->db);
     return d->load(d->resolve(idOrPrefix, false));
 }
 

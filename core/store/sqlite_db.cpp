@@ -244,4 +244,14 @@ void Transaction::commit()
     m_open = false;
 }
 
+Snapshot::Snapshot(Database& db) : m_db(db)
+{
+    db.execute("SAVEPOINT snapshot"); // and not BEGIN: a transaction may be open already
+}
+
+Snapshot::~Snapshot()
+{
+    sqlite3_exec(m_db.handle(), "RELEASE snapshot", nullptr, nullptr, nullptr);
+}
+
 } // namespace qw

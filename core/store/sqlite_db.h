@@ -95,4 +95,17 @@ private:
     bool m_open = true;
 };
 
+/// While it lives, what is read is of one moment, whatever other connections change.
+class Snapshot
+{
+public:
+    explicit Snapshot(Database& db);
+    ~Snapshot();
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+
+private:
+    Database& m_db;
+};
+
 } // namespace qw

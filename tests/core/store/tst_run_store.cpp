@@ -63,6 +63,7 @@ private Q_SLOTS:
     void upgradeKeepsRunsAndACopy();
     void failedUpgradeLeavesTheFileAlone();
     void connectionsTakeTurns();
+    void foundOrNotWhileAnotherDeletes();
     void changesTogether();
     void processesCreateTogether();
     void survivesKill();
@@ -393,6 +394,29 @@ void TestRunStore::connectionsTakeTurns()
         writer.join();
     }
     QCOMPARE(RunStore(m_file).list().size(), 120U);
+}
+
+void TestRunStore::foundOrNotWhileAnotherDeletes()
+{
+    const RunResult run = sampleResult("run1");
+    RunStore(m_file).save(run);
+    const std::jthread another([this](const std::stop_token& stop) {
+        RunStore store(m_file);
+        while (!stop.stop_requested()) {
+            store.remove("run1");
+            store.restore("run1");
+        }
+    });
+    const RunStore store(m_file);
+    int found = 0;
+    const QString problem = refusal(ErrorCode::NotFound, [&] {
+        for (int i = 0; i < 2000; ++i) {
+            const std::optional<RunResult> now = store.find("run1");
+            found += now == run ? 1 : 0;
+        }
+    });
+    QCOMPARE(problem, QStringLiteral("was not refused"));
+    QVERIFY(found > 0);
 }
 
 void TestRunStore::changesTogether()
