@@ -5,12 +5,10 @@
 #include <system_error>
 #include <thread>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/error.h"
 #include "base/files.h"
 #include "report/method_settings.h"
+#include "store/merge_store.h"
 #include "store/migrations.h"
 #include "store/run_id.h"
 #include "store/sqlite_db.h"
@@ -27,14 +25,6 @@ void makeParent(const std::filesystem::path& file)
     }
     QW_REQUIRE(!problem, ErrorCode::Store, folder.string(),
                ": the folder of the run store cannot be made: ", problem.message());
-}
-
-/// The file and its folder, in which SQLite makes files of its own.
-bool canBeWritten(const std::filesystem::path& file)
-{
-    const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
-    return ::faccessat(AT_FDCWD, file.c_str(), W_OK, AT_EACCESS) == 0 &&
-           ::faccessat(AT_FDCWD, folder.c_str(), W_OK, AT_EACCESS) == 0;
 }
 
 /// Two processes that create the same file meet here; SQLite does not wait by itself then.
@@ -474,63 +464,7 @@ std::optional<std::vector<double>> RunStore::findSpectrum(const std::string& cac
 
 MergeReport RunStore::mergeFrom(const std::filesystem::path& other)
 {
-    std::error_code unreachable;
-    const bool there = std::filesystem::exists(other, unreachable);
-    QW_REQUIRE(!unreachable, ErrorCode::Store, other.string(),
-               ": the run store cannot be reached: ", unreachable.message());
-    QW_REQUIRE(there, ErrorCode::NotFound, other.string(), ": there is no such run store");
-    QW_REQUIRE(!std::filesystem::equivalent(other, file()), ErrorCode::BadInput, other.string(),
-               ": is this store itself; merge another one");
-    // Of a copy, upgraded if the store is an older one: the other file stays as it is.
-    const std::filesystem::path copy = file().string() + ".merged-" + newRunId();
-    struct Detach {
-        Database& db;
-        const std::filesystem::path& copy;
-        ~Detach()
-        {
-            db.tryExecute("DETACH other");
-            std::error_code ignored;
-            for (const char* end : {"", "-wal", "-shm"}) {
-                std::filesystem::remove(copy.string() + end, ignored);
-            }
-        }
-    } detach{d->db, copy};
-    {
-        Database source(other,
-                        canBeWritten(other) ? Database::Mode::Create : Database::Mode::ReadOnly);
-        Statement(source, "VACUUM INTO ?").bind(copy.string()).run();
-        const RunStore checked(copy);
-    }
-    Statement(d->db, "ATTACH ? AS other").bind(copy.string()).run();
-    MergeReport report;
-    Transaction transaction(d->db);
-    // What was deleted there is not brought back; what was deleted here stays so.
-    report.alreadyThere = d->db.number("SELECT count(*) FROM other.runs WHERE NOT hidden AND "
-                                       "id IN (SELECT id FROM main.runs)");
-    d->db.execute("CREATE TEMP TABLE incoming AS SELECT id FROM other.runs WHERE NOT hidden "
-                  "AND id NOT IN (SELECT id FROM main.runs)");
-    // What was at work when it was merged before may be finished now.
-    d->db.execute("CREATE TEMP TABLE finished AS SELECT id FROM other.runs WHERE NOT hidden AND "
-                  "status = 'finished' AND id IN "
-                  "(SELECT id FROM main.runs WHERE status <> 'finished')");
-    const std::int64_t finished = d->db.number("SELECT count(*) FROM temp.finished");
-    report.alreadyThere -= finished;
-    report.added = d->db.number("SELECT count(*) FROM temp.incoming") + finished;
-    d->db.execute(
-        "UPDATE main.runs SET (status, rank, bits_per_weight, bytes, perplexity, nll, kl_mean, "
-        "body) = (SELECT status, rank, bits_per_weight, bytes, perplexity, nll, kl_mean, body "
-        "FROM other.runs WHERE other.runs.id = main.runs.id) WHERE id IN temp.finished;"
-        "DELETE FROM main.layers WHERE run_id IN temp.finished;"
-        "INSERT INTO temp.incoming SELECT id FROM temp.finished;");
-    d->db.execute(
-        "INSERT INTO main.runs SELECT * FROM other.runs WHERE id IN temp.incoming "
-        "AND id NOT IN temp.finished;"
-        "INSERT INTO main.layers SELECT * FROM other.layers WHERE run_id IN temp.incoming;"
-        "INSERT OR IGNORE INTO main.tags SELECT * FROM other.tags WHERE run_id IN temp.incoming;"
-        "INSERT OR IGNORE INTO main.spectra SELECT * FROM other.spectra;"
-        "DROP TABLE temp.incoming; DROP TABLE temp.finished");
-    transaction.commit();
-    return report;
+    return mergeStore(d->db, other);
 }
 
 } // namespace qw

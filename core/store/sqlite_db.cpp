@@ -6,7 +6,9 @@
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -53,6 +55,13 @@ std::pair<std::string, int> openingOf(const std::filesystem::path& file, Databas
             SQLITE_OPEN_READONLY | (whole ? SQLITE_OPEN_URI : 0)};
 }
 } // namespace
+
+bool canBeWritten(const std::filesystem::path& file)
+{
+    const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+    return ::faccessat(AT_FDCWD, file.c_str(), W_OK, AT_EACCESS) == 0 &&
+           ::faccessat(AT_FDCWD, folder.c_str(), W_OK, AT_EACCESS) == 0;
+}
 
 Database::Database(const std::filesystem::path& file, Mode mode) : m_file(file)
 {

@@ -13,6 +13,9 @@ struct sqlite3_stmt;
 
 namespace qw {
 
+/// Whether the file and its folder can, in which SQLite makes files of its own.
+bool canBeWritten(const std::filesystem::path& file);
+
 /// One connection to an SQLite file; waits for other writers instead of failing at once.
 class Database
 {
