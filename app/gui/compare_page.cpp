@@ -20,9 +20,9 @@
 #include "app/gui/run_edits.h"
 #include "app/gui/settings.h"
 #include "app/gui/spec_fields.h"
-#include "base/error.h"
 #include "report/run_tables.h"
 #include "widgets/elided_label.h"
+#include "widgets/filter_edit.h"
 #include "widgets/run_columns.h"
 #include "widgets/run_table_model.h"
 #include "widgets/table_text.h"
@@ -70,8 +70,8 @@ QString filterHelp()
 
 ComparePage::ComparePage(AppState& state, Dialogs& dialogs, QWidget* parent)
     : QWidget(parent), m_state(state), m_dialogs(dialogs), m_runs(state),
-      m_model(new RunTableModel(this)), m_proxy(new RunTableProxy(this)), m_filter(new QLineEdit),
-      m_filterProblem(new QLabel), m_count(new QLabel), m_table(new QTableView),
+      m_model(new RunTableModel(this)), m_proxy(new RunTableProxy(this)),
+      m_filter(new FilterEdit(u"runFilter"_s)), m_count(new QLabel), m_table(new QTableView),
       m_differences(new ElidedLabel), m_remarks(new QPlainTextEdit)
 {
     setObjectName(u"comparePage"_s);
@@ -172,21 +172,11 @@ void ComparePage::makeTable()
 
 QWidget* ComparePage::makeLeft()
 {
-    m_filter->setObjectName(u"runFilterLineEdit"_s);
-    m_filter->setAccessibleName(tr("Filter runs"));
-    m_filter->setPlaceholderText(tr("Filter, for instance bits:3 method:lqer ppl<40"));
-    m_filter->setToolTip(filterHelp());
-    m_filter->setClearButtonEnabled(true);
-    connect(m_filter, &QLineEdit::textChanged, this, &ComparePage::applyFilter);
-    auto* clear = new QAction(m_filter);
-    clear->setShortcut(QKeySequence(Qt::Key_Escape));
-    clear->setShortcutContext(Qt::WidgetShortcut);
-    connect(clear, &QAction::triggered, m_filter, &QLineEdit::clear);
-    m_filter->addAction(clear);
-    m_filterProblem->setObjectName(u"runFilterProblemLabel"_s);
-    m_filterProblem->setTextFormat(Qt::PlainText);
-    m_filterProblem->setWordWrap(true);
-    m_filterProblem->hide();
+    QLineEdit* filter = m_filter->line();
+    filter->setAccessibleName(tr("Filter runs"));
+    filter->setPlaceholderText(tr("Filter, for instance bits:3 method:lqer ppl<40"));
+    filter->setToolTip(filterHelp());
+    connect(filter, &QLineEdit::textChanged, this, &ComparePage::applyFilter);
     m_count->setObjectName(u"runCountLabel"_s);
     m_count->setForegroundRole(QPalette::PlaceholderText);
     m_count->setTextFormat(Qt::PlainText);
@@ -203,7 +193,6 @@ QWidget* ComparePage::makeLeft()
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(theme::kTight);
     layout->addWidget(m_filter);
-    layout->addWidget(m_filterProblem);
     layout->addWidget(makeButtons());
     layout->addWidget(makeNews());
     layout->addWidget(m_table, 1);
@@ -247,17 +236,9 @@ void ComparePage::readRuns()
 
 void ComparePage::applyFilter()
 {
-    QString problem;
-    try {
-        m_proxy->setQuery(RunQuery::parse(m_filter->text().toStdString()));
-    } catch (const Error& error) { // the last good filter stays
-        problem = QString::fromStdString(error.what());
-    }
-    m_filterProblem->setText(problem);
-    m_filterProblem->setVisible(!problem.isEmpty());
-    QPalette colors = palette();
-    colors.setColor(QPalette::WindowText, theme::problemText(colors));
-    m_filterProblem->setPalette(colors);
+    m_filter->applyTo([this](const QString& text) { // the last good filter stays
+        m_proxy->setQuery(RunQuery::parse(text.toStdString()));
+    });
     m_known = finishedRuns();
     updateDrawn();
 }
@@ -351,7 +332,7 @@ void ComparePage::showNews()
 
 void ComparePage::showAllRuns()
 {
-    m_filter->clear();
+    m_filter->line()->clear();
     m_model->setTicked({});
 }
 
@@ -459,8 +440,7 @@ void ComparePage::setPausedRuns(const QStringList& ids)
 
 void ComparePage::focusFilter()
 {
-    m_filter->setFocus(Qt::ShortcutFocusReason);
-    m_filter->selectAll();
+    m_filter->focus();
 }
 
 void ComparePage::saveSession()
@@ -468,7 +448,7 @@ void ComparePage::saveSession()
     m_state.settings().set(Settings::Key::RunColumns, m_table->horizontalHeader()->saveState());
     m_state.settings().set(Settings::Key::CompareSplitter, m_splitter->saveState());
     m_state.settings().set(Settings::Key::CompareViews, m_plots->session());
-    m_state.settings().set(Settings::Key::RunFilter, m_filter->text());
+    m_state.settings().set(Settings::Key::RunFilter, m_filter->line()->text());
     m_state.settings().set(Settings::Key::TickedRuns, m_model->ticked());
     m_state.settings().set(Settings::Key::SelectedRuns, selectedIds() + m_kept);
 }
@@ -481,7 +461,7 @@ void ComparePage::restoreSession()
     findChild<QAction*>(u"groupRunsAction"_s)->setChecked(grouped); // its column is there already
     m_proxy->setGrouped(grouped);
     m_plots->restoreSession(m_state.settings().value(Settings::Key::CompareViews).toMap());
-    m_filter->setText(m_state.settings().text(Settings::Key::RunFilter));
+    m_filter->line()->setText(m_state.settings().text(Settings::Key::RunFilter));
     m_model->setTicked(m_state.settings().list(Settings::Key::TickedRuns));
     m_kept = m_state.settings().list(Settings::Key::SelectedRuns);
     selectKept();

@@ -11,7 +11,6 @@
 
 class QAction;
 class QLabel;
-class QLineEdit;
 class QMenu;
 class QPlainTextEdit;
 class QSplitter;
@@ -23,6 +22,7 @@ class AppState;
 class ComparePlots;
 class Dialogs;
 class ElidedLabel;
+class FilterEdit;
 class RunTableModel;
 class RunTableProxy;
 
@@ -96,8 +96,7 @@ private:
     ComparedRuns m_runs;
     RunTableModel* m_model = nullptr;
     RunTableProxy* m_proxy = nullptr;
-    QLineEdit* m_filter = nullptr;
-    QLabel* m_filterProblem = nullptr;
+    FilterEdit* m_filter = nullptr;
     QLabel* m_count = nullptr;
     QWidget* m_news = nullptr; ///< shown where new runs are not drawn
     QLabel* m_newsText = nullptr;

@@ -5,7 +5,6 @@
 #include <QAction>
 #include <QEvent>
 #include <QHeaderView>
-#include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
 #include <QTimer>
@@ -18,6 +17,7 @@
 #include "base/error.h"
 #include "report/layer_rules.h"
 #include "report/learned_rank.h"
+#include "widgets/filter_edit.h"
 #include "widgets/layer_tree_model.h"
 #include "widgets/table_text.h"
 #include "widgets/theme.h"
@@ -38,22 +38,17 @@ const std::array<std::set<int>, 3> kShownAtFirst = {
 
 LayerDock::LayerDock(AppState& state, QWidget* parent)
     : QDockWidget(tr("Layers"), parent), m_state(state), m_model(new LayerTreeModel(this)),
-      m_proxy(new LayerTreeProxy(this)), m_tree(new QTreeView), m_filter(new QLineEdit),
-      m_filterProblem(new QLabel), m_fit(new QTimer(this))
+      m_proxy(new LayerTreeProxy(this)), m_tree(new QTreeView),
+      m_filter(new FilterEdit(QStringLiteral("layerFilter"))), m_fit(new QTimer(this))
 {
     setObjectName(QStringLiteral("layerDock"));
     m_proxy->setSourceModel(m_model);
-    m_filter->setObjectName(QStringLiteral("layerFilterLineEdit"));
-    m_filter->setPlaceholderText(tr("Filter, for instance up_proj error>10"));
-    m_filter->setToolTip(tr("Parts of names, and numbers: layers.2 error>10 bits:4 rows>1000 "
-                            "stable_rank<20 -down_proj\n") +
-                         LayerQuery::help());
-    m_filter->setAccessibleName(tr("Filter layers"));
-    m_filter->setClearButtonEnabled(true);
-    m_filterProblem->setObjectName(QStringLiteral("layerFilterProblemLabel"));
-    m_filterProblem->setTextFormat(Qt::PlainText);
-    m_filterProblem->setWordWrap(true);
-    m_filterProblem->hide();
+    QLineEdit* filter = m_filter->line();
+    filter->setPlaceholderText(tr("Filter, for instance up_proj error>10"));
+    filter->setToolTip(tr("Parts of names, and numbers: layers.2 error>10 bits:4 rows>1000 "
+                          "stable_rank<20 -down_proj\n") +
+                       LayerQuery::help());
+    filter->setAccessibleName(tr("Filter layers"));
     m_tree->setObjectName(QStringLiteral("layerTree"));
     m_tree->setAccessibleName(tr("Layers"));
     m_tree->setModel(m_proxy);
@@ -80,17 +75,11 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     layout->setContentsMargins(theme::kTight, theme::kTight, theme::kTight, theme::kTight);
     layout->setSpacing(theme::kTight);
     layout->addWidget(m_filter);
-    layout->addWidget(m_filterProblem);
     layout->addWidget(m_tree);
     content->setMinimumWidth(250);
     setWidget(content);
 
-    connect(m_filter, &QLineEdit::textChanged, this, &LayerDock::applyFilter);
-    auto* clear = new QAction(m_filter);
-    clear->setShortcut(QKeySequence(Qt::Key_Escape));
-    clear->setShortcutContext(Qt::WidgetShortcut);
-    connect(clear, &QAction::triggered, m_filter, &QLineEdit::clear);
-    m_filter->addAction(clear);
+    connect(filter, &QLineEdit::textChanged, this, &LayerDock::applyFilter);
     makeColumnActions();
     enableCopy(*m_tree);
     connect(m_tree->header(), &QHeaderView::customContextMenuRequested, this,
@@ -181,18 +170,10 @@ void LayerDock::makeColumnActions()
 
 void LayerDock::applyFilter()
 {
-    QString problem;
-    try {
-        m_proxy->setQuery(LayerQuery::parse(m_filter->text()));
-    } catch (const Error& error) { // the last good filter stays
-        problem = QString::fromStdString(error.what());
-    }
-    m_filterProblem->setText(problem);
-    m_filterProblem->setVisible(!problem.isEmpty());
-    QPalette colors = palette();
-    colors.setColor(QPalette::WindowText, theme::problemText(colors));
-    m_filterProblem->setPalette(colors);
-    if (!m_filter->text().isEmpty()) {
+    m_filter->applyTo([this](const QString& text) { // the last good filter stays
+        m_proxy->setQuery(LayerQuery::parse(text));
+    });
+    if (!m_filter->line()->text().isEmpty()) {
         m_tree->expandAll();
     }
     followState();
@@ -264,8 +245,7 @@ void LayerDock::showPlans(bool plans)
 void LayerDock::focusFilter()
 {
     show();
-    m_filter->setFocus(Qt::ShortcutFocusReason);
-    m_filter->selectAll();
+    m_filter->focus();
 }
 
 void LayerDock::selectNeighbour(int step)

@@ -5,14 +5,13 @@
 
 #include <QDockWidget>
 
-class QLabel;
-class QLineEdit;
 class QTimer;
 class QTreeView;
 
 namespace qw {
 
 class AppState;
+class FilterEdit;
 class LayerTreeModel;
 class LayerTreeProxy;
 
@@ -58,8 +57,7 @@ private:
     LayerTreeModel* m_model = nullptr;
     LayerTreeProxy* m_proxy = nullptr;
     QTreeView* m_tree = nullptr;
-    QLineEdit* m_filter = nullptr;
-    QLabel* m_filterProblem = nullptr;
+    FilterEdit* m_filter = nullptr;
     QTimer* m_fit = nullptr; ///< fitColumns() once for all that changed
     bool m_plans = false;
     std::array<std::set<int>, 3> m_hidden; ///< columns, by Shown
