@@ -112,6 +112,7 @@ private Q_SLOTS:
     void clicksSelectEverywhere();
     void pairFollowsTheSelection();
     void pairTakesBothTicked();
+    void pairThatIsBeingReadIsAwaited();
     void tagsStarsAndNotesAreUndone();
     void deletionIsUndone();
     void runningRunsAreNotDeleted();
@@ -409,6 +410,21 @@ void TstCompare::pairTakesBothTicked()
     QCOMPARE(b->currentData().toString(), u"lqer8"_s);
     QCOMPARE(a->toolTip(), u"Run A: "_s + a->currentText()); // the box may cut the name
     QVERIFY(b->view()->minimumWidth() >= b->view()->sizeHintForColumn(0));
+}
+
+void TstCompare::pairThatIsBeingReadIsAwaited()
+{
+    Compare gui;
+    gui.openTab("layerPairTab");
+    gui.tick({u"lqer8"_s, u"l2qer8"_s});
+    const auto* a = gui.find<QComboBox>("pairAComboBox");
+    const QAbstractItemModel& layers = *gui.find<QTableView>("layerPairTable")->model();
+    QTRY_COMPARE_WITH_TIMEOUT(layers.rowCount(), 28, kPatience);
+    gui.select({u"rtn0"_s, u"l2qer32"_s}); // not ticked, so that their layers are read now
+    QCOMPARE(gui.find<QLabel>("pairNoteLabel")->text(), u"reading layers\u2026"_s);
+    QCOMPARE(layers.rowCount(), 0); // and not those of the pair ticked
+    QTRY_COMPARE_WITH_TIMEOUT(layers.rowCount(), 28, kPatience);
+    QCOMPARE(a->currentData().toString(), u"rtn0"_s);
 }
 
 void TstCompare::tagsStarsAndNotesAreUndone()
