@@ -11,8 +11,8 @@
 #include <QTextBrowser>
 #include <QUrl>
 
-#include "engine_export.h"
 #include "store/run_store.h"
+#include "support/gui_exports.h"
 #include "support/gui_fixture.h"
 #include "support/gui_runs.h"
 
@@ -25,21 +25,9 @@ namespace {
 /// Makes a run of the bundled model and opens the dialog on it.
 void openDialog(GuiFixture& gui)
 {
-    gui.openDemo();
-    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
-    qw::RunSpec spec;
-    spec.model = "demo";
-    spec.weight.groupSize = 32;
-    spec.weight.sym = true;
-    gui.window->state().setDraft(spec);
-    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("enqueueRunAction")->isEnabled(), kPatience);
-    gui.trigger("enqueueRunAction");
-    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
-    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), 1U, kPatience);
+    qw::test::makeRunToExport(gui, [&] { gui.trigger("enqueueRunAction"); });
     gui.trigger("exportModelAction");
-    QTRY_COMPARE_WITH_TIMEOUT(
-        static_cast<std::size_t>(gui.find<QListWidget>("exportTargetList")->count()),
-        qw::exportTargets().size(), kPatience);
+    qw::test::exportTargetList(gui);
 }
 
 QString text(const GuiFixture& gui, const char* label)

@@ -22,8 +22,8 @@
 #include <QToolBar>
 #include <QTreeView>
 
-#include "engine_export.h"
 #include "store/run_store.h"
+#include "support/gui_exports.h"
 #include "support/gui_fixture.h"
 #include "support/gui_runs.h"
 #include "widgets/elided_label.h"
@@ -322,23 +322,13 @@ void TstKeyboard::exportOfARun()
     const QString folder = gui.folder.filePath(u"exports"_s);
     QVERIFY(QDir().mkdir(folder));
     gui.settings->set(qw::Settings::Key::ExportFolder, folder);
-    gui.openDemo();
-    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().facts().has_value(), kPatience);
-    qw::RunSpec spec;
-    spec.model = "demo";
-    spec.weight.groupSize = 32;
-    spec.weight.sym = true;
-    gui.window->state().setDraft(spec);
-    activate(gui);
-    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("enqueueRunAction")->isEnabled(), kPatience);
-    press(Qt::Key_R, Qt::ControlModifier | Qt::ShiftModifier);
-    QTRY_VERIFY_WITH_TIMEOUT(gui.window->state().runInView().has_value(), kPatience);
-    QTRY_COMPARE_WITH_TIMEOUT(gui.window->state().runs().size(), 1U, kPatience);
+    qw::test::makeRunToExport(gui, [&] {
+        activate(gui);
+        press(Qt::Key_R, Qt::ControlModifier | Qt::ShiftModifier);
+    });
     press(Qt::Key_E, Qt::ControlModifier | Qt::ShiftModifier);
     QVERIFY(QTest::qWaitForWindowActive(gui.find<QDialog>("exportDialog")));
-    auto* targets = gui.find<QListWidget>("exportTargetList");
-    QTRY_COMPARE_WITH_TIMEOUT(static_cast<std::size_t>(targets->count()),
-                              qw::exportTargets().size(), kPatience);
+    const auto* targets = qw::test::exportTargetList(gui);
     tabTo("exportTargetList");
     press(Qt::Key_Home);
     while (!targets->currentItem()->text().contains(u"GPTQ"_s) &&
