@@ -265,6 +265,55 @@ private Q_SLOTS:
         }
     }
 
+    // The other half of law 1: no more does it matter which of the two factors is zero.
+    void oneFactorThatIsZeroIsEnough()
+    {
+        const at::Tensor w = normal({12, 24}, 0.05, 7);
+        LearnedRounding layer("layer", w, asymmetric(3), {3}, 1, {});
+        const at::Tensor start = layer.weight(at::kFloat).detach();
+        const at::NoGradGuard noGrad;
+        layer.parameters().left.copy_(normal({12, 3}, 1, 8));
+        QVERIFY(!at::equal(layer.weight(at::kFloat), start));
+        layer.parameters().right.zero_();
+        QVERIFY(at::equal(layer.weight(at::kFloat), start));
+    }
+
+    /// All zero but U2, uniform in 1 / sqrt(in), and the scale, which is the one that was found.
+    void parametersBeginAsReleased_data()
+    {
+        QTest::addColumn<bool>("searched");
+        QTest::newRow("least and largest") << false;
+        QTest::newRow("range search") << true;
+    }
+    void parametersBeginAsReleased()
+    {
+        QFETCH(bool, searched);
+        const at::Tensor w = normal({40, 100}, 0.05, 3);
+        GridOptions grid = asymmetric(3);
+        const at::Tensor plain = fitGrid(w, grid).scale;
+        grid.range = searched ? RangeSearch::Lrq : RangeSearch::MinMax;
+        LearnedRounding layer("layer", w, grid, {30}, 5, {});
+        const RoundingParameters& p = layer.parameters();
+        const at::Tensor scale = fitGrid(w, grid).scale;
+        QCOMPARE(at::equal(scale, plain), !searched);
+        QVERIFY(at::equal(p.logScale.detach(), scale.log()));
+        for (const at::Tensor& zero : {p.left, p.row, p.column}) {
+            QCOMPARE(zero.abs().max().item<float>(), 0.0F);
+        }
+        constexpr double kBound = 0.1; // 1 / sqrt(100)
+        const at::Tensor right = p.right.detach();
+        QVERIFY(right.abs().max().item<double>() <= kBound);
+        QVERIFY(right.abs().max().item<double>() > 0.99 * kBound);
+        // Half of them, but for four standard errors of a share of 3000.
+        const double inner = (right.abs() < kBound / 2).to(at::kFloat).mean().item<double>();
+        QVERIFY(std::abs(inner - 0.5) < 0.04);
+        QVERIFY(std::abs(right.mean().item<double>()) < 0.05 * kBound);
+        LearnedRounding again("layer", w, grid, {30}, 5, {});
+        LearnedRounding other("layer", w, grid, {30}, 6, {});
+        QVERIFY(at::equal(again.parameters().right, right));
+        QVERIFY(!at::equal(other.parameters().right, right));
+    }
+
     // Law 2: LRQ with r = in, U2 = I, c2 = 0 is FlexRound.
     void fullRankIsFlexRound()
     {
@@ -318,9 +367,15 @@ private Q_SLOTS:
         QVERIFY(at::equal(trained.select(1, 3), at::zeros({12})));
         QVERIFY(layer.moved()[0] < 1);
         QVERIFY(layer.moved()[2] > 0);
+        const QuantizedLinear nearest = roundToNearest("layer", w, format, grid);
+        const at::Tensor steps = (linear.codes.to(at::kShort) - nearest.codes.to(at::kShort)).abs();
+        const std::vector<at::Tensor> counted = {steps == 0, steps == 1, steps > 1};
+        for (std::size_t i = 0; i < counted.size(); ++i) {
+            QCOMPARE(layer.moved()[i], counted[i].to(at::kDouble).mean().item<double>());
+        }
         // Law 11, and the size is that of round to nearest.
         QVERIFY(!linear.a.defined() && !linear.b.defined() && !linear.groupIndex.defined());
-        QCOMPARE(storedBits(linear), storedBits(roundToNearest("layer", w, format, grid)));
+        QCOMPARE(storedBits(linear), storedBits(nearest));
     }
 
     // Law 5: of the divisor, r2 + c2 and L2 U2 are what counts, not what they are made of.
