@@ -3,6 +3,8 @@
 
 #include <QtTest>
 
+#include <malloc.h>
+
 #include <ATen/ATen.h>
 
 #include "base/error.h"
@@ -52,6 +54,13 @@ bool same(const BlockOutcome& a, const BlockOutcome& b)
                 at::equal(a.layers[i].linear.scale, b.layers[i].linear.scale);
     }
     return equal;
+}
+
+/// Bytes that the program has asked for and not given back.
+std::int64_t bytesInUse()
+{
+    const struct mallinfo2 info = ::mallinfo2();
+    return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
 }
 } // namespace
 
@@ -239,6 +248,50 @@ private Q_SLOTS:
         seen.erase(std::remove(seen.begin(), seen.end(), 0), seen.end());
         QVERIFY(!seen.empty());
         QVERIFY(seen.front() >= 500); // nothing was done twice
+    }
+
+    /// Nothing is kept from one iteration to the next.
+    void memoryStaysFlat_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<QString>("compute");
+        for (const char* method : {"lrq", "flexround"}) {
+            for (const char* compute : {"f32", "bf16"}) {
+                QTest::addRow("%s, %s", method, compute) << method << compute;
+            }
+        }
+    }
+    void memoryStaysFlat()
+    {
+        QFETCH(QString, method);
+        QFETCH(QString, compute);
+        constexpr std::int64_t kWarm = 20;
+        constexpr std::int64_t kLast = 399;
+        Block block = someBlock();
+        block.spec.method = method.toStdString();
+        block.spec.reconstruction.compute = compute.toStdString();
+        block.spec.reconstruction.iterations = kLast + 1;
+        std::int64_t weights = 0;
+        for (const LinearWeights& linear : block.weights.linears) {
+            weights += static_cast<std::int64_t>(linear.weight.nbytes());
+        }
+        if (bytesInUse() < weights) {
+            QSKIP("this build does not allocate through the C library");
+        }
+        std::int64_t warm = 0;
+        std::int64_t last = 0;
+        const auto note = [&](const Progress& progress) { // as the iteration begins
+            warm = progress.done == kWarm ? bytesInUse() : warm;
+            last = progress.done == kLast ? bytesInUse() : last;
+        };
+        const RunContext run({}, note, {}, std::chrono::milliseconds(0));
+        run.beginPhase("quantize", kLast + 1);
+        block.quantize({}, run);
+        QVERIFY(warm > 0 && last > 0);
+        // A tensor kept, even of one number, takes 400 bytes an iteration; the list of losses and
+        // the allocator's own lists of free pieces take some ten thousand in all.
+        QVERIFY2(last - warm < (kLast - kWarm) * 128,
+                 qPrintable(QString("%1 bytes more").arg(last - warm)));
     }
 
     void damagedStateIsRefused()
