@@ -208,11 +208,19 @@ private Q_SLOTS:
         QVERIFY(same(plain, quantized));
     }
 
+    void anInterruptedBlockGoesOnToTheSameBits_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::newRow("lrq") << "lrq";
+        QTest::newRow("flexround") << "flexround";
+    }
     void anInterruptedBlockGoesOnToTheSameBits()
     {
+        QFETCH(QString, method);
         const auto state = std::filesystem::temp_directory_path() /
                            ("qw-state-" + std::to_string(QCoreApplication::applicationPid()));
         Block block = someBlock();
+        block.spec.method = method.toStdString();
         block.spec.reconstruction.iterations = 620;
         block.spec.reconstruction.lr = 1e-3;
         const BlockOutcome whole = block.quantize();
@@ -240,7 +248,7 @@ private Q_SLOTS:
             ++often;
         };
         const BlockOutcome resumed =
-            dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, watch);
+            dynamic_cast<const BlockMethod&>(findMethod(block.spec.method)).quantize(task, watch);
         std::filesystem::remove(state);
         QVERIFY(same(whole, resumed));
         QVERIFY(told == whole.result.losses); // those before the interruption came again
@@ -423,6 +431,10 @@ private Q_SLOTS:
         row("official", 256, 512, 256); // where the released code crashes
         row("12", 768, 256, 12);
         row("300", 768, 256, 256);
+        row("relative, 0.05", 256, 256, 6);
+        row("relative, 1", 256, 256, 128);
+        row("relative, 1", 4, 4, 2);
+        row("relative, 0.05", 4, 4, 1); // at least one
     }
     void ranks()
     {
@@ -430,9 +442,73 @@ private Q_SLOTS:
         QFETCH(qint64, out);
         QFETCH(qint64, in);
         ReconstructionSpec spec;
-        spec.rank = rule.toStdString();
+        const QStringList words = rule.split(", ");
+        spec.rank = words[0].toStdString();
+        spec.rho = words.size() > 1 ? words[1].toDouble() : spec.rho;
         QFETCH(qint64, rank);
         QCOMPARE(divisorRank(spec, out, in), rank);
+    }
+
+    /// The released scripts' rates for Llama-2, and whether they begin at a range search.
+    void learningRateTable_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<qint64>("hidden");
+        QTest::addColumn<qint64>("bits");
+        QTest::addColumn<bool>("activations");
+        QTest::addColumn<double>("rate");
+        QTest::addColumn<bool>("search");
+        const auto model = [](const char* method, qint64 hidden,
+                              std::initializer_list<std::pair<double, bool>> rates) {
+            const auto* rate = rates.begin(); // of W4A16, W3A16 and W4A8
+            for (const auto& [bits, activations] :
+                 {std::pair{qint64{4}, false}, {qint64{3}, false}, {qint64{4}, true}}) {
+                QTest::addRow("%s, %lld, W%lldA%d", method, hidden, bits, activations ? 8 : 16)
+                    << method << hidden << bits << activations << rate->first << rate->second;
+                ++rate;
+            }
+        };
+        model("lrq", 4096, {{9e-4, false}, {6e-4, true}, {5e-4, true}});
+        model("lrq", 5120, {{6e-4, false}, {5e-4, true}, {5e-4, true}});
+        model("lrq", 8192, {{5e-4, false}, {5e-4, false}, {4e-4, true}});
+        model("flexround", 4096, {{3e-3, false}, {2.5e-3, false}, {5e-4, true}});
+        model("flexround", 5120, {{7e-4, false}, {5e-4, true}, {4e-4, true}});
+        model("flexround", 8192, {{5e-4, false}, {5e-4, true}, {5e-4, true}});
+    }
+    void learningRateTable()
+    {
+        QFETCH(QString, method);
+        QFETCH(qint64, hidden);
+        QFETCH(qint64, bits);
+        QFETCH(bool, activations);
+        QFETCH(double, rate);
+        QFETCH(bool, search);
+        const Checkpoint checkpoint(std::filesystem::path(QW_GOLDEN_DIR) / "models/llama");
+        ModelConfig config = checkpoint.config();
+        config.hidden = hidden;
+        RunSpec spec;
+        spec.method = method.toStdString();
+        spec.weight.bits = bits;
+        spec.weight.groupSize = kPerChannel;
+        spec.activation.format = activations ? "int" : "none";
+        for (const bool searched : {false, true}) {
+            spec.weight.range = searched ? "lrq" : "minmax";
+            const LearningRate found = learningRate(spec, config);
+            QCOMPARE(found.value, rate);
+            QCOMPARE(found.origin.find("range search") != std::string::npos, searched != search);
+        }
+    }
+
+    void learningRateIsTold()
+    {
+        Block block = someBlock();
+        block.spec.reconstruction.lr = 0;
+        block.spec.reconstruction.iterations = 2;
+        const BlockOutcome outcome = block.quantize();
+        const LearningRate rate = learningRate(block.spec, block.decoder.config());
+        QVERIFY(rate.value > 0 && !rate.origin.empty());
+        QCOMPARE(outcome.result.lr, rate.value);
+        QCOMPARE(outcome.substitutions, std::vector<std::string>{rate.origin});
     }
 
     void learningRates()
