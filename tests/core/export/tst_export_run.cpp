@@ -32,6 +32,8 @@ private Q_SLOTS:
     void otherArchitectures();
     void foldedRuns_data();
     void foldedRuns();
+    void learnedRoundingCostsNothing_data();
+    void learnedRoundingCostsNothing();
     void foldedArchitectures_data();
     void foldedArchitectures();
     void refusals_data();
@@ -243,6 +245,68 @@ void TestExportRun::foldedRuns()
         const SafetensorsFile file(options.out / "model.safetensors");
         QVERIFY(at::equal(file.borrow(name), replaced.at(name)));
     }
+}
+
+void TestExportRun::learnedRoundingCostsNothing_data()
+{
+    QTest::addColumn<QString>("method");
+    QTest::addColumn<QString>("target");
+    for (const char* method : {"lrq", "flexround"}) {
+        for (const char* target : {"compressed-tensors", "gptq", "awq", "gguf", "safetensors"}) {
+            QTest::addRow("%s to %s", method, target) << method << target;
+        }
+    }
+}
+
+/// What was learned is no part of the files: they have the tensors of round to nearest, no other,
+/// and as many bytes, but other codes.
+void TestExportRun::learnedRoundingCostsNothing()
+{
+    QFETCH(QString, method);
+    QFETCH(QString, target);
+    RunSpec spec = foldedSpec(QStringLiteral("rtn"));
+    spec.weight.bits = target == "gptq" ? 3 : 4;
+    const RunResult nearest = made(spec);
+    spec.method = method.toStdString();
+    spec.reconstruction.iterations = 8;
+    spec.reconstruction.lr = 0.01;
+    const RunResult learned = made(spec);
+    QVERIFY(learned.layers.front().trainedParameters > 0);
+    QCOMPARE(learned.bytes, nearest.bytes);
+    QCOMPARE(learned.bitsPerWeight, nearest.bitsPerWeight);
+    for (std::size_t i = 0; i < nearest.layers.size(); ++i) {
+        QCOMPARE(learned.layers[i].bytes, nearest.layers[i].bytes);
+    }
+    const auto sameTensors = [](const std::filesystem::path& a, const std::filesystem::path& b) {
+        const SafetensorsFile one(a);
+        const SafetensorsFile other(b);
+        return std::equal(one.entries().begin(), one.entries().end(), other.entries().begin(),
+                          other.entries().end(), [](const auto& x, const auto& y) {
+                              return x.first == y.first && x.second.dtype == y.second.dtype &&
+                                     x.second.shape == y.second.shape;
+                          });
+    };
+    for (const char* block : {"block-00000.safetensors", "block-00001.safetensors"}) {
+        QVERIFY(sameTensors(std::filesystem::path(learned.artifactFolder) / block,
+                            std::filesystem::path(nearest.artifactFolder) / block));
+    }
+    const auto written = [&](const RunResult& run) {
+        ExportOptions options = to(target, target == "gguf" ? "" : "f32");
+        options.gptqVersion = 2;
+        const ExportReport report = exported(run, options);
+        return std::pair{options.out, report};
+    };
+    const auto [folder, report] = written(learned);
+    const auto [plainFolder, plainReport] = written(nearest);
+    QVERIFY2(report.lossless, report.verdict.c_str());
+    QCOMPARE(report.plan.bytes, plainReport.plan.bytes);
+    QCOMPARE(report.files, plainReport.files);
+    const std::string file = target == "gguf" ? "model.gguf" : "model.safetensors";
+    const std::string bytes = readTextFile(folder / file);
+    const std::string plainBytes = readTextFile(plainFolder / file);
+    QCOMPARE(bytes.size(), plainBytes.size());
+    QVERIFY(bytes != plainBytes);
+    QVERIFY(target == "gguf" || sameTensors(folder / file, plainFolder / file));
 }
 
 void TestExportRun::foldedArchitectures_data()
