@@ -207,6 +207,17 @@ private Q_SLOTS:
             QVERIFY2(wrong <= expected.numel() / 300,
                      message(name, ": ", wrong, " of ", expected.numel()).c_str());
             apart += differing(expected, digitsOf(other.at("codes").at(name)));
+            const auto task = block.task();
+            const auto own = std::find_if(task.layers.begin(), task.layers.end(),
+                                          [&](const LayerTask& l) { return l.name == name; });
+            const GridOptions grid = rows(spec.weight.bits);
+            const at::Tensor nearest = gridCodes(own->weight, fitGrid(own->weight, grid), grid);
+            const at::Tensor steps = (layer.linear.codes.to(at::kShort) - nearest).abs();
+            const std::vector<at::Tensor> counted = {steps == 0, steps == 1, steps > 1};
+            QCOMPARE(layer.moved.size(), counted.size());
+            for (std::size_t i = 0; i < counted.size(); ++i) {
+                QCOMPARE(layer.moved[i], counted[i].to(at::kDouble).mean().item<double>());
+            }
         }
         QVERIFY(apart > 300); // or the golden data could not tell
     }
@@ -289,6 +300,28 @@ private Q_SLOTS:
             codesOf(normal({4, 16}, 0.05, 3), r, rows(4), spec);
         });
         QVERIFY2(said.find("factorized") != std::string::npos, said.c_str());
+    }
+
+    /// Four tokens say little of 32 inputs: without damping the Hessian has no inverse.
+    void moreDampingIsTold()
+    {
+        GoldenBlock block("llama", at::arange(4).view({1, 4}) + 4);
+        block.spec.method = "gptq";
+        block.spec.weight.groupSize = kPerChannel;
+        QVERIFY(block.quantize().substitutions.empty());
+        block.spec.gptq.dampPercent = 1e-20;
+        std::vector<std::string> told = block.quantize().substitutions;
+        for (const LayerOutcome& layer : block.quantize().layers) {
+            told.insert(told.end(), layer.substitutions.begin(), layer.substitutions.end());
+        }
+        const std::string begin = "model.layers.0.self_attn.q_proj: damping ";
+        const auto found = std::find_if(told.begin(), told.end(), [&](const std::string& sentence) {
+            return sentence.find(begin) == 0;
+        });
+        QVERIFY(found != told.end());
+        QVERIFY2(found->find(" % instead of 1e-20 %, which left the Hessian indefinite") !=
+                     std::string::npos,
+                 found->c_str());
     }
 
     void silentInputsKeepZeros()
