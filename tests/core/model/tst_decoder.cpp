@@ -124,6 +124,49 @@ private Q_SLOTS:
         QVERIFY(at::equal(logits, runAll(decoder, golden.ids)));
     }
 
+    /// What a KV cache holds is seen as its layers make it, before RoPE and any norm of heads: a
+    /// row for each token, in which its heads follow each other.
+    void keysAndValuesAreSeenAsRows_data() { addModels(); }
+    void keysAndValuesAreSeenAsRows()
+    {
+        QFETCH(QString, name);
+        const GoldenModel golden = goldenModel(name.toStdString());
+        const Checkpoint checkpoint(golden.folder);
+        const Decoder decoder(checkpoint);
+        const ModelConfig& config = decoder.config();
+        const std::int64_t tokens = golden.ids.numel();
+        at::Tensor keys;
+        at::Tensor values;
+        BlockHooks hooks;
+        hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
+            const at::Tensor y = at::linear(x, linear.weight, linear.bias);
+            if (linear.info.role == LinearRole::Key) {
+                keys = y.clone();
+            } else if (linear.info.role == LinearRole::Value) {
+                values = y.clone();
+            } else if (linear.info.role == LinearRole::FusedQkv) {
+                const at::Tensor parts =
+                    config.arch->qkvInterleavedPerHead
+                        ? y.view({tokens, config.heads, 3, config.headDim}).transpose(1, 2)
+                        : y.view({tokens, 3, config.heads, config.headDim});
+                keys = parts.select(1, 1).reshape({tokens, -1}).clone();
+                values = parts.select(1, 2).reshape({tokens, -1}).clone();
+            }
+            return y;
+        };
+        std::map<BlockPoint, at::Tensor> seen;
+        hooks.points = {BlockPoint::KeyPreRope, BlockPoint::Value};
+        hooks.point = [&](BlockPoint point, const at::Tensor& x) {
+            seen[point] = x.clone();
+            return x;
+        };
+        decoder.forwardBlock(decoder.loadBlock(0), decoder.embed(golden.ids), hooks);
+        QCOMPARE(seen.size(), std::size_t{2});
+        QCOMPARE(keys.size(1), config.kvHeads * config.headDim);
+        QVERIFY(at::equal(seen[BlockPoint::KeyPreRope], keys));
+        QVERIFY(at::equal(seen[BlockPoint::Value], values));
+    }
+
     void replacedLinearChangesLogits()
     {
         const GoldenModel golden = goldenModel("llama");
