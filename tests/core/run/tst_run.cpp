@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine.h"
+#include "methods/method.h"
 #include "run/artifact.h"
 #include "run/cost_model.h"
 #include "run/group_run.h"
@@ -933,6 +934,14 @@ private Q_SLOTS:
         QCOMPARE(result.blocks.size(), std::size_t{kBlocks});
         QVERIFY(result.blocks[1].losses.empty());
         QCOMPARE(estimateRun(spec).bytes, result.bytes);
+        // The block itself makes no error. What differs is what it gets: the quantized model's
+        // states, and its targets are the full-precision model's.
+        const bool quantizedInputs =
+            dynamic_cast<const BlockMethod&>(findMethod(spec.method)).quantizedInputs();
+        QCOMPARE(quantizedInputs, method != "awq" && method != "smoothquant");
+        const double noise = 1e-6 * result.blocks[0].errorAfter; // other groups of windows
+        QCOMPARE(result.blocks[1].errorBefore > noise, quantizedInputs);
+        QCOMPARE(result.blocks[1].errorAfter > noise, quantizedInputs);
     }
 
     void blockMethodsLookAtTheQuantizedPath_data()
@@ -967,6 +976,44 @@ private Q_SLOTS:
             QVERIFY(corrected.layers[i].outputError < both.layers[i].outputError);
         }
         QCOMPARE(corrected.estimate.bytes, corrected.bytes);
+    }
+
+    void correctionIsOfTheDeployedCodes_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<QString>("correction");
+        for (const char* method : {"gptq", "lrq", "flexround", "awq"}) {
+            for (const char* correction : {"lqer", "l2qer", "qera-approx", "qera-exact"}) {
+                QTest::addRow("%s, %s", method, correction) << method << correction;
+            }
+        }
+    }
+    /// Of full rank it leaves nothing, which no correction of other codes does.
+    void correctionIsOfTheDeployedCodes()
+    {
+        QFETCH(QString, method);
+        QFETCH(QString, correction);
+        constexpr double kLeft = 1e-4; // of the weight
+        RunStore store(storeFile());
+        RunSpec spec = baseSpec();
+        spec.method = method.toStdString();
+        spec.reconstruction.iterations = 5;
+        spec.reconstruction.lr = 0.01;
+        spec.gptq.actOrder = true;
+        spec.awq.ratios = 3;
+        spec.lowRank.rank = 0;
+        const RunResult codes = runQuantization(spec, store, options(), {});
+        spec.lowRank.correction = correction.toStdString();
+        spec.lowRank.rank = 96; // cut to each layer's own
+        const RunResult whole = runQuantization(spec, store, options(), {});
+        for (std::size_t i = 0; i < whole.layers.size(); ++i) {
+            const LayerResult& layer = whole.layers[i];
+            QCOMPARE(layer.rank, std::min(layer.rows, layer.cols));
+            QVERIFY(codes.layers[i].weightError > 0.05);
+            QVERIFY2(layer.weightError < kLeft,
+                     message(layer.name, ": ", layer.weightError).c_str());
+            QVERIFY(layer.moved0 == codes.layers[i].moved0 || std::isnan(layer.moved0));
+        }
     }
 
     void foldedRunIsMeasuredAsItIs_data()
