@@ -92,6 +92,8 @@ private Q_SLOTS:
     void groupSizeNames();
     void rankWithoutCorrection();
     void learnedRounding();
+    void rankRules_data();
+    void rankRules();
     void training();
     void adjustSaysSo();
     void adjustBlockSaysSo();
@@ -280,6 +282,25 @@ void TestJsonContract::learnedRounding()
     }
     QCOMPARE(json["trained_parameters"].toDouble(), expected);
     QCOMPARE(json["blocks"].toArray().size(), 5);
+    double trained = 0;
+    for (const QJsonValue& value : json["blocks"].toArray()) {
+        const QJsonObject block = value.toObject();
+        QCOMPARE(deviation(block, {{"block", "integer"},
+                                   {"lr", "number"},
+                                   {"iterations", "integer"},
+                                   {"error_before", "number"},
+                                   {"error_after", "number"},
+                                   {"trained_parameters", "integer"},
+                                   {"seconds", "number"},
+                                   {"peak_rss_bytes", "integer"}}),
+                 QString());
+        QCOMPARE(block["iterations"].toInt(), 2);
+        QCOMPARE(block["lr"].toDouble(), 1e-3);
+        QVERIFY(block["error_before"].toDouble() > 0 && block["error_after"].toDouble() > 0);
+        QVERIFY(block["seconds"].toDouble() > 0 && block["peak_rss_bytes"].toDouble() > 0);
+        trained += block["trained_parameters"].toDouble();
+    }
+    QCOMPARE(trained, expected);
     QCOMPARE(listed(json["id"].toString()), withoutLayers(json));
     const QJsonObject gptq =
         m_qw.run("run demo --method gptq --act-order --true-sequential --static-groups "
@@ -289,6 +310,54 @@ void TestJsonContract::learnedRounding()
             .json();
     QCOMPARE(gptq["rank"].toInt(), 3);
     QCOMPARE(gptq["train_rank"].toInt(), 0);
+    const QJsonObject spec = gptq["spec"].toObject();
+    QCOMPARE(spec["gptq"].toObject(), (QJsonObject{{"act_order", true},
+                                                   {"true_sequential", true},
+                                                   {"static_groups", true},
+                                                   {"damp_percent", 2}}));
+    QCOMPARE(spec["low_rank"].toObject()["correction"].toString(), "lqer");
+}
+
+/// By all three rules, of each layer.
+void TestJsonContract::rankRules_data()
+{
+    QTest::addColumn<QString>("flags");
+    QTest::addColumn<double>("rho"); // 0: a fixed rank
+    QTest::addColumn<int>("rank");
+    QTest::newRow("full") << "--rank full" << 0.0 << 0;
+    QTest::newRow("official") << "--rank official" << 0.0 << 1024;
+    QTest::newRow("relative") << "--rho 0.1" << 0.1 << 0;
+    QTest::newRow("usual") << "" << 0.4 << 0;
+}
+
+void TestJsonContract::rankRules()
+{
+    QFETCH(QString, flags);
+    QFETCH(double, rho);
+    QFETCH(int, rank);
+    const QJsonObject json = m_qw.run("run demo --method lrq --iters 1 --calibration "
+                                      "demo:calibration --nsamples 1 --calibration-seqlen 32 "
+                                      "--threads 1 --json --artifacts discard " +
+                                      flags)
+                                 .json();
+    const QJsonArray layers = json["layers"].toArray();
+    QCOMPARE(layers.size(), 35);
+    for (const QJsonValue& value : layers) {
+        const QJsonObject layer = value.toObject();
+        const int rows = layer["rows"].toInt();
+        const int cols = layer["cols"].toInt();
+        const int expected = rho > 0
+                                 ? static_cast<int>(std::lround(rho * rows * cols / (rows + cols)))
+                                 : std::min({rank, rows, cols});
+        QCOMPARE(layer["train_rank"].toInt(), expected);
+    }
+    // No rate was asked for: the value taken and where it comes from are told.
+    const QString rate = QString::number(json["blocks"].toArray()[0].toObject()["lr"].toDouble());
+    bool told = false;
+    for (const QJsonValue& note : json["substitutions"].toArray()) {
+        told = told || note.toString().startsWith("learning rate " + rate + ": this model is not");
+    }
+    QVERIFY(told);
 }
 
 void TestJsonContract::training()
