@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -81,6 +82,7 @@ private Q_SLOTS:
     void detailsShowErrorsAndLog();
     void detailsShowTheLossOfATraining();
     void detailsShowTheLossOfBlocks();
+    void learnedRoundingGoesOnInTheMiddleOfABlock();
     void detailsOfASweepAreThoseOfOneRun();
     void theLogStaysWhereItIsRead();
     void pauseResumeCancel();
@@ -266,6 +268,59 @@ void TstQueueDock::detailsShowTheLossOfBlocks()
     shoot(*gui.window, u"queue-blocks"_s);
     wanted = 4;
     QTRY_VERIFY(gui.window->queue().idle());
+}
+
+/// No steered work here: one block of the bundled model, cut after the state that it keeps.
+void TstQueueDock::learnedRoundingGoesOnInTheMiddleOfABlock()
+{
+    constexpr std::size_t kIterations = 1000;
+    constexpr std::size_t kKept = 500;
+    GuiFixture gui;
+    gui.openDemo();
+    gui.trigger("quantizeAction");
+    qw::RunSpec spec = smallRun();
+    spec.method = "lrq";
+    spec.weight = {};
+    spec.calibration.seqlen = 32;
+    spec.reconstruction.iterations = kIterations;
+    spec.reconstruction.batchSize = 1;
+    spec.reconstruction.lr = 1e-3;
+    qw::LayerOverride& others = spec.overrides.emplace_back();
+    others.pattern = "layers\\.[1-9]\\.";
+    others.skip = true;
+    gui.window->state().setDraft(spec);
+    QTRY_VERIFY_WITH_TIMEOUT(gui.find<QAction>("startRunAction")->isEnabled(), kPatience);
+    gui.trigger("startRunAction");
+    const auto losses = [&] {
+        const std::vector<qw::BlockResult>& blocks = gui.window->queue().entries().front().blocks;
+        return blocks.empty() ? std::vector<double>() : blocks.front().losses;
+    };
+    QTRY_VERIFY_WITH_TIMEOUT(losses().size() > kKept + 20, kPatience);
+    QVERIFY(summary(gui).contains(QRegularExpression(u"iteration \\d+ of 1000"_s)));
+    auto* pause = gui.find<QToolButton>("queuePauseButton");
+    pause->click();
+    QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 0), RunState::Paused, kPatience);
+    QTRY_COMPARE(pause->text(), u"Resume"_s);
+    const std::vector<double> seen = losses();
+    QVERIFY(seen.size() < kIterations);
+
+    std::size_t least = kIterations; // that were there after the resume
+    connect(&gui.window->queue(), &qw::RunQueue::blocksChanged, this,
+            [&] { least = std::min(least, losses().size()); });
+    pause->click();
+    QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 0), RunState::Finished, kPatience);
+    QVERIFY2(least >= kKept, qPrintable(QString::number(least)));
+    const qw::RunResult resumed = gui.window->queue().entries().front().results.front();
+    const std::vector<double>& all = resumed.blocks.front().losses;
+    QCOMPARE(all.size(), kIterations);
+    QVERIFY(std::equal(seen.begin(), seen.end(), all.begin()));
+
+    gui.trigger("startRunAction");
+    QTRY_COMPARE_WITH_TIMEOUT(stateOf(gui, 1), RunState::Finished, kPatience);
+    const qw::RunResult whole = gui.window->queue().entries().back().results.front();
+    QVERIFY(whole.blocks.front().losses == all);
+    QVERIFY(!whole.artifactHash.empty());
+    QCOMPARE(resumed.artifactHash, whole.artifactHash);
 }
 
 void TstQueueDock::detailsOfASweepAreThoseOfOneRun()
