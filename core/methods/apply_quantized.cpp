@@ -12,13 +12,14 @@ at::Tensor applyQuantized(const QuantizedLinear& linear, const at::Tensor& weigh
     const at::Tensor input = quantizeActivation(x, linear.activation);
     // As LQER's code does, blocks of MXINT are for the bias too.
     const bool mx = linear.activation.kind == ActivationQuantizer::Kind::Mx;
-    at::Tensor y = qw::linear(
+    at::Tensor y = linearProduct(
         input, weight, mx && bias.defined() ? quantizeActivation(bias, linear.activation) : bias);
     if (linear.a.defined()) {
         const at::ScalarType type = input.scalar_type();
         const at::Tensor narrow =
-            quantizeActivation(multiply(input, linear.a.deployed(), type), linear.activation);
-        y += quantizeActivation(multiply(narrow, linear.b.deployed(), type), linear.activation);
+            quantizeActivation(matrixProduct(input, linear.a.deployed(), type), linear.activation);
+        y +=
+            quantizeActivation(matrixProduct(narrow, linear.b.deployed(), type), linear.activation);
     }
     return y;
 }

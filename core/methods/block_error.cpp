@@ -1,5 +1,7 @@
 #include "methods/block_error.h"
 
+#include <vector>
+
 #include <ATen/TensorOperators.h>
 
 #include "model/custom_gradient.h"
@@ -25,7 +27,8 @@ double blockError(const BlockTask& task, const std::map<std::string, at::Tensor>
     hooks.run = &run;
     hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
         const auto found = weights.find(linear.info.name);
-        return qw::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
+        return linearProduct(x, found == weights.end() ? linear.weight : found->second,
+                             linear.bias);
     };
     double sum = 0;
     for (std::int64_t window = 0; window < task.inputs->windows(); ++window) {

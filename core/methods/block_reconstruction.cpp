@@ -179,8 +179,8 @@ double Reconstruction::iterate(std::int64_t iteration)
                 return layer.name() == linear.info.name;
             });
         const Fixed& fixed = m_fixed.at(linear.info.name);
-        return qw::linear(x, found == m_layers.end() ? fixed.weight : found->weight(m_compute),
-                          fixed.bias);
+        return linearProduct(x, found == m_layers.end() ? fixed.weight : found->weight(m_compute),
+                             fixed.bias);
     };
     const at::Tensor loss =
         blockLoss(m_decoder.differentiateBlock(*m_task.block, input, hooks), target);

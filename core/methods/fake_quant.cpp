@@ -93,7 +93,7 @@ public:
         quantize(product, codesOnly, values);
         return values;
     }
-    at::Tensor forward(const at::Tensor& x) const { return qw::linear(x, quantized(false), {}); }
+    at::Tensor forward(const at::Tensor& x) const { return linearProduct(x, quantized(false), {}); }
     /// Of x (undefined unless wanted), scale, left, right and weight, if they are there.
     std::vector<at::Tensor> backward(const at::Tensor& x, bool ofInput, const at::Tensor& y) const;
 
@@ -101,7 +101,7 @@ private:
     at::Tensor product() const
     {
         return m_parts.left.defined()
-                   ? multiply(narrowed(m_parts.left), narrowed(m_parts.right), m_parts.compute)
+                   ? matrixProduct(narrowed(m_parts.left), narrowed(m_parts.right), m_parts.compute)
                    : at::Tensor();
     }
     at::Tensor narrowed(const at::Tensor& factor) const { return factor.to(m_parts.compute); }
@@ -166,13 +166,13 @@ std::vector<at::Tensor> FusedLinear::backward(const at::Tensor& x, bool ofInput,
     if (ofInput) {
         const at::Tensor values = empty();
         quantize(product, false, values);
-        all.front() = multiply(y, values, m_parts.compute);
+        all.front() = matrixProduct(y, values, m_parts.compute);
     }
-    const at::Tensor w = multiply(y.t(), x, m_parts.compute);
+    const at::Tensor w = matrixProduct(y.t(), x, m_parts.compute);
     all.push_back(scaleGradient(product, w));
     if (product.defined()) {
-        all.push_back(multiply(w, narrowed(m_parts.right).t(), at::kFloat));
-        all.push_back(multiply(narrowed(m_parts.left).t(), w, at::kFloat));
+        all.push_back(matrixProduct(w, narrowed(m_parts.right).t(), at::kFloat));
+        all.push_back(matrixProduct(narrowed(m_parts.left).t(), w, at::kFloat));
     }
     if (m_parts.weight.defined()) {
         all.push_back(w.to(at::kFloat));

@@ -51,7 +51,8 @@ Statistics inputsOf(const BlockTask& task, const std::set<std::int64_t>& groups,
     };
     hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
         const auto found = weights.find(linear.info.name);
-        return qw::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
+        return linearProduct(x, found == weights.end() ? linear.weight : found->second,
+                             linear.bias);
     };
     for (std::int64_t window = 0; window < task.inputs->windows(); ++window) {
         task.decoder->forwardBlock(*task.block, task.inputs->load(window, 1), hooks);

@@ -1,9 +1,10 @@
 #include "methods/module_replay.h"
-#include "model/matrix_product.h"
 
 #include <algorithm>
 
 #include <ATen/TensorOperators.h>
+
+#include "model/matrix_product.h"
 
 namespace qw {
 
@@ -38,7 +39,7 @@ ModuleReplay::ModuleReplay(const BlockTask& task, BlockModule module, const RunC
         }
     };
     hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
-        const at::Tensor y = qw::linear(x, linear.weight, linear.bias);
+        const at::Tensor y = linearProduct(x, linear.weight, linear.bias);
         if (linear.info.role == last) {
             keep(m_outputs, y);
         }
@@ -57,7 +58,8 @@ double ModuleReplay::error(const std::map<std::string, at::Tensor>& weights,
     hooks.run = &run;
     hooks.linear = [&](const LinearWeights& linear, const at::Tensor& x) {
         const auto found = weights.find(linear.info.name);
-        return qw::linear(x, found == weights.end() ? linear.weight : found->second, linear.bias);
+        return linearProduct(x, found == weights.end() ? linear.weight : found->second,
+                             linear.bias);
     };
     double sum = 0;
     for (std::int64_t window = 0; window < m_inputs.windows(); window += m_perForward) {

@@ -55,7 +55,8 @@ std::vector<at::Tensor> attentionGradients(const at::Tensor& q, const at::Tensor
             .sum(2)
             .narrow(2, 0, shape.keys)
             .narrow(3, 0, shape.headDim)
-            .to(k.scalar_type());
+            .to(k.scalar_type())
+            .contiguous();
     };
     return {dq, shared(dk), shared(dv)};
 }

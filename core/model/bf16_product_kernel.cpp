@@ -8,12 +8,11 @@
 
 #include <ATen/Parallel.h>
 
+#include "base/error.h"
 #include "model/simd.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#pragma GCC diagnostic ignored "-Wuninitialized" // GCC 12 in its own intrinsics
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 namespace qw {
@@ -21,7 +20,16 @@ namespace qw {
 bool hasBf16Product()
 {
 #if defined(__x86_64__)
-    return bestSimd() >= Simd::Avx512Bf16 && !__builtin_cpu_supports("amx-bf16");
+    return bestSimd() >= Simd::Avx512Bf16;
+#else
+    return false;
+#endif
+}
+
+bool hasBf16Tiles()
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("amx-bf16") != 0;
 #else
     return false;
 #endif
@@ -41,6 +49,9 @@ std::uint32_t pairAt(const ProductSide& side, std::int64_t i, std::int64_t pair)
     return std::uint32_t{first[0]} | std::uint32_t{first[side.step]} << 16;
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" // GCC 12 in its own intrinsics
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
 
@@ -211,7 +222,11 @@ void multiplyTile(const PanelTask<C>& task, std::int64_t row)
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < 4; ++v) {
-            storeVector(sums[r][v], std::clamp<std::int64_t>(task.columns - 16 * v, 0, 16),
+            const std::int64_t left = task.columns - 16 * v;
+            storeVector(sums[r][v],
+                        left < 0    ? 0
+                        : left > 16 ? 16
+                                    : left,
                         task.c + (row + r) * task.cStride + 16 * v);
         }
     }
@@ -240,6 +255,7 @@ void multiplyRows(const PanelTask<C>& task, std::int64_t from, std::int64_t to)
     }
 }
 #pragma GCC pop_options
+#pragma GCC diagnostic pop
 
 /// Calls makeWork() on each thread, and what it gives once for each unit. A thread begins with a
 /// range of its own and then helps the others: threads are seldom equally fast.
@@ -325,6 +341,9 @@ template <class C>
 void bf16Product(const ProductSide& a, const ProductSide& b, std::int64_t rows,
                  std::int64_t columns, std::int64_t depth, const std::uint16_t* bias, C* c)
 {
+    if (rows == 0 || columns == 0) {
+        return;
+    }
     PanelTask<C> task = {};
     task.a = a.data;
     task.stride = a.stride;
@@ -351,6 +370,7 @@ template <class C>
 void bf16Product(const ProductSide&, const ProductSide&, std::int64_t, std::int64_t, std::int64_t,
                  const std::uint16_t*, C*)
 {
+    throw Error(ErrorCode::Internal, "bf16Product: not for this processor");
 }
 #endif
 

@@ -11,17 +11,20 @@ struct ProductSide {
     std::int64_t step = 0;   ///< elements from one summed index to the next
 };
 
-/// Whether bf16Product() runs here and is the best there is: the processor has products of bfloat16
-/// pairs (AVX512_BF16), and no tiles (AMX), which the library uses and this does not.
+/// Whether the processor has products of bfloat16 pairs (AVX512_BF16).
 bool hasBf16Product();
+/// Whether it has those of whole tiles (AMX), for which bf16Product() is no match.
+bool hasBf16Tiles();
 
-/// c [rows, columns] = a [rows, depth] b [depth, columns] + bias [columns], if there is one. Sums
-/// in float32, in an order that depends neither on the number of threads nor on which does what;
-/// rounded once. Only where hasBf16Product().
-/// @param depth  even; @param C  float, or std::uint16_t holding bfloat16
+/// c [rows, columns] = a [rows, depth] b [depth, columns] + bias [columns], if there is one. C is
+/// float, or std::uint16_t holding bfloat16. Sums in float32, in an order that depends neither on
+/// the number of threads nor on which does what; rounded once; subnormals count as zero. Only where
+/// hasBf16Product(). Beside c it takes a panel of 64 columns of b a thread, and a copy of a whose
+/// step is not 1.
+/// @param depth  even
 /// Source: the blocking of Goto and van de Geijn, "Anatomy of High-Performance Matrix
-/// Multiplication", 2008. Differs: the whole depth is summed in registers, so that only b is
-/// packed.
+/// Multiplication", 2008. Differs: the whole depth is summed in registers, so the panels of deep
+/// products outgrow the second-level cache.
 template <class C>
 void bf16Product(const ProductSide& a, const ProductSide& b, std::int64_t rows,
                  std::int64_t columns, std::int64_t depth, const std::uint16_t* bias, C* c);

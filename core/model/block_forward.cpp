@@ -68,7 +68,7 @@ at::Tensor BlockForward::linear(const LinearWeights& weights, const at::Tensor& 
         m_hooks.run->checkpoint();
     }
     return m_hooks.linear ? m_hooks.linear(weights, x)
-                          : qw::linear(x, weights.weight, weights.bias);
+                          : linearProduct(x, weights.weight, weights.bias);
 }
 
 bool BlockForward::wants(BlockPoint point) const

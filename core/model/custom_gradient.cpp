@@ -1,5 +1,7 @@
 #include "model/custom_gradient.h"
 
+#include <utility>
+
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/ivalue.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -23,13 +25,15 @@ struct Bridge : torch::autograd::Function<Bridge> {
                               const c10::intrusive_ptr<Holder>& holder)
     {
         context->saved_data[kBackward] = c10::IValue::make_capsule(holder);
-        return holder->function.forward();
+        return std::exchange(holder->function.forward, nullptr)();
     }
     static variable_list backward(AutogradContext* context, const variable_list& gradients)
     {
         const auto holder = c10::static_intrusive_pointer_cast<Holder>(
             context->saved_data.at(kBackward).toCapsule());
-        variable_list result = holder->function.backward(gradients.front());
+        // The node lives as long as the loss, what the gradient needs is done with here.
+        const auto function = std::exchange(holder->function.backward, nullptr);
+        variable_list result = function(gradients.front());
         result.emplace_back(); // of the holder
         return result;
     }

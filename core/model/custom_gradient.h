@@ -9,9 +9,10 @@ namespace qw {
 
 /// A function of tensors with a gradient of its own, one node for autograd.
 struct CustomGradient {
-    std::function<at::Tensor()> forward; ///< run with gradients off
+    std::function<at::Tensor()> forward; ///< run once, with gradients off
     /// Of the result's gradient makes one for each input, undefined where none is needed. Holds
-    /// what it needs of the inputs, never the result. Gradients are off on the calling thread only.
+    /// what it needs of the inputs, never the result, and is dropped after its only use. Gradients
+    /// are off on the calling thread only.
     std::function<std::vector<at::Tensor>(const at::Tensor& gradient)> backward;
 };
 

@@ -5,7 +5,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/matmul.h>
 
 #include "base/error.h"
 #include "model/block_forward.h"
@@ -139,7 +138,7 @@ at::Tensor Decoder::embed(const at::Tensor& ids, std::int64_t startPosition) con
         at::embedding(d->stored(name).cpu(), ids.cpu()).to(d->options.device, at::kFloat);
     d->checkpoint.release(name);
     if (d->projectIn.defined()) {
-        x = qw::linear(x, d->projectIn, {});
+        x = linearProduct(x, d->projectIn, {});
     }
     if (!arch.positions.empty()) {
         const std::string positions = d->checkpoint.fullName(std::string(arch.positions));
@@ -215,7 +214,7 @@ at::Tensor Decoder::finish(const at::Tensor& x) const
 {
     const at::NoGradGuard noGrad;
     at::Tensor y = config().finalNorm ? normalize(config(), d->finalNorm, x, at::kFloat) : x;
-    return d->projectOut.defined() ? qw::linear(y, d->projectOut, {}) : y;
+    return d->projectOut.defined() ? linearProduct(y, d->projectOut, {}) : y;
 }
 
 at::Tensor Decoder::differentiateFinish(const at::Tensor& x) const
@@ -223,19 +222,19 @@ at::Tensor Decoder::differentiateFinish(const at::Tensor& x) const
     const at::Tensor y = config().finalNorm
                              ? differentiableOps().normalize(config(), d->finalNorm, x, at::kFloat)
                              : x;
-    return d->projectOut.defined() ? qw::linear(y, d->projectOut, {}) : y;
+    return d->projectOut.defined() ? linearProduct(y, d->projectOut, {}) : y;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& finished) const
 {
     const at::NoGradGuard noGrad;
-    return qw::linear(finished.to(d->options.compute), d->headWeight(), {});
+    return linearProduct(finished.to(d->options.compute), d->headWeight(), {});
 }
 
 at::Tensor Decoder::logitsGradient(const at::Tensor& gradient) const
 {
     const at::NoGradGuard noGrad;
-    return multiply(gradient, d->headWeight(), at::kFloat);
+    return matrixProduct(gradient, d->headWeight(), at::kFloat);
 }
 
 } // namespace qw

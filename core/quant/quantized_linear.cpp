@@ -1,7 +1,6 @@
 #include "quant/quantized_linear.h"
 
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/matmul.h>
 
 #include "base/error.h"
 

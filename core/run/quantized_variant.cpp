@@ -69,7 +69,7 @@ BlockHooks quantizedHooks(const BlockArtifact& artifact, const ModelArtifact& mo
     hooks.linear = [prepared](const LinearWeights& linear, const at::Tensor& input) {
         const auto found = prepared->find(linear.info.name);
         if (found == prepared->end()) { // skipped by an override: runs in full precision
-            return qw::linear(input, linear.weight, linear.bias);
+            return linearProduct(input, linear.weight, linear.bias);
         }
         return applyQuantized(found->second.linear, found->second.weight, input, linear.bias);
     };

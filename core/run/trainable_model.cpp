@@ -92,7 +92,7 @@ at::Tensor TrainableModel::linear(const Block& block, const LinearWeights& linea
 {
     const TrainedWeight* learned = find(block, linear.info.name);
     if (learned == nullptr) { // skipped by an override: runs in full precision
-        return qw::linear(x, linear.weight, linear.bias);
+        return linearProduct(x, linear.weight, linear.bias);
     }
     const at::Tensor input =
         quantizeThrough(interruptible(x, run), inputQuantizer(m_spec, linear.info.role));

@@ -3,7 +3,7 @@
 // torch and transformers is given, in these: ./workbench bench lrq
 //
 // The floor is the flops of an iteration's products over the rate of one, x W^T of the gate's
-// shape by the library, that is timed after each iteration. Attention, norms, the rounding and Adam
+// shape, that is timed after each iteration. Attention, norms, the rounding and Adam
 // count as nothing in it. The ways take turns, since processors do not keep their speed; times are
 // medians over all turns.
 //
@@ -40,13 +40,14 @@
 #include "engine.h"
 #include "methods/method.h"
 #include "model/block_forward.h"
+#include "model/matrix_product.h"
 #include "random_model.h"
 
 namespace qw {
 namespace {
 constexpr std::int64_t kTokens = 1024;
 constexpr int kRounds = 4;
-constexpr int kIterations = 5; // of a way in a round
+constexpr int kIterations = 5; // of a way in a round, ours twice
 constexpr int kWarmUp = 2;
 
 using Clock = std::chrono::steady_clock;
@@ -79,13 +80,13 @@ public:
           m_w(at::randn({intermediate, hidden}).to(type)),
           m_flops(2.0 * static_cast<double>(kTokens * hidden * intermediate))
     {
-        at::linear(m_x, m_w); // the first makes what the library keeps
+        linearProduct(m_x, m_w, {}); // the first makes what the library keeps
     }
     double flops() const { return m_flops; }
     double seconds() const
     {
         const auto start = Clock::now();
-        at::linear(m_x, m_w);
+        linearProduct(m_x, m_w, {});
         return secondsSince(start);
     }
 
@@ -224,13 +225,16 @@ void measureOurs(BlockTask task, RunSpec spec, const char* compute, Measured& me
     }
     Clock::time_point last;
     std::int64_t lastDone = 0;
-    const RunContext run({}, [&](const Progress& progress) {
-        if (lastDone >= kWarmUp) {
-            measured.add(secondsSince(last) / static_cast<double>(progress.done - lastDone));
-        }
-        lastDone = progress.done;
-        last = Clock::now();
-    });
+    const RunContext run(
+        {},
+        [&](const Progress& progress) {
+            if (lastDone >= kWarmUp) {
+                measured.add(secondsSince(last) / static_cast<double>(progress.done - lastDone));
+            }
+            lastDone = progress.done;
+            last = Clock::now();
+        },
+        {}, std::chrono::milliseconds(0));
     run.beginPhase("quantize", spec.reconstruction.iterations);
     dynamic_cast<const BlockMethod&>(findMethod("lrq")).quantize(task, run);
     measured.addPeak(recentPeakRssBytes());
@@ -346,7 +350,7 @@ void benchmark(std::int64_t hidden, const std::filesystem::path& folder, const s
     print("fused, mixed", mixed, work);
     print("official, autocast bf16", autocast, work);
     compare(autocast, mixed);
-    if (mixed.ran()) {
+    if (mixed.ran() && fused.ran()) {
         std::printf("  plain operations take %.2f times as long as mixed, and %.2f times the mixed "
                     "floor;\n  bfloat16 products are %.2f times as fast as float32 ones\n",
                     plain.seconds() / mixed.seconds(), plain.seconds() * mixed.rate() / work,
