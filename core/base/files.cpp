@@ -199,6 +199,7 @@ bool FileLock::held(const std::filesystem::path& file)
         return false;
     }
     struct flock lock = exclusiveLock();
+    // A file system that cannot say counts as nobody holding it: a FileLock there fails by itself.
     const bool asked = ::fcntl(descriptor, F_OFD_GETLK, &lock) == 0;
     ::close(descriptor);
     return asked && lock.l_type != F_UNLCK;
