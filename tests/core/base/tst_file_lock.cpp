@@ -60,25 +60,32 @@ void TstFileLock::heldByAnotherProcess()
     int ready[2];
     QCOMPARE(::pipe(ready), 0);
     const pid_t child = ::fork();
-    QVERIFY(child >= 0);
-    if (child == 0) { // holds it until it is killed
-        const FileLock lock(m_file);
-        const bool told = ::write(ready[1], "x", 1) == 1;
-        while (told) {
-            ::pause();
+    if (child == 0) { // holds it until it is killed, and never gets out of here
+        try {
+            const FileLock lock(m_file);
+            const bool told = ::write(ready[1], "x", 1) == 1;
+            while (told) {
+                ::pause();
+            }
+        } catch (...) {
         }
         ::_exit(1);
     }
-    char x = 0;
-    QCOMPARE(::read(ready[0], &x, 1), 1);
-    QVERIFY(FileLock::held(m_file));
-    QVERIFY_EXCEPTION_THROWN(FileLock{m_file}, qw::Error);
-    ::kill(child, SIGKILL);
-    QCOMPARE(::waitpid(child, nullptr, 0), child);
+    ::close(ready[1]); // so that a child that is gone ends the read
+    const auto closed = qScopeGuard([&] { ::close(ready[0]); });
+    QVERIFY(child > 0);
+    {
+        const auto killed = qScopeGuard([&] {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, 0);
+        });
+        char x = 0;
+        QCOMPARE(::read(ready[0], &x, 1), 1);
+        QVERIFY(FileLock::held(m_file));
+        QVERIFY_EXCEPTION_THROWN(FileLock{m_file}, qw::Error);
+    }
     QVERIFY(!FileLock::held(m_file));
     const FileLock lock(m_file);
-    ::close(ready[0]);
-    ::close(ready[1]);
 }
 
 void TstFileLock::whoAsksIsNotInTheWay()
