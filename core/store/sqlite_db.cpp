@@ -260,7 +260,12 @@ Snapshot::Snapshot(Database& db) : m_db(db)
 
 Snapshot::~Snapshot()
 {
-    sqlite3_exec(m_db.handle(), "RELEASE snapshot", nullptr, nullptr, nullptr);
+    const auto run = [this](const char* sql) {
+        return sqlite3_exec(m_db.handle(), sql, nullptr, nullptr, nullptr) == SQLITE_OK;
+    };
+    if (!run("RELEASE snapshot")) { // else the transaction that it began would stay open
+        run("ROLLBACK TO snapshot; RELEASE snapshot");
+    }
 }
 
 } // namespace qw

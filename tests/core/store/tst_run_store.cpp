@@ -64,6 +64,7 @@ private Q_SLOTS:
     void failedUpgradeLeavesTheFileAlone();
     void connectionsTakeTurns();
     void foundOrNotWhileAnotherDeletes();
+    void snapshotLeavesNoTransaction();
     void changesTogether();
     void processesCreateTogether();
     void survivesKill();
@@ -417,6 +418,19 @@ void TestRunStore::foundOrNotWhileAnotherDeletes()
     });
     QCOMPARE(problem, QStringLiteral("was not refused"));
     QVERIFY(found > 0);
+}
+
+void TestRunStore::snapshotLeavesNoTransaction()
+{
+    RunStore(m_file).save(sampleResult("run1"));
+    Database db(m_file);
+    db.execute("PRAGMA foreign_keys = ON");
+    {
+        const Snapshot snapshot(db); // which cannot end as it is: no such run
+        db.execute("PRAGMA defer_foreign_keys = ON; INSERT INTO tags VALUES ('run2', 'tag')");
+    }
+    Transaction(db).commit(); // else refused, as one within another
+    QCOMPARE(db.number("SELECT count(*) FROM tags"), 0);
 }
 
 void TestRunStore::changesTogether()
