@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "store/migrations.h"
 #include "store/run_id.h"
 #include "store/sqlite_db.h"
 
@@ -26,7 +27,7 @@ MergeReport mergeStore(Database& db, const std::filesystem::path& other)
         {
             db.tryExecute("DETACH other");
             std::error_code ignored;
-            for (const char* end : {"", "-wal", "-shm"}) {
+            for (const char* end : {"", "-journal"}) {
                 std::filesystem::remove(copy.string() + end, ignored);
             }
         }
@@ -35,7 +36,8 @@ MergeReport mergeStore(Database& db, const std::filesystem::path& other)
         Database source(other,
                         canBeWritten(other) ? Database::Mode::Create : Database::Mode::ReadOnly);
         Statement(source, "VACUUM INTO ?").bind(copy.string()).run();
-        const RunStore checked(copy);
+        Database upgraded(copy);
+        migrateCopy(upgraded, storeMigrations());
     }
     Statement(db, "ATTACH ? AS other").bind(copy.string()).run();
     MergeReport report;

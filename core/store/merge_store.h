@@ -1,12 +1,16 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-
-#include "store/run_store.h"
 
 namespace qw {
 
 class Database;
+
+struct MergeReport {
+    std::int64_t added = 0;
+    std::int64_t alreadyThere = 0;
+};
 
 /// Copies into a store what it lacks of another one, which stays as it is.
 /// @throws Error::Store, NotFound; BadInput if both are the same file

@@ -103,23 +103,13 @@ void copyBeside(Database& db, std::int64_t version)
     std::filesystem::rename(temporary, target, problem);
     QW_REQUIRE(!problem, ErrorCode::Io, target, ": cannot be written: ", problem.message());
 }
-} // namespace
 
-std::span<const std::string_view> storeMigrations()
-{
-    return kSteps;
-}
-
-void migrate(Database& db, std::span<const std::string_view> steps)
+/// Those that the file has not run yet.
+void runSteps(Database& db, std::span<const std::string_view> steps)
 {
     const auto target = static_cast<std::int64_t>(steps.size());
-    const std::int64_t before = versionOf(db);
-    requireOurs(db, before, target);
-    if (before == target) {
+    if (versionOf(db) == target) {
         return;
-    }
-    if (before > 0) {
-        copyBeside(db, before);
     }
     // Steps may rebuild tables others refer to; inside a transaction the switch does nothing.
     db.execute("PRAGMA foreign_keys = OFF");
@@ -138,6 +128,29 @@ void migrate(Database& db, std::span<const std::string_view> steps)
         transaction.commit();
     }
     db.execute("PRAGMA foreign_keys = ON");
+}
+} // namespace
+
+std::span<const std::string_view> storeMigrations()
+{
+    return kSteps;
+}
+
+void migrate(Database& db, std::span<const std::string_view> steps)
+{
+    const auto target = static_cast<std::int64_t>(steps.size());
+    const std::int64_t before = versionOf(db);
+    requireOurs(db, before, target);
+    if (before > 0 && before < target) {
+        copyBeside(db, before);
+    }
+    runSteps(db, steps);
+}
+
+void migrateCopy(Database& db, std::span<const std::string_view> steps)
+{
+    requireOurs(db, versionOf(db), static_cast<std::int64_t>(steps.size()));
+    runSteps(db, steps);
 }
 
 void requireMigrated(Database& db, std::span<const std::string_view> steps)

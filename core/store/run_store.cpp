@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "report/method_settings.h"
-#include "store/merge_store.h"
 #include "store/migrations.h"
 #include "store/run_id.h"
 #include "store/sqlite_db.h"

@@ -11,6 +11,7 @@
 
 #include "report/run_result.h"
 #include "report/run_summary.h"
+#include "store/merge_store.h"
 
 namespace qw {
 
@@ -28,11 +29,6 @@ enum class StoreAccess {
     Create,         ///< made if it is not there
     Existing,       ///< must be there
     ExistingOrNone, ///< as Existing; one that is not there has no runs and is not made
-};
-
-struct MergeReport {
-    std::int64_t added = 0;
-    std::int64_t alreadyThere = 0;
 };
 
 /// All runs ever made, in one SQLite file (WAL, several processes at once). An object belongs to

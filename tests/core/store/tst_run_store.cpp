@@ -70,11 +70,25 @@ private Q_SLOTS:
     void survivesKill();
     void mergeTwiceAddsNothing();
     void mergeLeavesTheOtherFileAlone();
+    void mergeOfAnOlderStore();
     void mergeOfWhatIsNotThere();
     void unreadableRunDoesNotHideTheOthers();
     void manyRunsListQuickly();
 
 private:
+    /// Files beside the store that a merge made and did not remove.
+    std::vector<std::string> leftOfMerges() const
+    {
+        std::vector<std::string> names;
+        for (const auto& entry : std::filesystem::directory_iterator(m_file.parent_path())) {
+            const std::string name = entry.path().filename().string();
+            if (name.find("merged") != std::string::npos) {
+                names.push_back(name);
+            }
+        }
+        return names;
+    }
+
     std::unique_ptr<QTemporaryDir> m_folder;
     std::filesystem::path m_file;
 };
@@ -569,10 +583,33 @@ void TestRunStore::mergeLeavesTheOtherFileAlone()
     RunStore store(m_file);
     QCOMPARE(store.mergeFrom(otherFile).added, 1);
     QVERIFY(readTextFile(otherFile) == before);
-    for (const auto& entry : std::filesystem::directory_iterator(m_file.parent_path())) {
-        const std::string name = entry.path().filename().string();
-        QVERIFY2(name.find("merged") == std::string::npos, name.c_str()); // the copy is gone
+    QCOMPARE(leftOfMerges(), std::vector<std::string>());
+}
+
+void TestRunStore::mergeOfAnOlderStore()
+{
+    const std::filesystem::path otherFile = m_folder->path().toStdString() + "/other.sqlite";
+    RunResult run = sampleResult("a");
+    for (LayerResult& layer : run.layers) { // what the first layout did not keep
+        layer.trainRank = 0;
+        layer.trainedParameters = 0;
+        layer.moved0 = layer.moved1 = layer.moved2plus = kMissing;
     }
+    RunStore(otherFile).save(run);
+    {
+        Database older(otherFile);
+        for (const char* column :
+             {"train_rank", "trained_parameters", "moved_0", "moved_1", "moved_2plus"}) {
+            older.execute(std::string("ALTER TABLE layers DROP COLUMN ") + column);
+        }
+        older.execute("PRAGMA user_version = 1");
+    }
+    const std::string before = readTextFile(otherFile);
+    RunStore store(m_file);
+    QCOMPARE(store.mergeFrom(otherFile).added, 1);
+    QVERIFY(store.get("a") == run);
+    QVERIFY(readTextFile(otherFile) == before);
+    QCOMPARE(leftOfMerges(), std::vector<std::string>());
 }
 
 void TestRunStore::unreadableRunDoesNotHideTheOthers()
