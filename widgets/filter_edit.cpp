@@ -17,6 +17,8 @@ FilterEdit::FilterEdit(const QString& name, QWidget* parent)
 {
     m_line->setObjectName(name + u"LineEdit"_s);
     m_line->setClearButtonEnabled(true);
+    setFocusProxy(m_line);
+    connect(m_line, &QLineEdit::textChanged, this, &FilterEdit::textChanged);
     auto* clear = new QAction(m_line);
     clear->setShortcut(QKeySequence(Qt::Key_Escape));
     clear->setShortcutContext(Qt::WidgetShortcut);
@@ -50,7 +52,7 @@ void FilterEdit::applyTo(const std::function<void(const QString& text)>& filter)
 
 void FilterEdit::focus()
 {
-    m_line->setFocus(Qt::ShortcutFocusReason);
+    setFocus(Qt::ShortcutFocusReason);
     m_line->selectAll();
 }
 

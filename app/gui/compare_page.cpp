@@ -176,7 +176,7 @@ QWidget* ComparePage::makeLeft()
     filter->setAccessibleName(tr("Filter runs"));
     filter->setPlaceholderText(tr("Filter, for instance bits:3 method:lqer ppl<40"));
     filter->setToolTip(filterHelp());
-    connect(filter, &QLineEdit::textChanged, this, &ComparePage::applyFilter);
+    connect(m_filter, &FilterEdit::textChanged, this, &ComparePage::applyFilter);
     m_count->setObjectName(u"runCountLabel"_s);
     m_count->setForegroundRole(QPalette::PlaceholderText);
     m_count->setTextFormat(Qt::PlainText);

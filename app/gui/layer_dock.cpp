@@ -79,7 +79,7 @@ LayerDock::LayerDock(AppState& state, QWidget* parent)
     content->setMinimumWidth(250);
     setWidget(content);
 
-    connect(filter, &QLineEdit::textChanged, this, &LayerDock::applyFilter);
+    connect(m_filter, &FilterEdit::textChanged, this, &LayerDock::applyFilter);
     makeColumnActions();
     enableCopy(*m_tree);
     connect(m_tree->header(), &QHeaderView::customContextMenuRequested, this,
