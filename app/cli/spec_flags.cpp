@@ -165,6 +165,7 @@ RunSpec SpecFlags::result(const std::string& model, const std::string& device, s
         made.overrides.push_back(skip);
     }
     makePathsAbsolute(made);
+    refuseIdleActivations(made.activation);
     check(made);
     return made;
 }
@@ -231,6 +232,18 @@ void SpecFlags::refuseForeign(const std::vector<std::string>& methods) const
                                    }),
                    ErrorCode::BadInput, flag, " is a setting of ", listed(methodsWithFlag(flag)),
                    ", not of ", listed(methods));
+    }
+}
+
+/// Widths and the like of activations that nothing quantizes.
+void SpecFlags::refuseIdleActivations(const ActivationSpec& activation) const
+{
+    if (activation.format != "none" || activation.points != "linear") {
+        return;
+    }
+    for (const char* flag : {"--act-bits", "--act-block", "--act-zero-point"}) {
+        QW_REQUIRE(m_command->count(flag) == 0, ErrorCode::BadInput, flag,
+                   " needs --act-format int or mxint");
     }
 }
 

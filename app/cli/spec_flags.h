@@ -62,6 +62,7 @@ private:
     void takeRank(RunSpec& made) const;
     void takeShared(RunSpec& made, bool trains, bool othersToo) const;
     void refuseForeign(const std::vector<std::string>& methods) const;
+    void refuseIdleActivations(const ActivationSpec& activation) const;
 
     const CLI::App* m_command = nullptr;
 };

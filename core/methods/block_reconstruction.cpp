@@ -209,8 +209,8 @@ void Reconstruction::learn()
                          message(title, ", iteration ", i, " of ", m_spec.iterations,
                                  m_losses.empty() ? "" : message(", loss ", m_losses.back())));
         m_losses.push_back(static_cast<float>(iterate(i)));
-        QW_REQUIRE(std::isfinite(m_losses.back()), ErrorCode::NonFinite, "block ",
-                   m_task.block->index, ": the loss of iteration ", i,
+        QW_REQUIRE(std::isfinite(m_losses.back()), ErrorCode::NonFinite, title,
+                   ": the loss of iteration ", i,
                    " is not finite; try a smaller learning rate than ", m_rate.value);
         tellLosses(false);
     }

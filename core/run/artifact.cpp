@@ -230,10 +230,11 @@ void ArtifactFolder::create(bool resume) const
 {
     const auto file = m_folder / kFingerprintFile;
     if (resume && std::filesystem::exists(file)) {
-        QW_REQUIRE(readTextFile(file, 4096) == m_fingerprint, ErrorCode::Mismatch,
-                   m_folder.string(),
-                   ": cannot continue this run: the model, a text, the settings, the runs "
-                   "that share its factors or the program changed since it began");
+        QW_REQUIRE(
+            readTextFile(file, 4096) == m_fingerprint, ErrorCode::Mismatch, m_folder.string(),
+            ": cannot continue this run: the model, a text, the settings, the "
+            "number of threads, the runs that share its factors or the program changed since "
+            "it began");
         removeFiles(m_folder, ".part");
         return;
     }

@@ -7,7 +7,8 @@ namespace qw {
 ArtifactFolder storedArtifact(const RunResult& run)
 {
     QW_REQUIRE(run.status == "finished", ErrorCode::BadInput, "run ", run.id, " is ", run.status,
-               ", not finished");
+               ", not finished; ", run.status == "running" ? "if it was interrupted, " : "",
+               "qw resume ", run.id, " goes on with it");
     QW_REQUIRE(!run.artifactFolder.empty(), ErrorCode::NotFound, "run ", run.id,
                " kept no artifact (--artifacts discard); qw rerun makes it again");
     ArtifactFolder artifact(run.artifactFolder, "");

@@ -157,6 +157,8 @@ void TestWrongInput::oneSentence_data()
     row("run demo --method lr-qat --act-format mxint", {"--act-format \"mxint\"", "lr-qat"});
     row("run demo --act-points a8 --act-format int", {"--act-format \"int\"", "--act-points a8"});
     row("run demo --act-points a16", {"--act-points \"a16\"", "a8kv4"});
+    row("run demo --act-bits 4", {"--act-bits needs --act-format int or mxint"});
+    row("sweep demo --methods rtn --act-zero-point none", {"--act-zero-point needs --act-format"});
     row("run demo --method lr-qat --warmup 6 --steps 5", {"warmup 6", "5 steps"});
     row("run demo --method lr-qat --train-text demo:calibration --init qera-exact",
         {"qera-exact", "calibration text"});

@@ -54,7 +54,12 @@ private Q_SLOTS:
         run.provenance.modelHash = Checkpoint(kFolder).hash();
         QVERIFY(refusal(run).find("kept no artifact") != std::string::npos);
         run.status = "running";
-        QVERIFY(refusal(run).find("is running, not finished") != std::string::npos);
+        QVERIFY(
+            refusal(run).find("is running, not finished; if it was interrupted, qw resume abc") !=
+            std::string::npos);
+        run.status = "cancelled";
+        QVERIFY(refusal(run).find("is cancelled, not finished; qw resume abc") !=
+                std::string::npos);
     }
 
     void refusesBadFiles_data()
